@@ -1,0 +1,77 @@
+"""The board as an actor in the driver's job. Never restarted: a lane that cannot reach it returns."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from pipeline.engine.board import Answer, Board, View
+from pipeline.engine.outcomes import Outcome
+from pipeline.experiment.stages import Shape, Stage
+
+T = TypeVar("T")
+
+LONG_POLL = 5.0
+"""Seconds that a lane's question is held open while no stage is ready for it."""
+
+
+class BoardActor:
+    """Async methods on one event loop: the board itself needs no locks."""
+
+    def __init__(
+        self,
+        stages: Iterable[Stage],
+        wanted: Mapping[str, frozenset[str]],
+        keep: Mapping[str, frozenset[str]],
+        options: dict[str, Any],
+    ) -> None:
+        self._board = Board(stages, wanted, keep, **options)
+        self._changed = asyncio.Event()
+
+    async def hello(self, lane: str, shape: Shape, who: dict[str, Any]) -> int:
+        return self._notify(self._board.hello(lane, shape, who))
+
+    async def goodbye(self, lane: str, reason: str) -> None:
+        self._notify(self._board.goodbye(lane, reason))
+
+    async def complete_and_lease(
+        self, lane: str, session: int, finished: tuple[tuple[str, int], Outcome] | None
+    ) -> Answer:
+        """Report the last stage, if any, and get the next one: one call a stage."""
+        if finished is not None:
+            self._notify(self._board.complete(lane, session, *finished))
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + LONG_POLL
+        while True:
+            changed = self._changed
+            answer = self._board.lease(lane, session)
+            left = deadline - loop.time()
+            if answer != "wait" or left <= 0:
+                return answer
+            try:  # at most a second: a deferred stage becomes due without anybody calling
+                await asyncio.wait_for(changed.wait(), min(left, 1.0))
+            except TimeoutError:
+                continue
+
+    async def complete(self, lane: str, session: int, attempt: tuple[str, int], outcome: Outcome) -> bool:
+        return self._notify(self._board.complete(lane, session, attempt, outcome))
+
+    async def heartbeat(self, lane: str, session: int, progress: dict[str, Any]) -> bool:
+        return self._board.heartbeat(lane, session, progress)
+
+    async def stop(self) -> None:
+        self._notify(self._board.stop())
+
+    async def drain(self, lane: str) -> None:
+        self._notify(self._board.drain(lane))
+
+    async def poll(self) -> View:
+        """Everything the driver follows the run by: events since the last poll, lanes, demand, counts."""
+        view = self._board.view()
+        if view.expired:
+            self._notify(None)
+        return view
+
+    def _notify(self, result: T) -> T:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+        return result

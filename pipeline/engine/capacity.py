@@ -1,0 +1,112 @@
+"""How many lanes of which shape: a pure decision from what the cluster has, what runs and what waits."""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.experiment.errors import UserError
+from pipeline.experiment.stages import Shape
+
+CONTROLLER_BYTES = 0.4e9
+"""Memory on the driver's node that the Ray Train controller of one lane takes."""
+
+PATIENCE = 30.0
+"""Seconds a ready stage waits for a lane of its shape before lanes of other shapes are drained to make room."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneState:
+    """A lane as the decision sees it."""
+
+    name: str
+    shape: Shape
+    busy: bool
+    draining: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    start: tuple[Shape, ...] = ()
+    drain: tuple[str, ...] = ()
+
+
+def lane_limit(memory_bytes: float | None = None) -> int:
+    """Lanes whose controllers fit half of this node's memory."""
+    memory = memory_bytes if memory_bytes is not None else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, int(memory / 2 / CONTROLLER_BYTES))
+
+
+def fits(shape: Shape, cpus: float, gpus: float) -> int:
+    """How many lanes of this shape `cpus` and `gpus` can hold at once."""
+    by_cpu = cpus / (shape.workers * shape.cpus_per_worker) if shape.cpus_per_worker else math.inf
+    by_gpu = gpus / (shape.workers * shape.gpus_per_worker) if shape.gpus_per_worker else math.inf
+    bound = min(by_cpu, by_gpu)
+    return 10**6 if math.isinf(bound) else int(bound + 1e-9)
+
+
+def check_feasible(shapes: Sequence[Shape], cpus: float, gpus: float) -> None:
+    """Raises UserError if a shape can never be placed: Ray would wait for it for ever, without a word."""
+    for shape in shapes:
+        if fits(shape, cpus, gpus) < 1:
+            raise UserError(
+                f"resources: a lane of {shape.workers} worker(s) with {shape.cpus_per_worker:g} CPU and "
+                f"{shape.gpus_per_worker:g} GPU each does not fit this cluster, which has {cpus:g} CPUs and {gpus:g} GPUs. "
+                "Lower `resources` in the grid, or use a larger cluster."
+            )
+
+
+def decide(
+    cpus: float,
+    gpus: float,
+    limit: int,
+    lanes: Sequence[LaneState],
+    demand: Mapping[Shape, tuple[int, float]],
+) -> Decision:
+    """Lanes to start now and lanes to drain at their next stage boundary.
+
+    `demand`: for each shape the ready stages and the longest wait in seconds. Idle lanes give way at once to a shape that
+    cannot start; busy ones after PATIENCE. A draining lane's room is promised to whoever waits longest, so that nothing
+    smaller slips in (a large lane starves otherwise).
+    """
+    free_cpus = cpus - sum(lane.shape.workers * lane.shape.cpus_per_worker for lane in lanes)
+    free_gpus = gpus - sum(lane.shape.workers * lane.shape.gpus_per_worker for lane in lanes)
+    start: list[Shape] = []
+    drain: list[str] = []
+    for shape, (ready, waited) in sorted(demand.items(), key=lambda item: -item[1][1]):
+        idle = sum(1 for lane in lanes if lane.shape == shape and not lane.busy and not lane.draining)
+        missing = min(ready - idle, limit - len(lanes) - len(start))
+        room = min(fits(shape, free_cpus, free_gpus), max(missing, 0))
+        start += [shape] * room
+        free_cpus -= room * shape.workers * shape.cpus_per_worker
+        free_gpus -= room * shape.workers * shape.gpus_per_worker
+        served = idle or room or any(lane.shape == shape and not lane.draining for lane in lanes)
+        if served or ready == 0:
+            continue
+        drain += _make_room(shape, free_cpus, free_gpus, lanes, demand, waited > PATIENCE)
+        break
+    return Decision(tuple(start), tuple(drain))
+
+
+def _make_room(
+    shape: Shape,
+    free_cpus: float,
+    free_gpus: float,
+    lanes: Sequence[LaneState],
+    demand: Mapping[Shape, tuple[int, float]],
+    impatient: bool,
+) -> list[str]:
+    """Names of lanes of other shapes whose end would let one lane of `shape` start; idle ones first."""
+    chosen: list[str] = []
+    others = [lane for lane in lanes if lane.shape != shape]
+    for lane in sorted(others, key=lambda lane: (not lane.draining, lane.busy)):
+        if fits(shape, free_cpus, free_gpus) >= 1:
+            break
+        useless = not lane.busy and lane.shape not in demand
+        if not (lane.draining or useless or impatient):
+            continue
+        if not lane.draining:
+            chosen.append(lane.name)
+        free_cpus += lane.shape.workers * lane.shape.cpus_per_worker
+        free_gpus += lane.shape.workers * lane.shape.gpus_per_worker
+    return chosen

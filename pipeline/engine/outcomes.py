@@ -1,0 +1,42 @@
+"""What became of one attempt at a stage, as a lane reports it to the board."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+TRANSIENT = "transient"
+"""Marks an output in a record that may be collected once the stages that read it are done."""
+
+Kind = Literal["done", "failed", "lost input", "claimed", "interrupted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`done`: the stage's record is in the store. `failed`: it raised. `lost input`: something it reads is missing or damaged.
+    `claimed`: another driver is at it. `interrupted`: it was told to stop, and checkpointed what it had."""
+
+    kind: Kind
+    record: dict[str, Any] | None = None
+    """The done record, diverged or not."""
+    ran: bool = True
+    """False if the store had it already (another driver finished it first)."""
+    error_class: str = ""
+    """`out of memory`, `lost worker` or `exception`: retries are counted for each class."""
+    message: str = ""
+    trace: str = ""
+    lost: tuple[str, str] | None = None
+    """(stage, output) that is missing or damaged."""
+    poisoned: bool = False
+    """The process can no longer be trusted (a CUDA error, peers in a collective) and must be replaced."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of a run so far, for displays and exit codes."""
+
+    total: int = 0
+    done: int = 0
+    diverged: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    """Stage key -> message."""
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Stage key -> why: it depends on a stage that failed, diverged or lost its input."""

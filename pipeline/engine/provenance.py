@@ -1,0 +1,75 @@
+"""What a result was made with: versions, hardware, code. Recorded with every stage."""
+
+import importlib.metadata
+import os
+import platform
+import socket
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("ticket-transfer", "torch", "torchvision", "numpy", "ray", "safetensors")
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Installed versions of what results depend on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "absent"
+    return found
+
+
+@cache
+def hardware(device: str) -> dict[str, str]:
+    """Processor, its vector capability as torch uses it, and the GPU model: bits are the same only on the same hardware."""
+    import torch
+
+    facts = {
+        "host": socket.gethostname(),
+        "cpu": _cpu_model(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "device": device,
+    }
+    if device.startswith("cuda"):
+        facts["gpu"] = torch.cuda.get_device_name(device)
+    return facts
+
+
+@cache
+def git_commit(folder: str) -> str:
+    """Commit of the checkout that `folder` lies in, with `+` if it has changes; empty outside a checkout."""
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        return commit + ("+" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def driver_id() -> str:
+    """Unique name of this process as a driver."""
+    return f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}"
+
+
+def describe_driver(folder: str) -> dict[str, Any]:
+    """For the tracking run of a grid."""
+    return {"versions": versions(), "host": socket.gethostname(), "git_commit": git_commit(folder)}
+
+
+def _git(folder: str, *arguments: str) -> str:
+    return subprocess.run(
+        ["git", "-C", folder, *arguments], capture_output=True, text=True, check=True, timeout=5
+    ).stdout.strip()
+
+
+def _cpu_model() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

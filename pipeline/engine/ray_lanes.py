@@ -1,0 +1,270 @@
+"""Lanes on a Ray cluster: starts a Ray Train run for each lane, follows the board, replaces what is lost."""
+
+import contextlib
+import logging
+import os
+import socket
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.engine.board import View
+from pipeline.engine.board_actor import BoardActor
+from pipeline.engine.capacity import LaneState, check_feasible, decide, lane_limit
+from pipeline.engine.lane import run_lane
+from pipeline.experiment.errors import UserError
+from pipeline.experiment.stages import Shape, Stage
+
+QUIET = {
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # a second actor per lane, 100 MB
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_CONTROLLER_STRUCTURED_LOGGING": "0",
+    "RAY_TRAIN_ENABLE_WORKER_STRUCTURED_LOGGING": "0",
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # how soon a dead worker is seen, and a finished lane leaves
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+"""Settings of Ray and Ray Train for lanes; set before Ray is imported, and left alone where the user set them."""
+
+GRACE = 20.0
+"""Seconds that lanes have to checkpoint when a run is stopped; what takes longer is dropped."""
+
+GONE = 75
+"""Exit code (EX_TEMPFAIL) when the cluster or the board is lost: running again goes on."""
+
+
+class BoardLost(Exception):
+    """The board actor died or cannot be reached."""
+
+
+@dataclass(slots=True)
+class LaneOptions:
+    """How lanes are run."""
+
+    make_work: Callable[[Shape], Callable[[threading.Event], Any]]
+    """For a lane's shape, the function that makes the work in its worker process."""
+    lanes: int | None = None
+    """At most so many lanes; default: what fits CPUs, GPUs and the driver node's memory."""
+    heartbeat: float = 2.0
+    lease_timeout: float = 60.0
+    fail_fast: bool = False
+    address: str = "local"
+    cpus: int | None = None
+    """CPUs of a local Ray; default: all."""
+
+
+@dataclass(slots=True)
+class _Run:
+    shape: Shape
+    thread: threading.Thread
+    error: list[BaseException] = field(default_factory=list)
+
+
+class RayLanes:
+    """All lanes of one run of the driver. Use as a context manager around `ray.init`."""
+
+    def __init__(self, options: LaneOptions) -> None:
+        self._options = options
+        self._runs: dict[str, _Run] = {}
+        self._folder = tempfile.mkdtemp(prefix="ticket-transfer-lanes-")
+        self._names = 0
+        self._failed_starts = 0
+        self._ended = threading.Event()
+        self._owns_ray = False
+
+    def __enter__(self) -> "RayLanes":
+        for name, value in QUIET.items():
+            os.environ.setdefault(name, value)
+        import ray
+
+        if not ray.is_initialized():
+            # `local` is explicit: without it Ray looks for a cluster, and a stale cluster file hangs it for 40 s.
+            local = self._options.address == "local"
+            ray.init(
+                address=self._options.address,
+                logging_level=logging.WARNING,
+                log_to_driver=False,
+                **({"num_cpus": self._options.cpus, "include_dashboard": True} if local else {}),
+            )
+            self._owns_ray = True
+        threading.Thread(target=self._watch_head, name="watchdog", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        import ray
+
+        self._ended.set()
+        for run in self._runs.values():
+            run.thread.join(timeout=10)
+        if self._owns_ray:
+            ray.shutdown()
+        with contextlib.suppress(OSError):
+            import shutil
+
+            shutil.rmtree(self._folder)
+
+    def resources(self) -> tuple[float, float]:
+        """CPUs and GPUs of the cluster."""
+        import ray
+
+        found = ray.cluster_resources()
+        return found.get("CPU", 0.0), found.get("GPU", 0.0)
+
+    def run(
+        self,
+        stages: Sequence[Stage],
+        wanted: Mapping[str, frozenset[str]],
+        keep: Mapping[str, frozenset[str]],
+        stop: threading.Event,
+        follow: Callable[[View], None],
+        every: float = 0.2,
+    ) -> None:
+        """Run the stages, and call `follow` with the board's view each `every` seconds until it is over.
+
+        Raises BoardLost, and UserError for stages that this cluster can never place.
+        """
+        import ray
+
+        cpus, gpus = self.resources()
+        check_feasible(list({stage.shape for stage in stages}), cpus, gpus)
+        limit = self._options.lanes or lane_limit()
+        board = (
+            ray.remote(num_cpus=0, max_restarts=0, max_concurrency=1000)(BoardActor)
+            .options(get_if_exists=False)
+            .remote(
+                list(stages),
+                dict(wanted),
+                dict(keep),
+                {"lease_timeout": self._options.lease_timeout, "fail_fast": self._options.fail_fast},
+            )
+        )
+        told: float | None = None
+        try:
+            while True:
+                view: View = ray.get(board.poll.remote(), timeout=60)
+                follow(view)
+                self._reap(board)
+                for lane in view.expired:
+                    _kill(lane.who)
+                if stop.is_set() and told is None:
+                    ray.get(board.stop.remote())
+                    told = time.monotonic()
+                if view.over:
+                    break
+                if told is None:
+                    self._place(board, view, cpus, gpus, limit)
+                elif not any(lane.lease for lane in view.lanes) or time.monotonic() - told > GRACE:
+                    break
+                time.sleep(every)
+            ray.get(board.stop.remote())
+            for run in list(self._runs.values()):
+                run.thread.join(timeout=30)
+            self._reap(board)
+        except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError) as error:
+            raise BoardLost(str(error).splitlines()[0]) from error
+        finally:
+            with contextlib.suppress(Exception):
+                ray.kill(board)
+
+    def _place(self, board: Any, view: View, cpus: float, gpus: float, limit: int) -> None:
+        import ray
+
+        known = {lane.name: lane for lane in view.lanes}
+        states = []
+        for name, run in self._runs.items():
+            lane = known.get(name)
+            # A lane that has not said hello yet is as good as idle: a stage is on its way to it.
+            states.append(LaneState(name, run.shape, bool(lane and lane.lease), bool(lane and lane.draining)))
+        decision = decide(cpus, gpus, limit, states, view.demand)
+        for shape in decision.start:
+            self._start(board, shape)
+        for name in decision.drain:
+            ray.get(board.drain.remote(name))
+
+    def _start(self, board: Any, shape: Shape) -> None:
+        from ray.train import FailureConfig, RunConfig, ScalingConfig
+        from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
+        name = f"lane-{self._names}"
+        self._names += 1
+        resources = {"CPU": shape.cpus_per_worker}
+        if shape.gpus_per_worker:
+            resources["GPU"] = shape.gpus_per_worker
+        trainer = DataParallelTrainer(
+            run_lane,
+            train_loop_config={
+                "board": board,
+                "lane": name,
+                "shape": shape,
+                "heartbeat": self._options.heartbeat,
+                "make_work": self._options.make_work(shape),
+            },
+            scaling_config=ScalingConfig(
+                num_workers=shape.workers, use_gpu=shape.gpus_per_worker > 0, resources_per_worker=resources
+            ),
+            run_config=RunConfig(
+                # A fresh name: Ray Train restores a run of the same name without a word.
+                name=f"{name}-{uuid.uuid4().hex[:8]}",
+                storage_path=self._folder,
+                # The board counts what fails; a bound here only ends a lane that dies before it can say hello.
+                failure_config=FailureConfig(max_failures=20),
+            ),
+        )
+        error: list[BaseException] = []
+
+        def fit() -> None:
+            try:
+                trainer.fit()
+            except BaseException as caught:
+                error.append(caught)
+
+        thread = threading.Thread(target=fit, name=name, daemon=True)
+        self._runs[name] = _Run(shape, thread, error)
+        thread.start()
+
+    def _reap(self, board: Any) -> None:
+        import ray
+
+        for name, run in list(self._runs.items()):
+            if run.thread.is_alive():
+                continue
+            reason = str(run.error[0]).splitlines()[0] if run.error else "its run ended"
+            ray.get(board.goodbye.remote(name, reason))
+            del self._runs[name]
+            if run.error:
+                self._failed_starts += 1
+                if self._failed_starts >= 3:
+                    raise UserError(f"Three lanes ended with errors; the last: {run.error[0]}")
+
+    def _watch_head(self) -> None:
+        """Ends the process if the cluster's head is gone for 10 s: Ray itself would do so after 63 s, without a word."""
+        import ray
+
+        host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+        lost_since: float | None = None
+        while not self._ended.wait(2.0):
+            try:
+                with socket.create_connection((host, int(port)), timeout=3):
+                    lost_since = None
+            except OSError:
+                lost_since = lost_since or time.monotonic()
+                if time.monotonic() - lost_since > 8:
+                    print(
+                        "The head of the Ray cluster is gone. Finished stages are in the store: "
+                        "run the same command again to go on.",
+                        flush=True,
+                    )
+                    os._exit(GONE)
+
+
+def _kill(who: dict[str, Any]) -> None:
+    """Kill a lane's worker that no longer answers; Ray Train then replaces it."""
+    import ray
+
+    with contextlib.suppress(Exception):
+        ray.kill(who["actor"])

@@ -1,0 +1,51 @@
+"""Which lanes are started and drained: large lanes do not starve, small ones do not flap."""
+
+import pytest
+
+from pipeline.engine.capacity import PATIENCE, LaneState, check_feasible, decide, lane_limit
+from pipeline.experiment.errors import UserError
+from pipeline.experiment.stages import Shape
+
+SMALL, LARGE = Shape(), Shape(workers=4)
+
+
+def lane(number: int, shape: Shape = SMALL, busy: bool = True, draining: bool = False) -> LaneState:
+    return LaneState(f"lane-{number}", shape, busy, draining)
+
+
+def test_as_many_lanes_as_are_ready_and_fit() -> None:
+    assert decide(4, 0, 10, [], {SMALL: (3, 0.0)}).start == (SMALL,) * 3
+    assert decide(4, 0, 10, [], {SMALL: (9, 0.0)}).start == (SMALL,) * 4
+    assert decide(4, 0, 2, [], {SMALL: (9, 0.0)}).start == (SMALL,) * 2
+    assert decide(4, 0, 10, [lane(0), lane(1)], {SMALL: (9, 0.0)}).start == (SMALL,) * 2
+
+
+def test_an_idle_lane_of_the_shape_is_not_doubled() -> None:
+    assert decide(4, 0, 10, [lane(0, busy=False)], {SMALL: (1, 0.0)}).start == ()
+
+
+def test_a_large_stage_that_waited_too_long_drains_small_lanes_and_nothing_small_slips_in() -> None:
+    busy = [lane(n) for n in range(4)]
+    demand = {SMALL: (9, 1.0), LARGE: (1, PATIENCE - 1)}
+    assert decide(4, 0, 10, busy, demand).drain == ()
+    demand = {SMALL: (9, 1.0), LARGE: (1, PATIENCE + 1)}
+    assert len(decide(4, 0, 10, busy, demand).drain) == 4
+    half_gone = [lane(0, draining=True), lane(1, draining=True)]
+    assert decide(4, 0, 10, half_gone, demand).start == ()
+    assert decide(4, 0, 10, half_gone, demand).drain == ()
+    assert decide(4, 0, 10, [], demand).start == (LARGE,)
+
+
+def test_idle_lanes_give_way_at_once() -> None:
+    idle = [lane(n, busy=False) for n in range(4)]
+    assert len(decide(4, 0, 10, idle, {LARGE: (1, 0.0)}).drain) == 4
+
+
+def test_a_shape_that_never_fits_is_refused_in_words() -> None:
+    with pytest.raises(UserError, match="1 GPU each does not fit this cluster, which has 4 CPUs and 0 GPUs"):
+        check_feasible([Shape(gpus_per_worker=1)], 4, 0)
+
+
+def test_the_default_number_of_lanes_follows_the_driver_nodes_memory() -> None:
+    assert lane_limit(24e9) == 30
+    assert lane_limit(0.1e9) == 1
