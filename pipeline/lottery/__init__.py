@@ -1,0 +1,1 @@
+"""Tickets, pruning, controls, transfer, models, data and training: torch only."""

@@ -1,0 +1,36 @@
+"""Which tensors of a model are prunable, and which layer is its output layer."""
+
+from torch import nn
+
+PRUNABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+
+
+def output_layer(model: nn.Module) -> str:
+    """Module name of the output layer: `model.output_layer` where the model names it, else its last Linear.
+
+    Raises ValueError if the model has neither.
+    """
+    named = getattr(model, "output_layer", None)
+    if isinstance(named, str):
+        if named not in dict(model.named_modules()):
+            raise ValueError(f"{type(model).__name__}.output_layer names {named!r}, which is not one of its modules.")
+        return named
+    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    if not linear:
+        raise ValueError(
+            f"{type(model).__name__} has no Linear layer: set its attribute `output_layer` to the module's name."
+        )
+    return linear[-1]
+
+
+def prunable(model: nn.Module, output: bool = False) -> dict[str, nn.Parameter]:
+    """Weights of convolutions and linear layers in module order, never biases or batch norm.
+
+    The output layer's weight is included only if `output` is true.
+    """
+    head = output_layer(model)
+    return {
+        f"{name}.weight" if name else "weight": module.weight
+        for name, module in model.named_modules()
+        if isinstance(module, PRUNABLE) and (output or name != head)
+    }

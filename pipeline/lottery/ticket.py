@@ -1,0 +1,168 @@
+"""A ticket as a file that anybody can load into their own model.
+
+    from pipeline import Ticket
+
+    ticket = Ticket.load("ticket.safetensors")
+    ticket.apply(model)  # any torch.nn.Module of the same architecture, with a head of any size
+
+From then on `model` trains sparse, with any torch optimizer.
+"""
+
+import functools
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
+
+from pipeline.lottery.files import FormatError, from_bytes, in_order, pack, to_bytes, unpack
+from pipeline.lottery.layers import output_layer
+from pipeline.lottery.transfer import copy_state, head_tensors
+
+
+class TicketError(ValueError):
+    """A ticket that does not fit the model, or a file that is no ticket: says what and where."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ticket:
+    """A mask and the weights that the surviving connections start from.
+
+    Both are copied from what is given, onto the CPU. Raises TicketError if they do not fit each other.
+    """
+
+    mask: dict[str, Tensor]
+    """Bool by prunable weight: True survives."""
+    weights: dict[str, Tensor]
+    """The whole state of the starting network (parameters and buffers); pruned weights are 0."""
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """How it was found: whatever JSON can hold."""
+
+    def __post_init__(self) -> None:
+        weights = {name: weight.detach().cpu().clone() for name, weight in self.weights.items()}
+        mask = {name: kept.detach().cpu().clone() for name, kept in self.mask.items()}
+        for name, kept in mask.items():
+            if kept.dtype != torch.bool or name not in weights or weights[name].shape != kept.shape:
+                raise TicketError(
+                    f"The mask of {name} is not bool, or no weight of its shape, {list(kept.shape)}, is there."
+                )
+            weights[name].masked_fill_(~kept, 0)
+        object.__setattr__(self, "weights", weights)
+        object.__setattr__(self, "mask", mask)
+
+    def __repr__(self) -> str:
+        return f"Ticket({len(self.mask)} masked of {len(self.weights)} tensors, {self.fraction_pruned:.2%} pruned)"
+
+    @property
+    def fraction_pruned(self) -> float:
+        """Pruned weights / all weights of the masked tensors, in [0, 1]; 0 for a dense ticket."""
+        total = sum(kept.numel() for kept in self.mask.values())
+        return 1 - sum(int(kept.sum()) for kept in self.mask.values()) / total if total else 0.0
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Ticket":
+        """Read what `save` wrote. Raises TicketError for a truncated or foreign file, OSError if it cannot be read."""
+        try:
+            tensors, document = from_bytes("ticket", Path(path).read_bytes())
+            mask = unpack(_under("mask/", tensors), document.get("mask"))
+            weights = in_order(_under("weights/", tensors), document.get("names"))
+            return cls(mask, weights, document.get("provenance", {}))
+        except (FormatError, TicketError) as error:
+            raise TicketError(f"{path} is not a whole ticket. {error}") from error
+
+    def save(self, path: str | Path) -> None:
+        """Write one safetensors file: weights, mask in bits, provenance in the metadata. Never half of it.
+
+        Raises TicketError for provenance that JSON cannot hold, OSError where the file cannot be written.
+        """
+        bits, layers = pack(self.mask)
+        tensors = {f"weights/{name}": weight for name, weight in self.weights.items()}
+        tensors |= {f"mask/{name}": packed for name, packed in bits.items()}
+        try:
+            document = {"provenance": self.provenance, "names": list(self.weights), "mask": layers}
+            data = to_bytes("ticket", tensors, document)
+        except (TypeError, ValueError) as error:
+            raise TicketError(f"The ticket's provenance cannot be written as JSON: {error}.") from error
+        _write(Path(path), data)
+
+    def apply(self, model: nn.Module) -> None:
+        """Put weights and mask into `model` and keep its pruned weights at 0 after every step of any torch optimizer.
+
+        The state's names and shapes must be the ticket's. Only an output layer of another size (`model.output_layer` if
+        the model names it, else its last Linear) is left alone, with its own values and unmasked. A ticket applied
+        later replaces mask and weights. Optimizers may exist already, with momentum: the parameters carry the mask,
+        also through `model.to(...)` and `load_state_dict`; not through `copy.deepcopy`: apply the ticket to the copy.
+        LBFGS takes several trial steps in a call; zeros are restored at the end of it.
+
+        Raises TicketError, before anything is changed, for another architecture.
+        """
+        left = self._other_head(model)
+        parameters = dict(model.named_parameters(remove_duplicate=False))
+        if unknown := [name for name in self.mask if name not in parameters and name not in left]:
+            raise TicketError(
+                f"The ticket does not fit this {type(model).__name__}: no parameter {', '.join(unknown)}. "
+                f"Its parameters: {', '.join(list(parameters)[:5])}, ..."
+            )
+        try:
+            copy_state(model, self.weights, left)
+        except ValueError as error:
+            raise TicketError(f"The ticket does not fit. {error}") from error
+        for parameter in parameters.values():
+            parameter.__dict__.pop("_ticket_mask", None)
+        for name, kept in self.mask.items():
+            if name not in left:
+                # A copy: moved to the parameter's device there, and out of reach of who changes `ticket.mask`.
+                parameters[name]._ticket_mask = kept.to(parameters[name].device, copy=True)  # type: ignore[attr-defined]
+        _keep_zeros()
+
+    def _other_head(self, model: nn.Module) -> set[str]:
+        """Names of the output layer's tensors, in the model and the ticket, if the layer is of another size there."""
+        try:
+            head = output_layer(model)
+        except ValueError:
+            return set()
+        state = model.state_dict()
+        here = {name: tuple(state[name].shape) for name in head_tensors(model)}
+        there = {
+            name: tuple(weight.shape)
+            for name, weight in self.weights.items()
+            if name in here or (head and name.startswith(f"{head}."))
+        }
+        return {*here, *there} if there and here != there else set()
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _write(path: Path, data: bytes) -> None:
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        with partial.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@functools.cache  # once a process, at the first apply: importing this module changes no optimizer
+def _keep_zeros() -> None:
+    register_optimizer_step_post_hook(_zero_pruned)
+
+
+@torch.no_grad()
+def _zero_pruned(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            kept = getattr(parameter, "_ticket_mask", None)
+            if kept is not None:
+                if kept.device != parameter.device:
+                    kept = parameter._ticket_mask = kept.to(parameter.device)
+                parameter.masked_fill_(~kept, 0)  # not a product: 0 even where the step left NaN

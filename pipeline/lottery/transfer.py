@@ -1,0 +1,163 @@
+"""Where a training run starts from: fresh weights, a ticket of this or another source, or a random ticket.
+
+The ticket is mask AND weights: both travel to the target (Morcos et al. 2019, section 3.3), and the output layer is
+redrawn there. All other tensors (biases, batch norm with its running statistics) travel with a winning ticket; in a
+random ticket whose weights are redrawn they are fresh.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.lottery.controls import Control, mask_at, moved, places
+from pipeline.lottery.layers import output_layer, prunable
+from pipeline.lottery.models import initialize, model_id
+
+
+def starting_point(
+    model: nn.Module, fields: Mapping[str, Any], inputs: Mapping[str, Mapping[str, Tensor]]
+) -> dict[str, Tensor]:
+    """Put the start of a train stage into `model` (built, on the CPU, values of no account) and return its mask.
+
+    `fields`: the stage's, of which `model`, `seed`, `round` and `start` matter. `inputs`: "mask" {name: bool tensor}
+    and "weights" {name: tensor, the whole state}, as far as the start refers to them; they are only read, values are
+    copied. The mask has one bool tensor for each prunable weight, in model order, and pruned weights are exactly 0 in
+    `model`; it is empty for a dense start.
+
+    Raises ValueError for weights or masks that do not fit the model, and LookupError for an input that was not given.
+    """
+    start = fields.get("start", {})
+    initialize(model, fields["seed"], fields["model"])
+    layers: dict[str, Tensor] = {**prunable(model, output=start.get("prunes_output", False))}
+    control = _control(fields, start, inputs)
+    mask = _input(inputs, "mask") if "mask" in start else None
+    if mask is not None:
+        mask = _fitting(mask, layers, model, redrawn=start.get("head") == "redraw")
+    if "weights" in start and (control is None or control.weights != "redrawn"):
+        leave = head_tensors(model) if start.get("head") == "redraw" else ()
+        copy_state(model, _input(inputs, "weights"), leave)
+    if control is not None:
+        mask = _randomize(model, fields, layers, control, mask)
+    return apply_mask(layers, mask) if mask is not None else {}
+
+
+def head_tensors(model: nn.Module) -> list[str]:
+    """Names of all tensors of the output layer in the model's state."""
+    head = output_layer(model)
+    return [name for name in model.state_dict() if not head or name.startswith(f"{head}.")]
+
+
+def copy_state(model: nn.Module, weights: Mapping[str, Tensor], leave: Collection[str] = ()) -> None:
+    """Copy a whole state into a model of the same architecture, but for the tensors named in `leave`.
+
+    Raises ValueError, before anything is copied, that names what is missing, unknown or of another shape.
+    """
+    state = {
+        name: value for name, value in model.state_dict().items() if isinstance(value, Tensor) and name not in leave
+    }
+    given = {name: value for name, value in weights.items() if name not in leave}
+    wrong = [f"{name} is in the model only" for name in state if name not in given]
+    wrong += [f"{name} is in the weights only" for name in given if name not in state]
+    wrong += [
+        f"{name} is {list(value.shape)} in the model and {list(given[name].shape)} in the weights"
+        for name, value in state.items()
+        if name in given and value.shape != given[name].shape
+    ]
+    wrong += [f"{name} has no storage (meta device)" for name, value in state.items() if value.is_meta]
+    if wrong:
+        more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        raise ValueError(f"The weights do not fit this {type(model).__name__}: {'; '.join(wrong[:5])}{more}.")
+    with torch.no_grad():
+        for name, value in state.items():
+            value.copy_(given[name])
+
+
+def apply_mask(layers: Mapping[str, Tensor], mask: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Set the pruned weights of `layers` to exactly 0, whatever they were; the mask, in the order of `layers`."""
+    with torch.no_grad():
+        for name, weight in layers.items():
+            weight.masked_fill_(~mask[name].to(weight.device), 0)
+    return {name: mask[name] for name in layers}
+
+
+def _control(
+    fields: Mapping[str, Any], start: Mapping[str, Any], inputs: Mapping[str, Mapping[str, Tensor]]
+) -> Control | None:
+    if "control" not in start:
+        if "survivors" in start:
+            raise ValueError("A start that has only a count of survivors needs the control that is drawn from it.")
+        return None
+    kinds = start["control"]
+    if "mask" not in kinds or "weights" not in kinds:
+        raise ValueError(f"A control says what becomes of the mask and of the weights; this one is {dict(kinds)}.")
+    if "survivors" in start:
+        survivors = int(start["survivors"])
+    elif "mask" in start:
+        survivors = sum(int(kept.sum()) for kept in _input(inputs, "mask").values())
+    else:
+        raise ValueError("A control needs the mask of a ticket or a count of survivors.")
+    return Control(
+        kinds["mask"], kinds["weights"], fields["seed"], model_id(fields["model"]), survivors, fields["round"]
+    )
+
+
+def _input(inputs: Mapping[str, Mapping[str, Tensor]], role: str) -> Mapping[str, Tensor]:
+    if role not in inputs:
+        raise LookupError(f"The stage starts from {role} of another stage, which were not given to it.")
+    return inputs[role]
+
+
+def _fitting(
+    mask: Mapping[str, Tensor], layers: Mapping[str, Tensor], model: nn.Module, *, redrawn: bool
+) -> dict[str, Tensor]:
+    if set(mask) != set(layers):
+        raise ValueError(
+            f"The mask must cover the prunable weights of this {type(model).__name__} ({', '.join(layers)}); "
+            f"it covers {', '.join(mask)}. Is the output layer pruned in one and not in the other?"
+        )
+    for name, weight in layers.items():
+        if mask[name].shape != weight.shape:
+            cause = (
+                " A pruned output layer cannot be redrawn for another number of classes: leave it out of the pruning."
+                if redrawn and name in head_tensors(model)
+                else ""
+            )
+            raise ValueError(
+                f"The mask of {name} is {list(mask[name].shape)}, the weights are {list(weight.shape)}.{cause}"
+            )
+    return {name: mask[name].cpu() for name in layers}
+
+
+def _randomize(
+    model: nn.Module,
+    fields: Mapping[str, Any],
+    layers: Mapping[str, Tensor],
+    control: Control,
+    mask: Mapping[str, Tensor] | None,
+) -> dict[str, Tensor]:
+    """Give `layers` the weights of the control and return its mask; `mask` is the ticket's."""
+    shapes = {name: weight.shape for name, weight in layers.items()}
+    new = places(control, shapes, mask)
+    if control.weights == "redrawn":
+        _redraw(model, fields, layers, control)
+    elif control.weights == "shuffled":
+        if mask is None:
+            raise ValueError("A control that shuffles weights needs the ticket's mask: values move with their places.")
+        with torch.no_grad():
+            for name, value in moved(layers, mask, new).items():
+                layers[name].copy_(value)
+    return mask_at(new, shapes)
+
+
+def _redraw(model: nn.Module, fields: Mapping[str, Any], layers: Mapping[str, Tensor], control: Control) -> None:
+    """The layers from the control's stream; every other tensor, and a redrawn head, from the ordinary one."""
+    kept = head_tensors(model) if fields["start"].get("head") == "redraw" else ()
+    stream = ("control", control.survivors, control.round, control.kinds, "weights")
+    initialize(model, fields["seed"], fields["model"], *stream)
+    drawn = {name: weight.detach().clone() for name, weight in layers.items() if name not in kept}
+    initialize(model, fields["seed"], fields["model"])
+    with torch.no_grad():
+        for name, value in drawn.items():
+            layers[name].copy_(value)

@@ -1,0 +1,137 @@
+"""Lanes on a real Ray: workers killed and stopped, the board killed. Only the work itself is a stand-in."""
+
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pipeline.engine.board import View
+from pipeline.engine.outcomes import Outcome
+from pipeline.engine.ray_lanes import BoardLostError, LaneOptions, RayLanes
+from pipeline.experiment.errors import UserError
+from pipeline.experiment.stages import Shape, Stage, make_stage
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
+
+
+def slow_work(seconds: float) -> Callable[[Shape], Any]:
+    """Work that reports progress for `seconds` and succeeds. Nested, so that it travels to the workers by value."""
+
+    def for_shape(shape: Shape) -> Any:
+        def make(stop: threading.Event) -> Any:
+            def work(lease: Any, progress: Any) -> Outcome:
+                deadline, iteration = time.monotonic() + seconds, 0
+                while time.monotonic() < deadline:
+                    if stop.is_set():
+                        return Outcome("interrupted")
+                    progress(iteration := iteration + 1, None)
+                    time.sleep(0.02)
+                return Outcome("done", record={"status": "ok", "pid": os.getpid()})
+
+            return work
+
+        return make
+
+    return for_shape
+
+
+def stages(count: int, shape: Shape | None = None) -> list[Stage]:
+    return [make_stage("train", {"n": n}, {}, label=f"stage {n}", shape=shape) for n in range(count)]
+
+
+class Follower:
+    """Collects events, and once `when` stages are done calls `act` with the view."""
+
+    def __init__(self, when: int, act: Callable[[View], bool]) -> None:
+        self.events: list[dict[str, Any]] = []
+        self._when, self._act, self._acted = when, act, False
+
+    def __call__(self, view: View) -> None:
+        self.events += view.events
+        if not self._acted and self.count("done") >= self._when:
+            self._acted = self._act(view)
+
+    def count(self, event: str) -> int:
+        return sum(1 for each in self.events if each["event"] == event)
+
+
+def run(work: list[Stage], follow: Follower, options: LaneOptions, stop: threading.Event | None = None) -> None:
+    with RayLanes(options) as lanes:
+        lanes.run(work, {stage.key: frozenset() for stage in work}, {}, stop or threading.Event(), follow)
+
+
+def test_a_killed_worker_and_a_stopped_one_are_replaced_and_every_stage_is_done_once() -> None:
+    hit: list[int] = []
+
+    def act(view: View) -> bool:
+        busy = [lane for lane in view.lanes if lane.lease]
+        if len(busy) < 2:
+            return False
+        hit.extend(lane.who["pid"] for lane in busy)
+        os.kill(hit[0], signal.SIGKILL)
+        os.kill(hit[1], signal.SIGSTOP)
+        return True
+
+    work = stages(14)
+    follow = Follower(2, act)
+    run(work, follow, LaneOptions(slow_work(0.6), lanes=2, heartbeat=0.5, lease_timeout=5))
+    done = Counter(event["stage"] for event in follow.events if event["event"] == "done")
+    assert done == Counter(stage.key for stage in work)
+    reasons = [event["message"] for event in follow.events if event["event"] == "retried"]
+    assert any("its worker was replaced" in reason for reason in reasons)
+    assert any("no heartbeat" in reason for reason in reasons)
+    late = [event["record"]["pid"] for event in follow.events if event["event"] == "done"][-2:]
+    assert not set(late) & set(hit)
+    for pid in hit:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_when_the_board_dies_the_driver_says_so_and_the_lanes_return(wait_until: Any) -> None:
+    import ray
+
+    pids: list[int] = []
+
+    def act(view: View) -> bool:
+        from ray.util.state import list_actors
+
+        pids.extend(lane.who["pid"] for lane in view.lanes if lane.who)
+        board = [
+            actor for actor in list_actors(detail=True) if "BoardActor" in actor.class_name and actor.state == "ALIVE"
+        ]
+        os.kill(board[0].pid, signal.SIGKILL)
+        return True
+
+    with pytest.raises(BoardLostError):
+        run(stages(50), Follower(1, act), LaneOptions(slow_work(0.3), lanes=1, heartbeat=0.5))
+    assert pids
+
+    def free() -> bool:
+        return bool(ray.available_resources().get("CPU") == ray.cluster_resources()["CPU"])
+
+    wait_until(free, 30, "the lanes' CPUs are free again")
+
+
+def test_stop_ends_stages_in_flight_and_gives_the_cpus_back() -> None:
+    stop = threading.Event()
+
+    def act(view: View) -> bool:
+        stop.set()
+        return True
+
+    follow = Follower(1, act)
+    started = time.monotonic()
+    run(stages(50), follow, LaneOptions(slow_work(2.0), lanes=1, heartbeat=0.3), stop)
+    assert follow.count("done") < 5
+    assert time.monotonic() - started < 60
+
+
+def test_stages_that_never_fit_are_refused_before_anything_waits() -> None:
+    work = stages(1, Shape(workers=1, cpus_per_worker=1000))
+    with pytest.raises(UserError, match="does not fit this cluster"):
+        run(work, Follower(1, lambda view: True), LaneOptions(slow_work(0.1)))

@@ -1,0 +1,171 @@
+"""Models: names and shapes of what can be pruned, any input size, and a user's own class from a file."""
+
+import hashlib
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from pipeline.lottery import models
+from pipeline.lottery.plugins import PluginError
+
+LENET = {"name": "lenet", "hidden": [300, 100]}
+CONVNET = {"name": "convnet", "width": 16}
+
+
+def user_model(tmp_path: Path, source: str, **fields: Any) -> tuple[dict[str, Any], Path]:
+    """Model fields and file of a user's model, as planning makes them."""
+    file = tmp_path / "my_models.py"
+    file.write_text("import torch\nfrom torch import nn\n" + textwrap.dedent(source))
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    return {"name": "user", "class": "Net", "source": sha256, **fields}, file
+
+
+NET = """
+    class Net(nn.Module):
+        def __init__(self, input_shape, classes, width=4):
+            super().__init__()
+            self.stem = nn.Conv2d(input_shape[0], width, 3, padding=1)
+            self.head = nn.Linear(width, classes)
+
+        def forward(self, x):
+            return self.head(self.stem(x).mean((2, 3)))
+"""
+
+
+def test_lenet_300_100_has_the_layers_of_the_paper_and_its_head_is_last() -> None:
+    assert models.describe(LENET, [1, 28, 28], 10) == [
+        ("fc1.weight", (300, 784)),
+        ("fc2.weight", (100, 300)),
+        ("head.weight", (10, 100)),
+    ]
+
+
+def test_convnet_offers_its_convolutions_for_pruning_and_no_batch_norm_or_bias() -> None:
+    assert models.describe(CONVNET, [3, 32, 32], 100) == [
+        ("conv1.weight", (16, 3, 3, 3)),
+        ("conv2.weight", (32, 16, 3, 3)),
+        ("conv3.weight", (64, 32, 3, 3)),
+        ("head.weight", (100, 64)),
+    ]
+
+
+@pytest.mark.parametrize("fields", [LENET, CONVNET], ids=["lenet", "convnet"])
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 7, 5), (3, 32, 32), (1, 2, 1)])
+def test_models_take_images_of_any_size(fields: dict[str, Any], shape: tuple[int, int, int]) -> None:
+    model = models.build(fields, shape, 5)
+    assert model(torch.rand(3, *shape)).shape == (3, 5)
+
+
+def test_the_globally_pooled_network_has_the_same_parameters_for_every_size() -> None:
+    small, large = (models.build(CONVNET, [3, size, size], 10).state_dict() for size in (8, 64))
+    assert {name: t.shape for name, t in small.items()} == {name: t.shape for name, t in large.items()}
+
+
+def test_building_does_not_disturb_the_global_random_numbers() -> None:
+    before = torch.random.get_rng_state()
+    models.build(CONVNET, [1, 8, 8], 10)
+    models.describe(LENET, [1, 8, 8], 10)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_an_unknown_model_is_answered_with_the_nearest_name() -> None:
+    with pytest.raises(LookupError, match="Did you mean 'convnet'"):
+        models.build({"name": "convnett", "width": 16}, [1, 8, 8], 10)
+
+
+def test_a_users_class_gets_the_input_shape_the_classes_and_its_arguments(tmp_path: Path) -> None:
+    fields, file = user_model(tmp_path, NET, arguments={"width": 6})
+    assert models.describe(fields, [3, 8, 8], 7, file) == [("stem.weight", (6, 3, 3, 3)), ("head.weight", (7, 6))]
+    assert models.build(fields, [3, 8, 8], 7, file)(torch.rand(2, 3, 8, 8)).shape == (2, 7)
+
+
+def test_the_output_layer_that_a_users_model_names_is_described_last(tmp_path: Path) -> None:
+    fields, file = user_model(
+        tmp_path,
+        """
+        class Net(nn.Module):
+            output_layer = "classify"
+
+            def __init__(self, input_shape, classes):
+                super().__init__()
+                self.classify = nn.Conv2d(2, classes, 1)
+                self.stem = nn.Conv2d(input_shape[0], 2, 1)
+        """,
+    )
+    assert [name for name, _ in models.describe(fields, [1, 4, 4], 3, file)] == ["stem.weight", "classify.weight"]
+
+
+def test_a_users_file_runs_once_so_that_its_class_stays_the_same(tmp_path: Path) -> None:
+    fields, file = user_model(tmp_path, NET)
+    first, second = (models.build(fields, [1, 4, 4], 3, file) for _ in range(2))
+    assert type(first) is type(second)
+
+
+def test_a_users_file_may_use_dataclasses(tmp_path: Path) -> None:
+    fields, file = user_model(
+        tmp_path,
+        """
+        from dataclasses import dataclass
+
+        @dataclass
+        class Widths:
+            first: int = 3
+
+        class Net(nn.Linear):
+            def __init__(self, input_shape, classes):
+                super().__init__(Widths().first, classes)
+        """,
+    )
+    assert isinstance(models.build(fields, [1, 1, 3], 2, file), nn.Linear)
+
+
+def test_random_buffers_of_a_users_model_are_the_same_in_every_build(tmp_path: Path) -> None:
+    fields, file = user_model(
+        tmp_path,
+        """
+        class Net(nn.Module):
+            def __init__(self, input_shape, classes):
+                super().__init__()
+                self.register_buffer("features", torch.randn(5))
+        """,
+    )
+    first = models.build(fields, [1, 1, 3], 2, file)
+    torch.rand(3)
+    assert torch.equal(first.features, models.build(fields, [1, 1, 3], 2, file).features)
+
+
+def test_a_file_that_changed_since_planning_is_refused(tmp_path: Path) -> None:
+    fields, file = user_model(tmp_path, NET)
+    file.write_text(file.read_text() + "# edited\n")
+    with pytest.raises(PluginError, match=r"my_models\.py: not the file that was planned with"):
+        models.build(fields, [1, 4, 4], 3, file)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("class Nett(nn.Module): pass\n", "defines no 'Net'. It defines: Nett"),
+        ("x = 1\nclass Net(nn.Module)\n    pass\n", r"my_models\.py:4: SyntaxError"),
+        ("import no_such_package\n", r"my_models\.py:3: ModuleNotFoundError: No module named 'no_such_package'"),
+        ("class Net(nn.Module): pass\n", r"Net\(input_shape=\(1, 4, 4\), classes=3\) failed: TypeError"),
+        ("def Net(input_shape, classes): return 3\n", "is not a torch.nn.Module but int"),
+        ("Net = 3\n", "'Net' is not a class but int"),
+    ],
+)
+def test_mistakes_in_a_users_file_are_named(tmp_path: Path, source: str, message: str) -> None:
+    fields, file = user_model(tmp_path, source)
+    with pytest.raises(ValueError, match=message):
+        models.build(fields, [1, 4, 4], 3, file)
+
+
+def test_a_users_file_that_is_missing_or_not_given_is_named(tmp_path: Path) -> None:
+    fields, file = user_model(tmp_path, NET)
+    file.unlink()
+    with pytest.raises(PluginError, match=r"my_models\.py: cannot be read \(No such file"):
+        models.build(fields, [1, 4, 4], 3, file)
+    with pytest.raises(PluginError, match="no file was given"):
+        models.build(fields, [1, 4, 4], 3)
