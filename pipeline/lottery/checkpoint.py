@@ -1,0 +1,102 @@
+"""All it takes to continue a training run bit for bit, as safetensors bytes (never pickle)."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from pipeline.lottery.history import Record
+
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A run after `iteration` iterations; tensors are copies on the CPU."""
+
+    iteration: int
+    model: State
+    """Parameters and buffers."""
+    optimizer: dict[int, State]
+    """By the parameter's position; hyperparameters come from the stage's fields."""
+    captured: dict[int, State]
+    history: list[Record]
+    sums: State
+    """Loss and correct answers since the last record."""
+    seen: int
+    """Images since the last record."""
+    random: State
+    """torch's generators by kind of device, for models that draw (dropout)."""
+
+    def to_bytes(self) -> bytes:
+        """One safetensors file."""
+        tensors = {
+            **_prefixed("model", self.model),
+            **_prefixed("sums", self.sums),
+            **_prefixed("random", self.random),
+        }
+        for position, state in self.optimizer.items():
+            tensors |= _prefixed(f"optimizer/{position}", state)
+        for iteration, state in self.captured.items():
+            tensors |= _prefixed(f"captured/{iteration}", state)
+        rest = {"iteration": self.iteration, "seen": self.seen, "history": self.history}
+        return save(tensors, metadata={"checkpoint": json.dumps(rest, allow_nan=False)})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Checkpoint":
+        """The checkpoint that `to_bytes` wrote; ValueError if `data` is something else or is cut short."""
+        try:
+            tensors = load(data)
+            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+            rest = json.loads(header["__metadata__"]["checkpoint"])
+        except (SafetensorError, KeyError, ValueError) as error:
+            raise ValueError(f"This is not a whole checkpoint of a training run ({error}): delete it.") from error
+        model, sums, random = (dict(_section(name, tensors)) for name in ("model", "sums", "random"))
+        optimizer = _numbered("optimizer", tensors)
+        return cls(
+            rest["iteration"],
+            model,
+            optimizer,
+            _numbered("captured", tensors),
+            rest["history"],
+            sums,
+            rest["seen"],
+            random,
+        )
+
+
+def copied(state: State) -> State:
+    """Copies on the CPU that share no memory with the original, in row-major order."""
+    return {
+        name: torch.empty(tensor.shape, dtype=tensor.dtype).copy_(tensor.detach())
+        for name, tensor in state.items()
+        if isinstance(tensor, Tensor)  # a user's module may keep other things in its state
+    }
+
+
+def weights_of(model: nn.Module) -> State:
+    """A copy of the model's parameters and buffers."""
+    return copied(model.state_dict())
+
+
+def _prefixed(prefix: str, state: State) -> State:
+    return {f"{prefix}/{name}": tensor for name, tensor in state.items()}
+
+
+def _section(name: str, tensors: State) -> Iterator[tuple[str, Tensor]]:
+    for full, tensor in tensors.items():
+        section, _, rest = full.partition("/")
+        if section == name:
+            yield rest, tensor
+
+
+def _numbered(name: str, tensors: State) -> dict[int, State]:
+    states: dict[int, State] = {}
+    for full, tensor in _section(name, tensors):
+        number, _, rest = full.partition("/")
+        states.setdefault(int(number), {})[rest] = tensor
+    return states

@@ -1,0 +1,23 @@
+"""Settings under which the same stage gives the same bits on the same hardware."""
+
+import os
+
+import torch
+import torch.utils.deterministic
+
+
+def deterministic() -> None:
+    """One intra-op thread, deterministic algorithms, no cuDNN benchmarking: for the whole process.
+
+    A worker calls this once, before anything runs on a GPU (cuBLAS reads its workspace setting when CUDA starts).
+    Results differ between one and two intra-op threads, so the number is fixed. Operations without a deterministic
+    implementation warn instead of failing, because a user's model may need one. TF32 stays at torch's default (on for
+    cuDNN convolutions, off for matrix products): it is deterministic.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(1)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Filling every fresh tensor with NaN is a debugging aid that comes with the setting above and costs time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

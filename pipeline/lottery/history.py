@@ -1,0 +1,67 @@
+"""The metrics of a training run: one record every so many iterations, and the running sums behind it."""
+
+import math
+
+import torch
+from torch import Tensor
+
+Record = dict[str, float | None]
+"""Metrics after `iteration` iterations. Accuracies are in [0, 1]; a loss that is not finite is None (JSON has no NaN).
+
+`epoch` is iterations / iterations an epoch. `train_loss` and `train_accuracy` are over the augmented batches since the
+last record, with the weights of that moment; `test_loss` and `test_accuracy` over the whole test set; `lr` is the last
+iteration's.
+"""
+
+
+def finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+COUNTED_TOGETHER = 16
+"""Batches whose correct answers are counted at once: each small operation costs 15 us in a step of 2 ms."""
+
+
+class Tally:
+    """Sums of loss and correct answers, kept on the device: adding to them waits for nothing."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.loss = torch.zeros((), dtype=torch.float64, device=device)
+        self.seen = 0
+        self._correct = torch.zeros((), dtype=torch.int64, device=device)
+        self._uncounted: list[tuple[Tensor, Tensor]] = []
+
+    def add(self, loss: Tensor, outputs: Tensor, labels: Tensor) -> None:
+        """Take a batch in: mean loss [], outputs [B, classes], labels [B]."""
+        self.loss.add_(loss.detach(), alpha=len(labels))
+        self.seen += len(labels)
+        self._uncounted.append((outputs.detach(), labels))
+        if len(self._uncounted) == COUNTED_TOGETHER:
+            self._count()
+
+    @property
+    def correct(self) -> Tensor:
+        """How many answers were right: int64 [], the same whenever it is asked for."""
+        if self._uncounted:
+            self._count()
+        return self._correct
+
+    def _count(self) -> None:
+        outputs, labels = (torch.cat(parts) for parts in zip(*self._uncounted, strict=True))
+        self._correct.add_((outputs.argmax(1) == labels).sum())
+        self._uncounted.clear()
+
+    def mean(self) -> tuple[float, float]:
+        """Loss and accuracy over what was taken in; waits for the device."""
+        return self.loss.item() / self.seen, self.correct.item() / self.seen
+
+    def clear(self) -> None:
+        """Begin again at zero."""
+        self.restore(torch.zeros(()), torch.zeros(()), 0)
+
+    def restore(self, loss: Tensor, correct: Tensor, seen: int) -> None:
+        """Go on from sums that were read before."""
+        self.loss.copy_(loss)
+        self._correct.copy_(correct)
+        self._uncounted.clear()
+        self.seen = seen

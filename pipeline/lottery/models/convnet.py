@@ -1,0 +1,31 @@
+"""A small convolutional network with batch norm, globally pooled: one network for images of any size."""
+
+from collections import OrderedDict
+
+from torch import nn
+
+
+def convnet(input_shape: tuple[int, int, int], classes: int, width: int) -> nn.Sequential:
+    """3x3 convolutions of width, 2 width and 4 width channels, each with batch norm and ReLU.
+
+    [B, C, H, W] -> [B, classes]. Max pooling by 2 after the first and the second, global average pooling after the
+    third, then the output layer.
+    Parameters: `conv1.weight`, `bn1.weight`, `bn1.bias`, ..., `head.weight`, `head.bias`; only the head's depend on
+    `classes`, and none on the image's size.
+    """
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    channels = input_shape[0]
+    for number in (1, 2, 3):
+        out = width * 2 ** (number - 1)
+        # No bias: batch norm subtracts the mean, and with it any bias, and adds its own.
+        layers[f"conv{number}"] = nn.Conv2d(channels, out, kernel_size=3, padding=1, bias=False)
+        layers[f"bn{number}"] = nn.BatchNorm2d(out)
+        layers[f"relu{number}"] = nn.ReLU(inplace=True)
+        if number < 3:
+            # The odd last row is kept (ceil), so that even the smallest images leave something to pool.
+            layers[f"pool{number}"] = nn.MaxPool2d(2, ceil_mode=True)
+        channels = out
+    layers["pool"] = nn.AdaptiveAvgPool2d(1)
+    layers["flatten"] = nn.Flatten()
+    layers["head"] = nn.Linear(channels, classes)
+    return nn.Sequential(layers)

@@ -1,0 +1,81 @@
+"""Initialization from named streams, one a module, so that compared networks share every weight they have in common."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from pipeline.lottery.randomness import generator, stream
+
+
+def model_id(model_fields: Mapping[str, Any]) -> str:
+    """Canonical JSON of the model fields: the name that a model has in random streams."""
+    return json.dumps(model_fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def initialize(
+    model: nn.Module, seed: int, model_fields: Mapping[str, Any], what: str = "init", *more: str | int
+) -> None:
+    """Initialize every parameter in place from the streams (what, seed, model_id, *more, module name), on the CPU.
+
+    The stream `init` is the ordinary initialization: it depends on neither round nor data, and as every module has its
+    own, a head of another size changes nothing else. Controls name another stream and get a fresh draw from the same
+    distribution. Ours: Xavier normal weights, zero biases, batch norm 1 and 0 with fresh statistics (Morcos et al.
+    2019). A user's: `model.initialize(generator)` if defined, else `reset_parameters()` of each module that has
+    parameters or statistics of its own. The global random number generator is left as it was.
+    Raises ValueError for a parameter that is not on the CPU or that nothing initializes.
+    """
+    if any(parameter.device.type != "cpu" for parameter in model.parameters()):
+        raise ValueError("Initialize the model on the CPU, then move it: random numbers differ between devices.")
+    names = (what, seed, model_id(model_fields), *more)
+    if model_fields["name"] != "user":
+        for name, module in model.named_modules():
+            _xavier(name, module, generator(*names, name))
+    elif callable(getattr(model, "initialize", None)):
+        own = cast(Callable[[torch.Generator], None], model.initialize)
+        # Seeded too: an initialization of the user's may well ignore the generator.
+        _with_global_seed(stream(*names, ""), lambda: own(generator(*names, "")))
+    else:
+        for name, module in model.named_modules():
+            _reset(name, module, stream(*names, name))
+
+
+@torch.no_grad()
+def _xavier(name: str, module: nn.Module, draw: torch.Generator) -> None:
+    if isinstance(module, nn.Linear | nn.Conv2d):
+        nn.init.xavier_normal_(module.weight, generator=draw)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, _BatchNorm):
+        module.reset_parameters()
+    elif _own_tensors(module):
+        raise ValueError(f"No initialization is defined for {name!r} ({type(module).__name__}).")
+
+
+def _reset(name: str, module: nn.Module, seed: int) -> None:
+    """Modules come parents first, so a child's own stream decides where a parent resets its children too."""
+    if not _own_tensors(module):
+        return
+    reset = getattr(module, "reset_parameters", None)
+    if callable(reset):
+        _with_global_seed(seed, reset)
+    elif next(module.parameters(recurse=False), None) is not None:
+        raise ValueError(
+            f"The module {name!r} ({type(module).__name__}) has parameters of its own but no reset_parameters(). "
+            "Define it, or define initialize(generator) on the model, so that each seed has its own initialization."
+        )
+
+
+def _own_tensors(module: nn.Module) -> bool:
+    own = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
+    return bool(own)
+
+
+def _with_global_seed(seed: int, run: Callable[[], object]) -> None:
+    """Run with the CPU's global generator seeded, then put it back; torch.manual_seed would seed devices too."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.default_generator.manual_seed(seed)
+        run()

@@ -1,0 +1,23 @@
+"""LeNet-h-h: fully connected, for images of one size."""
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from torch import nn
+
+
+def lenet(input_shape: tuple[int, int, int], classes: int, hidden: Sequence[int]) -> nn.Sequential:
+    """Linear and ReLU for each hidden size, then the output layer; LeNet-300-100 is hidden = [300, 100].
+
+    [B, C, H, W] -> [B, classes]. Parameters: `fc1.weight`, `fc1.bias`, `fc2.weight`, ..., `head.weight`, `head.bias`.
+    LeCun et al. 1998, as in Frankle & Carbin 2018, section 4.
+    """
+    layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
+    size = math.prod(input_shape)
+    for number, width in enumerate(hidden, start=1):
+        layers[f"fc{number}"] = nn.Linear(size, width)
+        layers[f"relu{number}"] = nn.ReLU()
+        size = width
+    layers["head"] = nn.Linear(size, classes)
+    return nn.Sequential(layers)

@@ -1,0 +1,109 @@
+"""Training: from a start (fresh weights or a ticket) to final weights, rewind points and a history of metrics."""
+
+import time
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from pipeline.lottery.checkpoint import Checkpoint, State, weights_of
+from pipeline.lottery.data import Images
+from pipeline.lottery.history import Record
+from pipeline.lottery.hooks import Hooks, Interrupted
+from pipeline.lottery.run import Run
+
+PROGRESS_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a training run leaves; weights are whole states (parameters and buffers), copied to the CPU."""
+
+    status: Literal["ok", "diverged"]
+    final: State | None
+    """None if the run diverged."""
+    captured: dict[int, State]
+    """Iterations done -> weights at that moment."""
+    history: list[Record]
+    summary: dict[str, Any]
+    """Metrics of the last record, iterations done, survivors and totals by prunable layer, fraction pruned."""
+
+
+def train(
+    fields: Mapping[str, Any],
+    inputs: Mapping[str, State],
+    images: Images,
+    *,
+    device: str | torch.device = "cpu",
+    capture: Set[int] = frozenset(),
+    model_file: str | Path | None = None,
+    resume: Checkpoint | None = None,
+    hooks: Hooks = Hooks(),  # noqa: B008 - immutable
+) -> Trained:
+    """Train as `fields` (of a train stage) say, from `inputs` ("mask", "weights": what the start refers to).
+
+    `capture` names the iterations after which the weights are copied (0: before the first). With a `first_iteration`,
+    schedule, data order and the count of iterations begin there and still end at `iterations`. A loss that is NaN or
+    infinite is noticed at the next record and ends the run as diverged.
+
+    The same arguments give the same bits on the same hardware under `deterministic()`, also when `resume` continues a
+    run that was stopped. A checkpoint that lacks wanted captures of earlier iterations is passed over.
+
+    Raises Interrupted after `hooks` asked to stop, ValueError and LookupError for fields and inputs that cannot be run.
+    """
+    device = torch.device(device)
+    first, last = fields.get("first_iteration", 0), fields["iterations"]
+    _check_range(first, last, capture)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        run = Run(fields, inputs, images, device, model_file)
+        if resume is not None and _has_captured(resume, capture):
+            run.restore(resume)
+        elif first in capture:
+            run.capture()
+
+        reported = time.monotonic()
+        while run.iteration < last:
+            run.step()
+            if run.iteration in capture:
+                run.capture()
+            if run.iteration % fields["record_every"] == 0 or run.iteration == last:
+                record = run.record()
+                hooks.progress(run.iteration, record)
+                reported = time.monotonic()
+                if record["train_loss"] is None or record["test_loss"] is None:
+                    return _result(run, capture, "diverged")
+            elif time.monotonic() - reported > PROGRESS_SECONDS:
+                hooks.progress(run.iteration, None)
+                reported = time.monotonic()
+            if run.iteration < last:
+                _attend(run, hooks)
+        return _result(run, capture, "ok")
+
+
+def _check_range(first: int, last: int, capture: Set[int]) -> None:
+    if not 0 <= first < last:
+        raise ValueError(f"A training run from iteration {first} to {last} has no iterations.")
+    outside = sorted(k for k in capture if not first <= k <= last)
+    if outside:
+        raise ValueError(f"Weights are wanted after {outside[0]} iterations; the run goes from {first} to {last}.")
+
+
+def _has_captured(checkpoint: Checkpoint, capture: Set[int]) -> bool:
+    """What is wanted may have grown since the checkpoint was taken."""
+    return all(k in checkpoint.captured for k in capture if k <= checkpoint.iteration)
+
+
+def _attend(run: Run, hooks: Hooks) -> None:
+    if hooks.should_stop():
+        hooks.checkpoint(run.checkpoint())
+        raise Interrupted(f"Stopped after {run.iteration} of {run.fields['iterations']} iterations.")
+    if hooks.checkpoint_due():
+        hooks.checkpoint(run.checkpoint())
+
+
+def _result(run: Run, capture: Set[int], status: Literal["ok", "diverged"]) -> Trained:
+    final = weights_of(run.model) if status == "ok" else None
+    captured = {k: state for k, state in run.captured.items() if k in capture}
+    return Trained(status, final, captured, run.history, run.summary())
