@@ -62,7 +62,7 @@ class View:
     expired: list[Lane]
     demand: dict[Shape, tuple[int, float]]
     tally: Tally
-    lost_inputs: set[tuple[str, str]]
+    lost_inputs: set[tuple[str, str | None]]
     over: bool
 
 
@@ -106,7 +106,7 @@ class Board:
         self._stopping = False
         self.lanes: dict[str, Lane] = {}
         self.tally = Tally(total=len(self._stages))
-        self.lost_inputs: set[tuple[str, str]] = set()
+        self.lost_inputs: set[tuple[str, str | None]] = set()
         self.events: list[dict[str, Any]] = []
         self._collect_ready()
 
@@ -154,7 +154,7 @@ class Board:
         return known.lease
 
     def complete(self, lane: str, session: int, attempt: tuple[str, int], outcome: Outcome) -> bool:
-        """Take the result of `attempt` (stage key, number). False if that lease is no longer the lane's: it is dropped."""
+        """Take the result of `attempt` (stage key, number). False if the lane no longer holds that lease."""
         known = self.lanes.get(lane)
         if known is None or known.session != session or known.lease is None:
             return False

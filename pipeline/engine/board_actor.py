@@ -31,7 +31,8 @@ class BoardActor:
         return self._notify(self._board.hello(lane, shape, who))
 
     async def goodbye(self, lane: str, reason: str) -> None:
-        self._notify(self._board.goodbye(lane, reason))
+        self._board.goodbye(lane, reason)
+        self._notify(None)
 
     async def complete_and_lease(
         self, lane: str, session: int, finished: tuple[tuple[str, int], Outcome] | None
@@ -59,10 +60,12 @@ class BoardActor:
         return self._board.heartbeat(lane, session, progress)
 
     async def stop(self) -> None:
-        self._notify(self._board.stop())
+        self._board.stop()
+        self._notify(None)
 
     async def drain(self, lane: str) -> None:
-        self._notify(self._board.drain(lane))
+        self._board.drain(lane)
+        self._notify(None)
 
     async def poll(self) -> View:
         """Everything the driver follows the run by: events since the last poll, lanes, demand, counts."""

@@ -51,8 +51,8 @@ def check_feasible(shapes: Sequence[Shape], cpus: float, gpus: float) -> None:
         if fits(shape, cpus, gpus) < 1:
             raise UserError(
                 f"resources: a lane of {shape.workers} worker(s) with {shape.cpus_per_worker:g} CPU and "
-                f"{shape.gpus_per_worker:g} GPU each does not fit this cluster, which has {cpus:g} CPUs and {gpus:g} GPUs. "
-                "Lower `resources` in the grid, or use a larger cluster."
+                f"{shape.gpus_per_worker:g} GPU each does not fit this cluster, which has {cpus:g} CPUs and {gpus:g} "
+                "GPUs. Lower `resources` in the grid, or use a larger cluster."
             )
 
 
@@ -65,9 +65,9 @@ def decide(
 ) -> Decision:
     """Lanes to start now and lanes to drain at their next stage boundary.
 
-    `demand`: for each shape the ready stages and the longest wait in seconds. Idle lanes give way at once to a shape that
-    cannot start; busy ones after PATIENCE. A draining lane's room is promised to whoever waits longest, so that nothing
-    smaller slips in (a large lane starves otherwise).
+    `demand`: for each shape the ready stages and the longest wait in seconds. Idle lanes give way at once to a shape
+    that cannot start; busy ones after PATIENCE. A draining lane's room is promised to whoever waits longest, so that
+    nothing smaller slips in (a large lane starves otherwise).
     """
     free_cpus = cpus - sum(lane.shape.workers * lane.shape.cpus_per_worker for lane in lanes)
     free_gpus = gpus - sum(lane.shape.workers * lane.shape.gpus_per_worker for lane in lanes)

@@ -12,7 +12,6 @@ import ray
 
 from pipeline.engine.board import Lease
 from pipeline.engine.outcomes import Outcome
-from pipeline.experiment.stages import Shape
 
 Work = Callable[[Lease, Callable[[int, dict[str, Any] | None], None]], Outcome]
 

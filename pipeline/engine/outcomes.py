@@ -11,8 +11,8 @@ Kind = Literal["done", "failed", "lost input", "claimed", "interrupted"]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`done`: the stage's record is in the store. `failed`: it raised. `lost input`: something it reads is missing or damaged.
-    `claimed`: another driver is at it. `interrupted`: it was told to stop, and checkpointed what it had."""
+    """`done`: the stage's record is in the store. `failed`: it raised. `lost input`: something that it reads is missing
+    or damaged. `claimed`: another driver is at it. `interrupted`: it was told to stop, and checkpointed what it had."""
 
     kind: Kind
     record: dict[str, Any] | None = None
@@ -23,8 +23,8 @@ class Outcome:
     """`out of memory`, `lost worker` or `exception`: retries are counted for each class."""
     message: str = ""
     trace: str = ""
-    lost: tuple[str, str] | None = None
-    """(stage, output) that is missing or damaged."""
+    lost: tuple[str, str | None] | None = None
+    """(stage, output) that is missing or damaged; the output is None for the stage's record."""
     poisoned: bool = False
     """The process can no longer be trusted (a CUDA error, peers in a collective) and must be replaced."""
 

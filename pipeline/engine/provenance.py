@@ -26,7 +26,7 @@ def versions() -> dict[str, str]:
 
 @cache
 def hardware(device: str) -> dict[str, str]:
-    """Processor, its vector capability as torch uses it, and the GPU model: bits are the same only on the same hardware."""
+    """Processor, its vector capability as torch uses it, GPU model: bits are the same only on the same hardware."""
     import torch
 
     facts = {

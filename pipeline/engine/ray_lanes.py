@@ -38,7 +38,7 @@ GONE = 75
 """Exit code (EX_TEMPFAIL) when the cluster or the board is lost: running again goes on."""
 
 
-class BoardLost(Exception):
+class BoardLostError(Exception):
     """The board actor died or cannot be reached."""
 
 
@@ -126,23 +126,16 @@ class RayLanes:
     ) -> None:
         """Run the stages, and call `follow` with the board's view each `every` seconds until it is over.
 
-        Raises BoardLost, and UserError for stages that this cluster can never place.
+        Raises BoardLostError, and UserError for stages that this cluster can never place.
         """
         import ray
 
         cpus, gpus = self.resources()
         check_feasible(list({stage.shape for stage in stages}), cpus, gpus)
         limit = self._options.lanes or lane_limit()
-        board = (
-            ray.remote(num_cpus=0, max_restarts=0, max_concurrency=1000)(BoardActor)
-            .options(get_if_exists=False)
-            .remote(
-                list(stages),
-                dict(wanted),
-                dict(keep),
-                {"lease_timeout": self._options.lease_timeout, "fail_fast": self._options.fail_fast},
-            )
-        )
+        actor: Any = ray.remote(num_cpus=0, max_restarts=0, max_concurrency=1000)(BoardActor)
+        options = {"lease_timeout": self._options.lease_timeout, "fail_fast": self._options.fail_fast}
+        board = actor.remote(list(stages), dict(wanted), dict(keep), options)
         told: float | None = None
         try:
             while True:
@@ -166,7 +159,7 @@ class RayLanes:
                 run.thread.join(timeout=30)
             self._reap(board)
         except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError) as error:
-            raise BoardLost(str(error).splitlines()[0]) from error
+            raise BoardLostError(str(error).splitlines()[0]) from error
         finally:
             with contextlib.suppress(Exception):
                 ray.kill(board)
@@ -242,7 +235,7 @@ class RayLanes:
                     raise UserError(f"Three lanes ended with errors; the last: {run.error[0]}")
 
     def _watch_head(self) -> None:
-        """Ends the process if the cluster's head is gone for 10 s: Ray itself would do so after 63 s, without a word."""
+        """Ends the process when the cluster's head is gone for 10 s: Ray would do so after 63 s, without a word."""
         import ray
 
         host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")

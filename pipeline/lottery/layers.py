@@ -15,7 +15,7 @@ def output_layer(model: nn.Module) -> str:
         if named not in dict(model.named_modules()):
             raise ValueError(f"{type(model).__name__}.output_layer names {named!r}, which is not one of its modules.")
         return named
-    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    linear: list[str] = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     if not linear:
         raise ValueError(
             f"{type(model).__name__} has no Linear layer: set its attribute `output_layer` to the module's name."
@@ -24,13 +24,15 @@ def output_layer(model: nn.Module) -> str:
 
 
 def prunable(model: nn.Module, output: bool = False) -> dict[str, nn.Parameter]:
-    """Weights of convolutions and linear layers in module order, never biases or batch norm.
+    """Weights of convolutions and linear layers in the model's order, never biases or batch norm.
 
     The output layer's weight is included only if `output` is true.
     """
     head = output_layer(model)
-    return {
-        f"{name}.weight" if name else "weight": module.weight
+    parameters = dict(model.named_parameters())
+    names = {
+        f"{name}.weight" if name else "weight"
         for name, module in model.named_modules()
         if isinstance(module, PRUNABLE) and (output or name != head)
     }
+    return {name: parameter for name, parameter in parameters.items() if name in names}

@@ -69,7 +69,11 @@ class Run:
         self.tally = Tally(device)
         self.precision = _precision(fields, device)
         # For models that draw while they run (dropout): after the model is built, and the same for paired tickets.
-        torch.manual_seed(stream("train", *self.batches.stream))
+        seed = stream("train", *self.batches.stream)
+        if device.type == "cuda":
+            torch.manual_seed(seed)  # the CPU's generator and the devices'
+        else:
+            torch.default_generator.manual_seed(seed)
 
     def step(self) -> None:
         """One iteration of SGD; waits for nothing on the device."""

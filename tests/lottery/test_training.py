@@ -17,6 +17,7 @@ from pipeline.lottery.evaluation import evaluate
 from pipeline.lottery.history import Record, Tally
 from pipeline.lottery.hooks import Hooks
 from pipeline.lottery.normalization import Normalization
+from pipeline.lottery.optimizers import learning_rate
 from pipeline.lottery.run import Run
 from pipeline.lottery.training import Trained, train
 
@@ -303,6 +304,12 @@ def test_records_come_at_multiples_and_at_the_end(images: Images) -> None:
     for name in ("test_accuracy", "test_loss", "train_accuracy", "train_loss"):
         assert trained.summary[name] == trained.history[-1][name]
     assert trained.summary["iterations"] == 17
+
+
+def test_the_learning_rate_falls_with_the_iteration_that_follows_a_milestone() -> None:
+    decay = {"optimizer": {"lr": 1.0}, "lr_decay": {"at": [2, 4], "factor": 0.5}}
+    assert [learning_rate(decay, done) for done in range(6)] == [1, 1, 0.5, 0.5, 0.25, 0.25]
+    assert learning_rate({"optimizer": {"lr": 0.3}}, 99) == 0.3
 
 
 def test_training_metrics_are_means_over_the_images_since_the_last_record(images: Images) -> None:

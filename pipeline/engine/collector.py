@@ -1,0 +1,68 @@
+"""Collects weights that nothing reads any more: a chain keeps its tickets, not the trained weights between them."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pipeline.engine.outcomes import TRANSIENT
+from pipeline.engine.store import Snapshot, Store
+from pipeline.experiment.grid import Grid
+
+
+class Collector:
+    """Only outputs marked transient are ever collected, and only while no other driver works on the store."""
+
+    def __init__(
+        self,
+        grid: Grid,
+        to_run: Mapping[str, frozenset[str]],
+        snapshot: Snapshot,
+        store: Store,
+        alone: Callable[[], bool],
+    ) -> None:
+        self._grid, self._store, self._alone = grid, store, alone
+        self._records: dict[str, dict[str, Any]] = {}
+        for key in grid.stages:
+            record = snapshot.record(key)
+            if record is not None:
+                self._records[key] = record
+        self._readers: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for key in to_run:
+            for read in grid.stages[key].inputs.values():
+                self._readers[read.stage, read.output].add(key)
+
+    def done(self, key: str, record: dict[str, Any]) -> None:
+        """A stage is done: what it was the last to read can go."""
+        self._records[key] = record
+        for read in self._grid.stages[key].inputs.values():
+            readers = self._readers.get((read.stage, read.output))
+            if readers is not None:
+                readers.discard(key)
+                if not readers:
+                    self._collect(read.stage, [read.output])
+
+    def sweep(self) -> None:
+        """Collect what earlier, interrupted runs left; keep for good what this experiment wants kept."""
+        for key, record in self._records.items():
+            keep = self._grid.keep.get(key, frozenset())
+            pinned = {name: out for name, out in record["outputs"].items() if out.get(TRANSIENT) and name in keep}
+            if pinned:
+                for out in pinned.values():
+                    del out[TRANSIENT]
+                self._store.finish(record)
+            self._collect(key, [name for name in record["outputs"] if not self._readers.get((key, name))])
+
+    def _collect(self, key: str, names: list[str]) -> None:
+        record = self._records.get(key)
+        if record is None or not self._alone():
+            return
+        keep = self._grid.keep.get(key, frozenset())
+        gone = [
+            name
+            for name in names
+            if name not in keep and record["outputs"][name].get(TRANSIENT) and "path" in record["outputs"][name]
+        ]
+        if gone:
+            self._store.collect(key, gone)
+            for name in gone:
+                record["outputs"][name] = {"collected": True}

@@ -1,0 +1,199 @@
+"""Run one stage: read what it needs from the store, let `lottery` do it, write what is wanted."""
+
+import json
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline.engine.board import Lease
+from pipeline.engine.outcomes import TRANSIENT, Outcome
+from pipeline.engine.provenance import hardware, versions
+from pipeline.engine.store import CorruptOutput, MissingOutput, Store
+from pipeline.experiment.stages import Stage
+from pipeline.lottery import plugins
+from pipeline.lottery.checkpoint import Checkpoint
+from pipeline.lottery.data import ImageCache
+from pipeline.lottery.determinism import deterministic
+from pipeline.lottery.files import load_mask, load_weights, save_mask, save_weights
+from pipeline.lottery.hooks import Hooks, Interrupted
+from pipeline.lottery.pruning import CRITERIA, Criterion, prune
+from pipeline.lottery.training import train
+
+
+IMAGE_BYTES = 2 * 2**30
+"""Decoded data sets that a lane's process keeps between stages: CIFAR-10 is 184 MB."""
+
+
+@dataclass(slots=True)
+class Bench:
+    """What a process needs to run stages, kept from one stage to the next."""
+
+    store: Store
+    images: ImageCache
+    driver: str
+    device: str = "cpu"
+    checkpoint_seconds: float = 600.0
+    stop: threading.Event = field(default_factory=threading.Event)
+    """Set to have the stage checkpoint and end as `interrupted`."""
+
+
+def execute(lease: Lease, bench: Bench, progress: Callable[[int, dict[str, Any] | None], None]) -> Outcome:
+    """One attempt. Whatever goes wrong comes back as an outcome; nothing but the end of the process escapes."""
+    stage, store = lease.stage, bench.store
+    try:
+        record = store.record(stage.key)
+        if record is not None and _has(record, lease.wanted):
+            return Outcome("done", record=record, ran=False)
+        if not store.claim(stage.key, bench.driver):
+            return Outcome("claimed")
+        try:
+            return Outcome("done", record=_run(lease, bench, progress))
+        finally:
+            store.release(stage.key, bench.driver)
+    except Interrupted:
+        return Outcome("interrupted")
+    except (MissingOutput, CorruptOutput) as error:
+        return Outcome("lost input", lost=(error.key, error.output), message=str(error))
+    except torch.OutOfMemoryError as error:
+        torch.cuda.empty_cache()
+        return Outcome("failed", error_class="out of memory", message=str(error), trace=traceback.format_exc())
+    except Exception as error:  # a stage's own exception must not take the lane with it
+        return Outcome(
+            "failed",
+            error_class="exception",
+            message=f"{type(error).__name__}: {error}",
+            trace=traceback.format_exc(),
+            poisoned="CUDA error" in str(error),
+        )
+
+
+def _has(record: Mapping[str, Any], wanted: frozenset[str]) -> bool:
+    outputs = record["outputs"]
+    if record["status"] == "diverged":
+        wanted = wanted & {"history"}
+    return all(name in outputs and "path" in outputs[name] for name in wanted)
+
+
+def _run(lease: Lease, bench: Bench, progress: Callable[[int, dict[str, Any] | None], None]) -> dict[str, Any]:
+    stage, started = lease.stage, time.time()
+    clock = time.perf_counter()
+    inputs, hashes = _read_inputs(stage, bench.store)
+    if stage.kind == "train":
+        status, payloads, summary = _train(lease, inputs, bench, progress)
+    else:
+        status, payloads, summary = _prune(stage, inputs)
+    outputs = {}
+    for name, (data, suffix) in payloads.items():
+        outputs[name] = bench.store.put_output(stage.key, name, data, suffix)
+        if name not in lease.keep and name != "history":
+            outputs[name][TRANSIENT] = True
+    record = {
+        "key": stage.key,
+        "fields": dict(stage.fields),
+        "label": stage.label,
+        "status": status,
+        "outputs": outputs,
+        "inputs": hashes,
+        "summary": summary,
+        "started": started,
+        "finished": time.time(),
+        "seconds": time.perf_counter() - clock,
+        "iterations": stage.iterations,
+        "attempt": f"{bench.driver}/{lease.attempt}",
+        "driver": bench.driver,
+        "hardware": hardware(bench.device),
+        "versions": versions(),
+    }
+    bench.store.finish(record)
+    bench.store.drop_checkpoints(stage.key)
+    return record
+
+
+def _read_inputs(stage: Stage, store: Store) -> tuple[dict[str, dict[str, torch.Tensor]], dict[str, str]]:
+    inputs, hashes = {}, {}
+    for role, read in stage.inputs.items():
+        data = store.read(read.stage, read.output)
+        inputs[role] = load_mask(data) if role == "mask" else load_weights(data)
+        record = store.record(read.stage)
+        assert record is not None
+        hashes[role] = record["outputs"][read.output]["sha256"]
+    return inputs, hashes
+
+
+Payloads = dict[str, tuple[bytes, str]]
+
+
+def _prune(stage: Stage, inputs: dict[str, dict[str, torch.Tensor]]) -> tuple[str, Payloads, dict[str, Any]]:
+    fields = stage.fields
+    weights = {name: inputs["trained"][name] for name in fields["layers"]}
+    mask = prune(weights, inputs.get("mask"), fields["rule"], _criterion(stage))
+    survivors = {name: int(kept.sum()) for name, kept in mask.items()}
+    total = {name: kept.numel() for name, kept in mask.items()}
+    summary = {
+        "survivors": survivors,
+        "total": total,
+        "fraction_pruned": 1 - sum(survivors.values()) / sum(total.values()),
+    }
+    return "ok", {"mask": (save_mask(mask), "safetensors")}, summary
+
+
+def _criterion(stage: Stage) -> Criterion:
+    described = stage.fields.get("criterion", {"name": "magnitude"})
+    if described["name"] != "user":
+        return CRITERIA[described["name"]]
+    loaded: Criterion = plugins.load(stage.locations["criterion"], described["function"], described["source"])
+    return loaded
+
+
+def _train(
+    lease: Lease,
+    inputs: dict[str, dict[str, torch.Tensor]],
+    bench: Bench,
+    progress: Callable[[int, dict[str, Any] | None], None],
+) -> tuple[str, Payloads, dict[str, Any]]:
+    stage, store = lease.stage, bench.store
+    attempt = f"{bench.driver}-{lease.attempt}"
+    due = time.monotonic() + bench.checkpoint_seconds
+
+    def write(checkpoint: Checkpoint) -> None:
+        nonlocal due
+        store.write_checkpoint(stage.key, attempt, checkpoint.iteration, checkpoint.to_bytes())
+        due = time.monotonic() + bench.checkpoint_seconds
+
+    found = store.best_checkpoint(stage.key)
+    trained = train(
+        stage.fields,
+        inputs,
+        bench.images.get(stage.fields["data"], stage.locations.get("data")),
+        device=bench.device,
+        capture=frozenset(int(name[2:]) for name in lease.wanted if name.startswith("it")),
+        model_file=stage.locations.get("model"),
+        resume=Checkpoint.from_bytes(found[1]) if found else None,
+        hooks=Hooks(
+            progress=progress,
+            should_stop=bench.stop.is_set,
+            checkpoint_due=lambda: time.monotonic() > due,
+            checkpoint=write,
+        ),
+    )
+    payloads: Payloads = {"history": (json.dumps(trained.history).encode(), "json")}
+    if trained.final is not None and "final" in lease.wanted:
+        payloads["final"] = (save_weights(trained.final), "safetensors")
+    for iteration, state in trained.captured.items():
+        payloads[f"it{iteration}"] = (save_weights(state), "safetensors")
+    return trained.status, payloads, trained.summary
+
+
+def make_work(
+    store_uri: str, data_root: str, driver: str, device: str, checkpoint_seconds: float, stop: threading.Event
+) -> Callable[[Lease, Callable[[int, dict[str, Any] | None], None]], Outcome]:
+    """The work of a lane's process: `execute` on a bench of its own, with torch set to repeat its bits."""
+    deterministic()
+    bench = Bench(Store(store_uri), ImageCache(Path(data_root), IMAGE_BYTES), driver, device, checkpoint_seconds, stop)
+    return lambda lease, progress: execute(lease, bench, progress)

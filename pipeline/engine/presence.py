@@ -1,0 +1,76 @@
+"""A driver's sign of life in the store: others see its claims as valid, and leave its weights alone."""
+
+import os
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pipeline.engine.store import Store
+
+EVERY = 10.0
+"""Seconds between heartbeats."""
+
+STALE = 60.0
+"""A driver without a heartbeat for so many seconds has lost its claims."""
+
+
+class Presence(threading.Thread):
+    """Use as a context manager: heartbeats in the background, retires at the end."""
+
+    def __init__(self, store: Store, driver: str, describe: Callable[[], dict[str, Any]]) -> None:
+        super().__init__(name="presence", daemon=True)
+        self._store, self._driver, self._describe = store, driver, describe
+        self._ended = threading.Event()
+        self._others = False
+
+    def alone(self) -> bool:
+        """No other driver works on this store, as far as the last heartbeat saw."""
+        return not self._others
+
+    def __enter__(self) -> "Presence":
+        self._beat()
+        for driver, heartbeat in self._store.drivers().items():
+            if driver != self._driver and _is_dead(heartbeat.doc):
+                self._store.retire(driver)  # killed on this machine: its claims need not time out
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self.join(timeout=5)
+        self._store.retire(self._driver)
+
+    def run(self) -> None:
+        while not self._ended.wait(EVERY):
+            try:
+                self._beat()
+            except OSError:
+                continue  # a store that is away for a moment: claims are advisory
+
+    def _beat(self) -> None:
+        self._store.heartbeat(self._driver, {**self._describe(), "machine": _machine(), "pid": os.getpid()})
+        drivers = self._store.drivers()
+        own = drivers[self._driver].at
+        self._others = any(name != self._driver and own - beat.at < STALE for name, beat in drivers.items())
+
+
+def _machine() -> str:
+    """Where a process id means something: host, boot and process namespace."""
+    boot, namespace = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    known = [boot.read_text().strip(), str(namespace.readlink())] if boot.exists() and namespace.is_symlink() else []
+    return "/".join([socket.gethostname(), *known])
+
+
+def _is_dead(doc: dict[str, Any]) -> bool:
+    """The driver ran on this machine, and its process is gone."""
+    if doc.get("machine") != _machine():
+        return False
+    try:
+        os.kill(doc["pid"], 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False

@@ -1,0 +1,84 @@
+"""Outputs of stages: files named by their content, written once, checked whenever they are read."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pipeline.engine.store import layout, records
+from pipeline.engine.store.filesystem import Folder
+from pipeline.engine.store.problems import CorruptOutput, MissingOutput
+from pipeline.engine.store.sealed import DamageError
+
+
+def put(folder: Folder, key: str, output: str, data: bytes, suffix: str) -> dict[str, Any]:
+    """Write the payload unless it is there; returns its entry for the record's `outputs`."""
+    digest = layout.sha256(data)
+    path = layout.payload(key, output, digest, suffix)
+    entry = {"path": path, "sha256": digest, "size": len(data)}
+    if not exists(folder, entry):
+        folder.write(path, data)
+    return entry
+
+
+def exists(folder: Folder, entry: Mapping[str, Any]) -> bool:
+    """Whether the payload of a record's entry is there with the right size."""
+    found = folder.stat(entry["path"])
+    return found is not None and found.size == entry["size"]
+
+
+def fault(data: bytes, entry: Mapping[str, Any]) -> str | None:
+    """What is wrong with a payload's bytes, to complete "<output> ..."."""
+    if len(data) != entry["size"]:
+        return _wrong_size(len(data), entry)
+    if layout.sha256(data) != entry["sha256"]:
+        return "does not match its SHA-256"
+    return None
+
+
+def lasting_fault(folder: Folder, key: str, output: str, entry: Mapping[str, Any]) -> str | None:
+    """Why a payload is not there as its record says; None if it is, or if the record says otherwise by now."""
+    found = folder.stat(entry["path"])
+    if found is not None and found.size == entry["size"]:
+        return None
+    try:
+        record = records.load(folder, key)
+    except DamageError:
+        return None
+    if record is None or record["outputs"].get(output) != entry:
+        return None
+    return "is missing though its record names it" if found is None else _wrong_size(found.size, entry)
+
+
+def _wrong_size(size: int, entry: Mapping[str, Any]) -> str:
+    return f"has {size} bytes instead of {entry['size']}"
+
+
+def read(folder: Folder, key: str, output: str) -> bytes:
+    """The bytes that were written; raises MissingOutput or CorruptOutput (also for a damaged record)."""
+    try:
+        record = records.load(folder, key)
+    except DamageError as damage:
+        raise CorruptOutput(key, None, layout.record(key), str(damage)) from damage
+    if record is None:
+        raise MissingOutput(key, output, layout.record(key), "is missing, because the stage is not done")
+    entry = record["outputs"].get(output)
+    if entry is None:
+        raise MissingOutput(key, output, layout.record(key), "is not among the outputs of its record")
+    if entry.get("collected"):
+        raise MissingOutput(key, output, layout.record(key), "was removed to save space")
+    try:
+        data = folder.read(entry["path"])
+    except FileNotFoundError:
+        raise MissingOutput(key, output, entry["path"], "is missing though its record names it") from None
+    wrong = fault(data, entry)
+    if wrong is not None:
+        raise CorruptOutput(key, output, entry["path"], wrong)
+    return data
+
+
+def delete(folder: Folder, key: str, outputs: Iterable[str]) -> None:
+    """Remove every payload of these outputs, also those that no record names any more."""
+    unwanted = set(outputs)
+    for listed in folder.files(layout.outputs(key)):
+        named = layout.parse_payload(listed.path)
+        if named is not None and named[1] in unwanted:
+            folder.delete(listed.path)

@@ -1,0 +1,69 @@
+"""A store's folder on an object store, through pyarrow.fs."""
+
+from typing import Any
+
+from pipeline.engine.store.filesystem import Listed
+
+_WITHOUT_FOLDERS = ("s3", "gcs")
+
+
+class RemoteFolder:
+    """A `Folder` at `base` of a `pyarrow.fs.FileSystem`, whose writes become visible when they are closed."""
+
+    def __init__(self, filesystem: Any, base: str) -> None:
+        self.filesystem = filesystem
+        self.base = base.rstrip("/")
+
+    def read(self, path: str) -> bytes:
+        with self.filesystem.open_input_stream(self._full(path)) as stream:
+            return bytes(stream.read())
+
+    def write(self, path: str, data: bytes, *, durable: bool = True) -> None:
+        full = self._full(path)
+        # Object stores have no folders; creating them there would leave an empty object for each.
+        if self.filesystem.type_name not in _WITHOUT_FOLDERS:
+            self.filesystem.create_dir(full.rpartition("/")[0], recursive=True)
+        # An exception inside open_output_stream commits what was written so far as the whole object (measured on
+        # S3), so the stream opens only when every byte is there, and one write is all that happens in it.
+        with self.filesystem.open_output_stream(full) as stream:
+            stream.write(data)
+
+    def create(self, path: str, data: bytes) -> bool:
+        # pyarrow cannot put-if-absent: two writers at once may both be told True.
+        if self.stat(path) is not None:
+            return False
+        self.write(path, data)
+        return True
+
+    def stat(self, path: str) -> Listed | None:
+        found = self.filesystem.get_file_info(self._full(path))
+        return Listed(path, found.size, found.mtime_ns) if found.is_file else None
+
+    def files(self, path: str) -> list[Listed]:
+        from pyarrow.fs import FileSelector
+
+        selector = FileSelector(self._full(path), recursive=True, allow_not_found=True)
+        skip = len(self.base) + 1 if self.base else 0
+        return [
+            Listed(found.path[skip:], found.size, found.mtime_ns)
+            for found in self.filesystem.get_file_info(selector)
+            if found.is_file
+        ]
+
+    def leftovers(self) -> list[Listed]:
+        return []
+
+    def delete(self, path: str) -> None:
+        if self.stat(path) is not None:
+            try:
+                self.filesystem.delete_file(self._full(path))
+            except FileNotFoundError:  # another process was faster
+                return
+
+    def delete_folder(self, path: str) -> None:
+        # One by one: delete_dir on an object store leaves an empty object in place of the parent folder.
+        for listed in self.files(path):
+            self.delete(listed.path)
+
+    def _full(self, path: str) -> str:
+        return f"{self.base}/{path}" if self.base else path

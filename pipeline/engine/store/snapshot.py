@@ -1,0 +1,146 @@
+"""The state of every stage at one moment: what planning asks, answered from memory."""
+
+import json
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from pipeline.engine.store import index, layout, payloads, records, sealed
+from pipeline.engine.store.filesystem import Folder, Listed
+from pipeline.engine.store.index import Row
+from pipeline.engine.store.problems import Problem
+
+READERS = 32
+"""Threads that read files: object stores answer in some 30 ms each."""
+
+_SETTLED_NS = 2_000_000_000
+"""S3 gives modification times in seconds: within that time a record can be rewritten and its listing stay the same."""
+
+
+@dataclass
+class Snapshot:
+    """Implements `planning.State`. Records are parsed when they are first asked for."""
+
+    _folder: Folder
+    _damaged: list[Problem]
+    _done: dict[str, Row]
+    _sizes: Mapping[str, int]
+    _indexes: list[Listed]
+    _from_index: int
+    _parsed: dict[str, records.Record] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self._done)
+
+    def __iter__(self) -> Iterator[str]:
+        """Keys of all stages that are done."""
+        return iter(self._done)
+
+    def done(self, key: str) -> bool:
+        return key in self._done
+
+    def record(self, key: str) -> records.Record | None:
+        """The record, None where the stage is not done. Do not change it: it is shared by all who ask."""
+        if key not in self._parsed and key in self._done:
+            self._parsed[key] = json.loads(self._done[key].data)["content"]  # checked when it was taken
+        return self._parsed.get(key)
+
+    def status(self, key: str) -> str | None:
+        """`ok` or `diverged`; None where the stage is not done."""
+        record = self.record(key)
+        return None if record is None else record["status"]
+
+    def summary(self, key: str) -> dict[str, Any] | None:
+        record = self.record(key)
+        return None if record is None else record["summary"]
+
+    def available(self, key: str, output: str) -> bool:
+        """Whether the record names the output and its payload is there with the right size."""
+        record = self.record(key)
+        entry = record["outputs"].get(output) if record else None
+        return entry is not None and not entry.get("collected") and self._sizes.get(entry["path"]) == entry["size"]
+
+    @cached_property
+    def problems(self) -> list[Problem]:
+        """Damaged records (they count as not done), a damaged index, and payloads that are missing or of a wrong size.
+
+        Parses every record when it is first asked for; `record` then answers at once.
+        """
+        suspects = (
+            (key, output, entry)
+            for key in self
+            for output, entry in (self.record(key) or {})["outputs"].items()
+            if not entry.get("collected") and not self.available(key, output)
+        )
+        # Looked at again, because a run that goes on may have collected or added them while the listings were made.
+        return self._damaged + [
+            Problem(entry["path"], key, what, output)
+            for key, output, entry in suspects
+            if (what := payloads.lasting_fault(self._folder, key, output, entry))
+        ]
+
+    def compact(self) -> None:
+        """Write an index of this snapshot's records, but for those so young that their listing proves little."""
+        times = [file.mtime_ns for file in self._indexes] + [row.mtime_ns for row in self._done.values()]
+        newest = max(times, default=0)
+        rows = [
+            row for row in self._done.values() if row.size == len(row.data) and row.mtime_ns <= newest - _SETTLED_NS
+        ]
+        index.save(self._folder, rows, self._indexes)
+
+    @property
+    def is_index_outdated(self) -> bool:
+        """Whether so many records were read one by one that a new index pays, or the one there is is damaged."""
+        unread = len(self._done) - self._from_index
+        damaged = any(problem.path.startswith("index/") for problem in self._damaged)
+        return damaged or unread > max(100, len(self._done) // 10)
+
+
+def take(folder: Folder) -> Snapshot:
+    """List the store and read what the index does not have."""
+    # Records first: a payload is written before the record that names it, so it is in the later listing.
+    listed = folder.files("done")
+    sizes = {file.path: file.size for file in folder.files("outputs")}
+    indexes = folder.files("index")
+    rows, problems = index.load(folder, indexes)
+    done: dict[str, Row] = {}
+    unread: list[Listed] = []
+    for file in listed:
+        key = layout.parse_record(file.path)
+        row = rows.get(key) if key else None
+        if row and (row.size, row.mtime_ns) == (file.size, file.mtime_ns) and _is_whole(row):
+            done[row.key] = row
+        else:
+            unread.append(file)
+    from_index = len(done)
+    with ThreadPoolExecutor(READERS) as readers:
+        for found in readers.map(lambda file: _read(folder, file), unread):
+            if isinstance(found, Row):
+                done[found.key] = found
+            elif found is not None:
+                problems.append(found)
+    return Snapshot(folder, problems, done, sizes, indexes, from_index)
+
+
+def _is_whole(row: Row) -> bool:
+    try:
+        sealed.check(layout.record(row.key), row.data)
+    except sealed.DamageError:
+        return False
+    return True
+
+
+def _read(folder: Folder, file: Listed) -> Row | Problem | None:
+    key = layout.parse_record(file.path)
+    if key is None:
+        return Problem(file.path, None, "is not the record of a stage")
+    try:
+        data = folder.read(file.path)
+        records.decode(key, data)
+    except FileNotFoundError:  # discarded since it was listed
+        return None
+    except sealed.DamageError as damage:
+        return Problem(file.path, key, f"{damage}; the stage counts as not done")
+    return Row(key, file.size, file.mtime_ns, data)

@@ -1,0 +1,179 @@
+"""The store's one class: every operation on it, each a few lines over the module that knows the subject."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pipeline.engine.store import (
+    checkpoints,
+    claims,
+    documents,
+    layout,
+    opening,
+    payloads,
+    records,
+    sealed,
+    verification,
+)
+from pipeline.engine.store import snapshot as snapshots
+from pipeline.engine.store.filesystem import Folder
+from pipeline.engine.store.problems import Problem
+from pipeline.engine.store.remote import RemoteFolder
+from pipeline.engine.store.sealed import DamageError
+
+_log = logging.getLogger(__name__)
+
+
+class Store:
+    """Finished stages by content key, in a local folder, `file://`, `s3://` or `gs://` (whatever pyarrow.fs opens).
+
+    Any number of processes may use it at once, without a lock. Pickling keeps the address and opens it again.
+    """
+
+    def __init__(self, uri: str | Path, *, filesystem: Any = None, stale_after: float = 60.0) -> None:
+        """Open the store, creating a local folder. UserError for an address that cannot be used.
+
+        `filesystem`: a `pyarrow.fs.FileSystem` in which `uri` is a path, where a URI cannot say all (credentials).
+        `stale_after`: seconds without a heartbeat after which a driver's claims are void.
+        """
+        self.uri = str(uri) if filesystem is not None else opening.absolute(uri)
+        self.stale_after = stale_after
+        self._filesystem = filesystem
+        self.folder: Folder = (
+            opening.open_folder(self.uri) if filesystem is None else RemoteFolder(filesystem, self.uri)
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(Store, filesystem=self._filesystem, stale_after=self.stale_after), (self.uri,)
+
+    def __repr__(self) -> str:
+        return f"Store({opening.shown(self.uri)!r})"
+
+    # Stages
+
+    def snapshot(self) -> snapshots.Snapshot:
+        """The state of all stages now. Files that are damaged are named in its `problems`."""
+        return snapshots.take(self.folder)
+
+    def compact(self, snapshot: snapshots.Snapshot | None = None, *, always: bool = False) -> bool:
+        """Rewrite the index if that pays (or `always`), so that the next snapshot is fast; says whether it did.
+
+        `snapshot`: one that was just taken; otherwise a new one is.
+        """
+        snapshot = self.snapshot() if snapshot is None else snapshot
+        if not (always or snapshot.is_index_outdated):
+            return False
+        snapshot.compact()
+        return True
+
+    def record(self, key: str) -> records.Record | None:
+        """The record as it is now; None where the stage is not done, or (named in the log) the record is damaged."""
+        try:
+            return records.load(self.folder, key)
+        except DamageError as damage:
+            _log.warning("The store's file %s %s; the stage counts as not done.", layout.record(key), damage)
+            return None
+
+    def finish(self, record: records.Record) -> records.Record:
+        """Make the stage done, its payloads being written; returns the record with outputs of an older one joined in.
+
+        ValueError for a record that lacks a field. Of two processes that finish one stage at once, either's record
+        may remain: it is whole, but may lack an output that only the other had. Planning finds that, and runs it.
+        """
+        data = records.encode(record)
+        try:
+            older = records.load(self.folder, record["key"])
+        except DamageError:  # replaced by a whole one
+            older = None
+        if older is not None:
+            record = records.merge(record, older, partial(payloads.exists, self.folder))
+            data = records.encode(record)
+        self.folder.write(layout.record(record["key"]), data)
+        return record
+
+    def put_output(self, key: str, name: str, data: bytes, suffix: str) -> dict[str, Any]:
+        """Write one output; returns `{"path", "sha256", "size"}` for the record. Unseen until `finish`."""
+        return payloads.put(self.folder, key, name, data, suffix)
+
+    def read(self, key: str, output: str) -> bytes:
+        """One output, size and SHA-256 checked; raises MissingOutput or CorruptOutput."""
+        return payloads.read(self.folder, key, output)
+
+    def collect(self, key: str, outputs: Iterable[str]) -> None:
+        """Remove outputs to save space; the record keeps everything else and says so."""
+        unwanted = set(outputs)
+        record = self.record(key)
+        marked = {name: {"collected": True} for name in (record or {"outputs": {}})["outputs"] if name in unwanted}
+        if record is None or not marked:
+            return
+        # The record first: killed in between, a payload is left that nobody needs, never a name without its payload.
+        self.folder.write(layout.record(key), records.encode({**record, "outputs": {**record["outputs"], **marked}}))
+        payloads.delete(self.folder, key, marked)
+
+    def discard(self, key: str, output: str | None) -> None:
+        """Remove a damaged output, or the record where `output` is None, so that the stage runs again."""
+        if output is None:
+            self.folder.delete(layout.record(key))
+        else:
+            payloads.delete(self.folder, key, [output])
+
+    def verify(self) -> Iterator[Problem]:
+        """Read and check every file; yields what is damaged or missing, and (as information) what is unneeded."""
+        return verification.verify(self.folder)
+
+    # Checkpoints of stages under way
+
+    def write_checkpoint(self, key: str, attempt: str | int, iteration: int, data: bytes) -> None:
+        """Keep a resumable state, and the one before it. `attempt` must be this attempt's alone, over all drivers."""
+        checkpoints.write(self.folder, key, attempt, iteration, data)
+
+    def best_checkpoint(self, key: str) -> tuple[int, bytes] | None:
+        """The furthest state of any attempt that verifies, as (iteration, bytes)."""
+        return checkpoints.best(self.folder, key)
+
+    def drop_checkpoints(self, key: str) -> None:
+        checkpoints.drop(self.folder, key)
+
+    # Drivers and their claims
+
+    def heartbeat(self, driver: str, doc: dict[str, Any]) -> None:
+        """Say that the driver lives, and what it does; more often than every `stale_after` seconds."""
+        claims.beat(self.folder, driver, doc)
+
+    def drivers(self) -> dict[str, claims.Heartbeat]:
+        """The drivers that live, as far as a heartbeat can tell that is younger than theirs by `stale_after` seconds.
+
+        With no living driver this is the one that died last: its heartbeat's `at` says when.
+        """
+        return claims.drivers(self.folder, self.stale_after)
+
+    def claim(self, key: str, driver: str) -> bool:
+        """Whether the driver should work on the stage; False while another one that lives has claimed it."""
+        return claims.claim(self.folder, key, driver, self.stale_after)
+
+    def release(self, key: str, driver: str) -> None:
+        claims.release(self.folder, key, driver)
+
+    def retire(self, driver: str) -> None:
+        """Remove the driver's heartbeat and all its claims, and the heartbeats of drivers that were killed."""
+        claims.retire(self.folder, driver, self.stale_after)
+
+    # Documents, and the whole
+
+    def read_document(self, name: str) -> Any | None:
+        """None where there is none, or (named in the log) it is damaged."""
+        return documents.read(self.folder, layout.document(name))
+
+    def write_document(self, name: str, obj: object) -> None:
+        """Write JSON under a name that may contain slashes."""
+        path = layout.document(name)
+        self.folder.write(path, sealed.seal(path, obj))
+
+    def list_documents(self, prefix: str = "") -> list[str]:
+        return documents.names(self.folder, prefix)
+
+    def bytes_by_area(self) -> dict[str, int]:
+        """Bytes of each of the store's folders."""
+        return {area: sum(file.size for file in self.folder.files(area)) for area in layout.AREAS}

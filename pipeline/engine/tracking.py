@@ -1,0 +1,238 @@
+"""MLflow as a projection of the store: what is done is logged, once; what MLflow lacks is made up for later."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import yaml
+
+from pipeline.engine.mlflow_client import Counts, ExistingRun, MlflowExperiment, connect
+from pipeline.engine.tracking_runs import Curve, Measurement, WantedRun, curves_of, report_run_key
+from pipeline.experiment.errors import UserError
+from pipeline.experiment.keys import canonical
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pipeline.experiment.grid import Grid, Point
+
+Record = Mapping[str, Any]
+EVERY_SECONDS = 2.0
+"""Between two batches: a stage's result is in MLflow within seconds, and 1,000 short stages are not 1,000 requests."""
+RETRY_SECONDS = 60.0
+
+
+class Records(Protocol):
+    """A store's snapshot, as far as tracking reads it."""
+
+    def record(self, key: str) -> dict[str, Any] | None: ...
+
+
+class Tracker:
+    """Logs a grid's results while it runs.
+
+    `log` returns at once: a thread of the tracker's writes batches. What goes wrong with MLflow never raises: it is
+    said once, through `on_problem`, tried again now and then, and `sync` makes up for it later.
+    """
+
+    def __init__(
+        self,
+        tracking_uri: str,
+        grid: Grid,
+        *,
+        on_problem: Callable[[str], None] = lambda message: None,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`provenance`: of the driver, as `provenance.describe_driver` gives it; records bring their own."""
+        self.counts = Counts()
+        self.uri = tracking_uri
+        self._grid = grid
+        self._on_problem = on_problem
+        self._provenance = dict(provenance or {})
+        self._curves = {(curve.source, curve.target, curve.ticket): curve for curve in curves_of(grid)}
+        self._measured: dict[Point, Measurement] = {}
+        self._made_with: dict[str, set[str]] = {"hardware": set(), "versions": set()}
+        self._behind: set[tuple[str, str, str]] = set()
+        self._given_up: frozenset[str] = frozenset()
+        self._experiment: MlflowExperiment | None = None
+        self._runs: dict[str, ExistingRun] = {}
+        self._last_error: str | None = None
+        self._state = threading.Lock()
+        self._finishing = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def log(self, points_with_records: Iterable[tuple[Point, Record]]) -> None:
+        """Take note of finished points; those that a run before this one finished as well, for the means need them."""
+        with self._state:
+            for point, record in points_with_records:
+                if point in self._measured:
+                    continue
+                self._measured[point] = Measurement.of(record)
+                self._behind.add((point.source, point.target, point.ticket))
+                for what, seen in self._made_with.items():
+                    seen.add(canonical(record.get(what, {})))
+        if self._thread is None and self._behind:
+            self._thread = threading.Thread(target=self._keep_up, name="tracking", daemon=True)
+            self._thread.start()
+
+    def log_stages(self, records: Mapping[str, Record]) -> None:
+        """`log` for stage key -> record; stages that are no point of the grid are passed over."""
+        self.log((point, records[point.stage]) for point in self._grid.points if point.stage in records)
+
+    def finish(
+        self, table: pd.DataFrame | None = None, artifacts: Iterable[Path] = (), *, given_up: Collection[str] = ()
+    ) -> bool:
+        """Write what is left, end the runs, attach the report. True if MLflow now has everything.
+
+        `table`: the results table; what it calls failed counts as final for the means of its round. `given_up`: keys
+        of further stages that will have no record, because their source diverged. Call it once, at the end.
+        """
+        self._finishing.set()
+        if self._thread is not None:
+            self._thread.join()
+        failed = set() if table is None else set(table.loc[table["status"] == "failed", "stage"])
+        self._given_up = frozenset(failed | set(given_up))
+        files = list(artifacts)
+        # Looked up afresh: another driver may have made twins of our runs, or deleted ours as twins of its own.
+        self._experiment = None
+        self._behind = {names for names, curve in self._curves.items() if self._has_results(curve)}
+        return self._attempt(partial(self._write, self._behind, ended=True), partial(self._attach, files))
+
+    @property
+    def runs(self) -> int:
+        """How many runs of this grid MLflow has, as far as the tracker knows."""
+        return len(self._runs)
+
+    @property
+    def last_error(self) -> str | None:
+        """What kept the last attempt from writing; None if it wrote."""
+        return self._last_error
+
+    def _has_results(self, curve: Curve) -> bool:
+        return any(point in self._measured for points in curve.points.values() for point in points.values())
+
+    def _keep_up(self) -> None:
+        wait = 0.0
+        while not self._finishing.wait(wait):
+            with self._state:
+                behind, self._behind = self._behind, set()
+            written = not behind or self._attempt(partial(self._write, behind, ended=False))
+            if not written:
+                with self._state:
+                    self._behind |= behind
+            wait = EVERY_SECONDS if written else RETRY_SECONDS
+
+    def _attempt(self, *steps: Callable[[], None]) -> bool:
+        """Run the steps; once more with what MLflow has by then if MLflow refused something (a twin was deleted)."""
+        for attempt in (1, 2):
+            try:
+                for step in steps:
+                    step()
+                self._last_error = None
+                return True
+            except Exception as error:
+                self._experiment = None
+                refused = getattr(error, "error_code", None) == "INVALID_PARAMETER_VALUE"
+                if attempt == 1 and refused:
+                    continue
+                self._report(error)
+                break
+        return False
+
+    def _report(self, error: Exception) -> None:
+        first_line = (str(error) or type(error).__name__).splitlines()[0]
+        if self._last_error is None:
+            self._on_problem(
+                f"MLflow at {self.uri} could not be written: {first_line} "
+                "The run goes on without it; `tickets sync` brings MLflow up to date from the store."
+            )
+        self._last_error = first_line
+
+    def _connected(self) -> MlflowExperiment:
+        if self._experiment is None:
+            experiment = connect(self.uri, self._grid.name)
+            experiment.counts = self.counts
+            self._runs = experiment.runs()
+            self._experiment = experiment
+        return self._experiment
+
+    def _write(self, behind: Collection[tuple[str, str, str]], ended: bool) -> None:
+        experiment = self._connected()
+        with self._state:
+            wanted = [self._curves[names].runs(self._measured, self._given_up, ended) for names in sorted(behind)]
+        for runs in wanted:
+            for run in runs:
+                experiment.log(self._current(experiment, run), run)
+
+    def _current(self, experiment: MlflowExperiment, wanted: WantedRun) -> ExistingRun:
+        """The run to log to. One that has other results at one of the rounds is replaced: metrics cannot be changed."""
+        there = self._runs.get(wanted.key)
+        if there and _agree(there, wanted):
+            return there
+        parent = self._runs.get(wanted.parent or "")
+        fresh = experiment.create(wanted, parent)
+        self._runs[wanted.key] = fresh
+        for child in self._runs.values():
+            if child.parent_key == wanted.key:
+                experiment.adopt(child, fresh)
+        if there:
+            experiment.delete(there)
+        return fresh
+
+    def _attach(self, files: list[Path]) -> None:
+        experiment = self._connected()
+        now = round(1000 * time.time())
+        report = WantedRun(report_run_key(self._grid.name), None, "report", {}, {}, "FINISHED", now, now)
+        run = self._current(experiment, report)
+        spec = self._grid.spec.model_dump(mode="json")
+        texts = {
+            "spec.yaml": yaml.safe_dump(spec, sort_keys=False, allow_unicode=True),
+            "provenance.json": json.dumps(self._describe(), indent=2),
+        }
+        commit = str(self._provenance.get("git_commit", ""))
+        experiment.attach(run, files, texts, {"mlflow.source.git.commit": commit} if commit else {})
+        experiment.end(run, report.status, now)
+
+    def _describe(self) -> dict[str, Any]:
+        """Of the driver, and of all stages: every distinct set of versions and hardware, and how long they took."""
+        made_with = {what: [json.loads(text) for text in sorted(seen)] for what, seen in self._made_with.items()}
+        seconds = {point.stage: value.metrics.get("seconds", 0.0) for point, value in self._measured.items()}
+        return {
+            "experiment": self._grid.name,
+            "driver": self._provenance,
+            **made_with,
+            "stages": sorted(seconds),
+            "seconds": sum(seconds.values()),
+        }
+
+
+def sync(
+    grid: Grid,
+    snapshot: Records,
+    tracking_uri: str,
+    *,
+    table: pd.DataFrame | None = None,
+    artifacts: Iterable[Path] = (),
+    given_up: Collection[str] = (),
+    provenance: Mapping[str, Any] | None = None,
+) -> Tracker:
+    """Log everything of the store that MLflow lacks, and say what was changed (`Tracker.counts`).
+
+    Raises UserError if MLflow cannot be written.
+    """
+    tracker = Tracker(tracking_uri, grid, provenance=provenance)
+    records = {point.stage: snapshot.record(point.stage) for point in grid.points}
+    tracker.log_stages({key: record for key, record in records.items() if record is not None})
+    if not tracker.finish(table, artifacts, given_up=given_up):
+        raise UserError(f"MLflow at {tracking_uri} could not be written: {tracker.last_error}")
+    return tracker
+
+
+def _agree(there: ExistingRun, wanted: WantedRun) -> bool:
+    return all(there.marks.get(str(number), entry.mark) == entry.mark for number, entry in wanted.entries.items())
