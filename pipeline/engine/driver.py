@@ -97,7 +97,7 @@ def run(grid: Grid, options: RunOptions, listener: Listener) -> Summary:
             if not todo.to_run:
                 break
             if lanes is None:
-                lanes = stack.enter_context(_lanes(options, driver))
+                lanes = stack.enter_context(_lanes(options, store.uri, driver))
             lost: set[tuple[str, str | None]] = set()
 
             def follow(view: View, collector: Collector = collector, lost: set[tuple[str, str | None]] = lost) -> None:
@@ -129,9 +129,9 @@ def _take(view: View, collector: Collector, summary: Summary, listener: Listener
     listener.followed(view)
 
 
-def _lanes(options: RunOptions, driver: str) -> Any:
+def _lanes(options: RunOptions, store: str, driver: str) -> Any:
     """The lanes that `options` ask for; Ray is imported only if they are Ray's."""
-    make = partial(_make_work_for, options.store, str(options.data_root), driver, options.checkpoint_seconds)
+    make = partial(_make_work_for, store, str(options.data_root), driver, options.checkpoint_seconds)
     if options.local:
         from pipeline.engine.local_lane import LocalLane
 

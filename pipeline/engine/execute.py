@@ -25,7 +25,6 @@ from pipeline.lottery.hooks import Hooks, Interrupted
 from pipeline.lottery.pruning import CRITERIA, Criterion, prune
 from pipeline.lottery.training import train
 
-
 IMAGE_BYTES = 2 * 2**30
 """Decoded data sets that a lane's process keeps between stages: CIFAR-10 is 184 MB."""
 
@@ -110,7 +109,7 @@ def _run(lease: Lease, bench: Bench, progress: Callable[[int, dict[str, Any] | N
         "hardware": hardware(bench.device),
         "versions": versions(),
     }
-    bench.store.finish(record)
+    record = bench.store.finish(record)
     bench.store.drop_checkpoints(stage.key)
     return record
 

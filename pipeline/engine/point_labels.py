@@ -1,4 +1,4 @@
-"""What people filter by: the model and the optimizers behind a point, read from its stages' fields."""
+"""What people filter results by: the model, and the optimizers of source and target."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from pipeline.experiment.grid import Grid, Point
+from pipeline.experiment.spec import ANY
 
-ANY = "any"
-"""Source of what does not depend on a source: random tickets keyed by their survivors, and dense networks."""
+if TYPE_CHECKING:
+    from pipeline.experiment.grid import Grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +18,15 @@ class PointLabels:
 
     model: str
     source_optimizer: str
+    """"any" for the source "any"."""
     target_optimizer: str
+
+
+def labels_of(grid: Grid, source: str, target: str) -> PointLabels:
+    """Labels of the points of `grid` with this source and target."""
+    sources = {side.name: side.training.optimizer.name for side in grid.spec.sources}
+    targets = {side.name: side.training.optimizer.name for side in grid.spec.targets}
+    return PointLabels(model_label(grid.spec.model.fields()), sources.get(source, ANY), targets[target])
 
 
 def model_label(model: Mapping[str, Any]) -> str:
@@ -28,37 +35,6 @@ def model_label(model: Mapping[str, Any]) -> str:
         return str(model["class"])
     sizes = [size for value in model.values() if not isinstance(value, str) for size in _sizes(value)]
     return "-".join([str(model["name"]), *map(str, sizes)])
-
-
-def point_labels(grid: Grid) -> dict[Point, PointLabels]:
-    """Labels of every point of the grid."""
-    sources = _source_optimizers(grid)
-    return {
-        point: PointLabels(
-            model=model_label(grid.stages[point.stage].fields["model"]),
-            source_optimizer=sources.get(point.source, ANY),
-            target_optimizer=_optimizer(grid, point.stage),
-        )
-        for point in grid.points
-    }
-
-
-def _source_optimizers(grid: Grid) -> dict[str, str]:
-    """What trained each source's chain. A point without a mask (round 0) may be the source's own dense run."""
-    found: dict[str, str] = {}
-    for point in sorted(grid.points, key=lambda point: point.mask is None):
-        if point.source in found or point.source == ANY:
-            continue
-        if point.mask is not None:
-            found[point.source] = _optimizer(grid, grid.stages[point.mask].inputs["trained"].stage)
-        else:
-            weights = grid.stages[point.stage].inputs.get("weights")
-            found[point.source] = _optimizer(grid, weights.stage if weights else point.stage)
-    return found
-
-
-def _optimizer(grid: Grid, train: str) -> str:
-    return str(grid.stages[train].fields["optimizer"]["name"])
 
 
 def _sizes(value: object) -> list[int]:

@@ -10,10 +10,7 @@ from typing import Any
 from pipeline.engine.store import Store
 
 EVERY = 10.0
-"""Seconds between heartbeats."""
-
-STALE = 60.0
-"""A driver without a heartbeat for so many seconds has lost its claims."""
+"""Seconds between heartbeats; a driver that is silent for 60 s counts as gone (`Store.stale_after`)."""
 
 
 class Presence(threading.Thread):
@@ -51,9 +48,7 @@ class Presence(threading.Thread):
 
     def _beat(self) -> None:
         self._store.heartbeat(self._driver, {**self._describe(), "machine": _machine(), "pid": os.getpid()})
-        drivers = self._store.drivers()
-        own = drivers[self._driver].at
-        self._others = any(name != self._driver and own - beat.at < STALE for name, beat in drivers.items())
+        self._others = any(name != self._driver for name in self._store.drivers())
 
 
 def _machine() -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import yaml
 
 from pipeline.engine.mlflow_client import Counts, ExistingRun, MlflowExperiment, connect
-from pipeline.engine.tracking_runs import Curve, Measurement, WantedRun, curves_of, report_run_key
+from pipeline.engine.tracking_runs import Measurement, WantedRun, curves_of, report_run_key
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.keys import canonical
 
@@ -55,10 +55,16 @@ class Tracker:
         self._grid = grid
         self._on_problem = on_problem
         self._provenance = dict(provenance or {})
-        self._curves = {(curve.source, curve.target, curve.ticket): curve for curve in curves_of(grid)}
+        self._curves = curves_of(grid)
+        self._curve_of = {
+            point: number
+            for number, curve in enumerate(self._curves)
+            for by_round in curve.points.values()
+            for point in by_round.values()
+        }
         self._measured: dict[Point, Measurement] = {}
         self._made_with: dict[str, set[str]] = {"hardware": set(), "versions": set()}
-        self._behind: set[tuple[str, str, str]] = set()
+        self._behind: set[int] = set()
         self._given_up: frozenset[str] = frozenset()
         self._experiment: MlflowExperiment | None = None
         self._runs: dict[str, ExistingRun] = {}
@@ -74,7 +80,7 @@ class Tracker:
                 if point in self._measured:
                     continue
                 self._measured[point] = Measurement.of(record)
-                self._behind.add((point.source, point.target, point.ticket))
+                self._behind.add(self._curve_of[point])
                 for what, seen in self._made_with.items():
                     seen.add(canonical(record.get(what, {})))
         if self._thread is None and self._behind:
@@ -101,7 +107,7 @@ class Tracker:
         files = list(artifacts)
         # Looked up afresh: another driver may have made twins of our runs, or deleted ours as twins of its own.
         self._experiment = None
-        self._behind = {names for names, curve in self._curves.items() if self._has_results(curve)}
+        self._behind = {self._curve_of[point] for point in self._measured}
         return self._attempt(partial(self._write, self._behind, ended=True), partial(self._attach, files))
 
     @property
@@ -113,9 +119,6 @@ class Tracker:
     def last_error(self) -> str | None:
         """What kept the last attempt from writing; None if it wrote."""
         return self._last_error
-
-    def _has_results(self, curve: Curve) -> bool:
-        return any(point in self._measured for points in curve.points.values() for point in points.values())
 
     def _keep_up(self) -> None:
         wait = 0.0
@@ -162,10 +165,10 @@ class Tracker:
             self._experiment = experiment
         return self._experiment
 
-    def _write(self, behind: Collection[tuple[str, str, str]], ended: bool) -> None:
+    def _write(self, behind: Collection[int], ended: bool) -> None:
         experiment = self._connected()
         with self._state:
-            wanted = [self._curves[names].runs(self._measured, self._given_up, ended) for names in sorted(behind)]
+            wanted = [self._curves[number].runs(self._measured, self._given_up, ended) for number in sorted(behind)]
         for runs in wanted:
             for run in runs:
                 experiment.log(self._current(experiment, run), run)

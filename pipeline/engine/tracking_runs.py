@@ -13,8 +13,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.engine.point_labels import ANY, PointLabels, point_labels
+from pipeline.engine.point_labels import PointLabels, labels_of
 from pipeline.experiment.keys import key_of
+from pipeline.experiment.spec import ANY
 
 if TYPE_CHECKING:
     from pipeline.experiment.grid import Grid, Point
@@ -83,11 +84,9 @@ class Curve:
 
     @property
     def name(self) -> str:
-        return (
-            f"{self.ticket} on {self.target}"
-            if self.source == ANY
-            else f"{self.source} -> {self.target}, {self.ticket}"
-        )
+        if self.source == ANY:
+            return f"{self.ticket} on {self.target}"
+        return f"{self.source} -> {self.target}, {self.ticket}"
 
     def runs(self, measured: Mapping[Point, Measurement], given_up: Collection[str], ended: bool) -> list[WantedRun]:
         """The parent and then its children, as far as there are measurements; empty if there are none.
@@ -164,27 +163,18 @@ class Curve:
         }
 
     def _key(self, seed: int | None) -> str:
-        return key_of(
-            {
-                "experiment": self.experiment,
-                "source": self.source,
-                "target": self.target,
-                "ticket": self.ticket,
-                "seed": seed,
-            }
-        )
+        names = {"experiment": self.experiment, "source": self.source, "target": self.target, "ticket": self.ticket}
+        return key_of({**names, "seed": seed})
 
 
 def curves_of(grid: Grid) -> list[Curve]:
     """The grid's points by (source, target, ticket), in the grid's order."""
-    labels = point_labels(grid)
     grouped: dict[tuple[str, str, str], dict[int, dict[int, Point]]] = {}
     for point in grid.points:
         by_seed = grouped.setdefault((point.source, point.target, point.ticket), {})
         by_seed.setdefault(point.seed, {})[point.round] = point
     return [
-        Curve(grid.name, *names, labels=labels[next(iter(next(iter(points.values())).values()))], points=points)
-        for names, points in grouped.items()
+        Curve(grid.name, *names, labels=labels_of(grid, *names[:2]), points=points) for names, points in grouped.items()
     ]
 
 

@@ -1,0 +1,108 @@
+"""`tickets plan`: what a grid would run and why, before anything runs. Imports neither torch nor Ray."""
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.cli.duration import duration
+from pipeline.cli.options import DATA, STORE, DataOption, File, JsonOption, Overrides, StoreOption
+
+if TYPE_CHECKING:
+    from pipeline.engine.store import Snapshot
+    from pipeline.experiment.grid import Grid
+    from pipeline.experiment.planning import Plan
+
+
+def plan(
+    file: File,
+    overrides: Overrides = None,
+    store: StoreOption = STORE,
+    data: DataOption = DATA,
+    as_json: JsonOption = False,
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the DAG as a Mermaid diagram.")] = False,
+    why: Annotated[bool, typer.Option("--why", help="List every stage to run with the reason.")] = False,
+) -> None:
+    """Stages by kind, cached, shared and to run; longest chain; estimated time and bytes."""
+    from pipeline.engine.store import Store
+    from pipeline.experiment.grid import expand
+    from pipeline.experiment.loading import load
+    from pipeline.experiment.planning import plan as plan_grid
+
+    grid = expand(load(file, overrides or []), data)
+    snapshot = Store(store).snapshot()
+    todo = plan_grid(grid, snapshot)
+    if mermaid:
+        from pipeline.experiment.diagram import mermaid as draw
+
+        print(draw(grid, todo))
+        return
+    facts = _describe(grid, todo, snapshot)
+    if as_json:
+        print(json.dumps({**facts, "reasons": todo.reasons}, indent=2))
+        return
+    _show(facts, Console())
+    if why:
+        for key, reason in todo.reasons.items():
+            print(f"{key[:12]}  {grid.stages[key].label}: {reason}")
+
+
+def _describe(grid: "Grid", todo: "Plan", snapshot: "Snapshot") -> dict[str, Any]:
+    """The facts of a plan, as `--json` prints them. Seconds are of one lane; bytes are what stays in the store."""
+    from pipeline.engine.capacity import lane_limit
+    from pipeline.experiment.estimate import estimate, seconds_per_iteration
+
+    records = (record for key in snapshot if (record := snapshot.record(key)) is not None)
+    time = estimate(grid, todo, seconds_per_iteration(records))
+    roles = Counter(grid.roles.values())
+    waiting = Counter(grid.roles[key] for key in todo.to_run)
+    known = time.unknown < sum(grid.stages[key].kind == "train" for key in todo.to_run) or not todo.to_run
+    shapes = {stage.shape for stage in grid.stages.values()}
+    return {
+        "name": grid.name,
+        "stages": {role: {"all": count, "to_run": waiting[role]} for role, count in roles.items()},
+        "cached": len(todo.cached),
+        "to_run": len(todo.to_run),
+        "blocked": todo.blocked,
+        "requested": todo.requested,
+        "shared": todo.shared,
+        "chain_stages": todo.chain_length,
+        "chain_iterations": todo.chain_iterations,
+        "seconds": time.seconds if known else None,
+        "seconds_longest_chain": time.longest_chain if known else None,
+        "trainings_never_timed": time.unknown,
+        "bytes_kept": grid.kept_bytes,
+        "results": len(grid.points),
+        "lane_limit": lane_limit(),
+        "lane_shapes": [
+            f"{shape.workers} x ({shape.cpus_per_worker:g} CPU, {shape.gpus_per_worker:g} GPU)" for shape in shapes
+        ],
+    }
+
+
+def _show(facts: dict[str, Any], console: Console) -> None:
+    table = Table(title=f"{facts['name']}: {facts['results']} results", title_justify="left")
+    table.add_column("stages")
+    for column in ("all", "cached", "to run"):
+        table.add_column(column, justify="right")
+    for role, count in facts["stages"].items():
+        table.add_row(role, str(count["all"]), str(count["all"] - count["to_run"]), str(count["to_run"]))
+    console.print(table)
+    asked, saved = facts["requested"].get("train", 0), facts["shared"].get("train", 0)
+    print(f"shared: {saved} of {asked} trainings that were asked for are done once for several purposes")
+    print(f"longest chain: {facts['chain_stages']} stages, {facts['chain_iterations']:,} iterations")
+    if facts["seconds"] is None:
+        print("time: unknown; nothing like it has run on this store yet")
+    elif facts["to_run"]:
+        left = f" and {facts['trainings_never_timed']} trainings never timed" if facts["trainings_never_timed"] else ""
+        print(
+            f"time: {duration(facts['seconds'])} on one lane{left}; "
+            f"at least {duration(facts['seconds_longest_chain'])} on any number"
+        )
+    print(f"lanes: {', '.join(facts['lane_shapes'])}; this node's memory allows {facts['lane_limit']}")
+    print(f"store: about {facts['bytes_kept'] / 1e6:.1f} MB stay when all is done")
+    for reason in sorted(set(facts["blocked"].values())):
+        print(f"missing: {reason}")

@@ -1,0 +1,132 @@
+"""`tickets report`, `sync` and `ui`: what came out, on disk, in the terminal and in MLflow."""
+
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from pipeline.cli.options import (
+    DATA,
+    REPORTS,
+    STORE,
+    TRACKING,
+    DataOption,
+    File,
+    Overrides,
+    ReportsOption,
+    StoreOption,
+    TrackingOption,
+    prepare_tracking,
+)
+
+if TYPE_CHECKING:
+    from pipeline.engine.tracking import Tracker
+    from pipeline.experiment.grid import Grid
+
+
+@dataclass(frozen=True, slots=True)
+class Unmade:
+    """Stage keys without a record: `failed` ran and failed; `given_up` descend from what failed or diverged."""
+
+    failed: set[str] = field(default_factory=set)
+    given_up: set[str] = field(default_factory=set)
+
+
+def start_tracking(grid: "Grid", tracking: str, store: str, console: Console) -> "Tracker | None":
+    """The tracker of a run; None for `none`, and where MLflow has everything already (it is not imported then)."""
+    if tracking == "none":
+        return None
+    from pipeline.engine.provenance import describe_driver
+    from pipeline.engine.store import Store
+    from pipeline.engine.tracking import Tracker
+    from pipeline.engine.tracking_digest import is_tracked
+
+    uri, snapshot = prepare_tracking(tracking), Store(store).snapshot()
+    if is_tracked(Store(store), uri, grid, snapshot.record):
+        return None
+    tracker = Tracker(uri, grid, on_problem=console.print, provenance=describe_driver("."))
+    finished = {point.stage: record for point in grid.points if (record := snapshot.record(point.stage)) is not None}
+    tracker.log_stages(finished)
+    return tracker
+
+
+def write_and_show(
+    grid: "Grid",
+    store: str,
+    reports: Path,
+    console: Console,
+    tracker: "Tracker | None" = None,
+    unmade: Unmade | None = None,
+) -> None:
+    """Write the report's files, print its tables, and hand the files to MLflow."""
+    unmade = unmade or Unmade()
+    from pipeline.engine.store import Store
+    from pipeline.report.files import write_report
+    from pipeline.report.results import results_table
+    from pipeline.report.terminal import report as render
+
+    opened = Store(store)
+    snapshot = opened.snapshot()
+    table = results_table(grid, snapshot, unmade.failed)
+    files = write_report(grid.name, table, reports / grid.name)
+    console.print(render(table, width=console.width))
+    if tracker is not None and tracker.finish(table, files, given_up=unmade.given_up):
+        from pipeline.engine.tracking_digest import remember_tracked
+
+        remember_tracked(opened, tracker, tracker.uri, grid, snapshot.record)
+        console.print(f"MLflow: experiment {grid.name!r} (look at it with `tickets ui`)")
+    console.print(f"Report: {reports / grid.name}{os.sep} ({', '.join(sorted(path.name for path in files))})")
+
+
+def report(
+    file: File,
+    overrides: Overrides = None,
+    store: StoreOption = STORE,
+    data: DataOption = DATA,
+    reports: ReportsOption = REPORTS,
+) -> None:
+    """Tables and curves from what is in the store so far."""
+    from pipeline.experiment.grid import expand
+    from pipeline.experiment.loading import load
+
+    write_and_show(expand(load(file, overrides or []), data), store, reports, Console())
+
+
+def sync(
+    file: File,
+    overrides: Overrides = None,
+    store: StoreOption = STORE,
+    tracking: TrackingOption = TRACKING,
+    data: DataOption = DATA,
+) -> None:
+    """Log to MLflow whatever the store has and MLflow lacks."""
+    from pipeline.engine.provenance import describe_driver
+    from pipeline.engine.store import Store
+    from pipeline.engine.tracking import sync as sync_grid
+    from pipeline.experiment.grid import expand
+    from pipeline.experiment.loading import load
+    from pipeline.experiment.planning import plan
+
+    grid = expand(load(file, overrides or []), data)
+    opened = Store(store)
+    snapshot = opened.snapshot()
+    given_up = plan(grid, snapshot).blocked
+    tracker = sync_grid(grid, snapshot, prepare_tracking(tracking), given_up=given_up, provenance=describe_driver("."))
+    print(f"MLflow at {tracking} has all of {grid.name!r} that the store has ({tracker.counts}).")
+
+
+def ui(
+    tracking: TrackingOption = TRACKING,
+    port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000,
+) -> None:
+    """Open MLflow's UI on the tracking database, bound to this machine."""
+    uri = prepare_tracking(tracking)
+    if uri.startswith(("http://", "https://")):
+        print(f"MLflow's UI is at {uri}")
+        return
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", "127.0.0.1"]
+    os.execv(sys.executable, [*command, "--port", str(port)])

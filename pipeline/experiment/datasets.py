@@ -1,0 +1,122 @@
+"""Data sets as a grid names them: the options that all share, and those that are embedded or downloaded by name."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pipeline.experiment.models import Input
+from pipeline.experiment.spec_base import Int, Positive, Strict, refuse
+from pipeline.experiment.user_files import UnfitError, source_of
+
+PIXELS = 100_000
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What planning must know of a data set before anything is selected from it."""
+
+    shape: Input
+    counts: tuple[int, ...]
+    """Training images by label."""
+    augment: dict[str, Any] = field(default_factory=dict)
+    """The default augmentation: the table of defaults in PAPERS.md."""
+    fields: dict[str, Any] = field(default_factory=dict)
+    """Data fields of its own: what tells its content from another's."""
+    location: str | None = None
+
+
+class Split(Strict):
+    """The classes, split at random into `groups`; `part` is used."""
+
+    groups: Annotated[Int, Field(ge=2, le=10_000)] = 2
+    seed: Annotated[Int, Field(ge=0)] = 0
+    part: Annotated[Int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _part_exists(self) -> Self:
+        if self.part >= self.groups:
+            raise refuse(
+                f"part {self.part} does not exist: {self.groups} groups are parts 0 to {self.groups - 1}.", "part"
+            )
+        return self
+
+
+class Dataset(Strict):
+    """Options, applied in this order: classes and split, half, per_class, resize, crop, channels."""
+
+    classes: Annotated[tuple[Annotated[Int, Field(ge=0)], ...], Field(min_length=1)] | None = None
+    split: Split | None = None
+    half: Literal["a", "b"] | None = None
+    per_class: Positive | None = None
+    resize: Annotated[Positive, Field(le=PIXELS)] | None = None
+    """The shorter side in pixels."""
+    crop: Annotated[Positive, Field(le=PIXELS)] | None = None
+    """The side of the centred square."""
+    channels: Literal[1, 3] | None = None
+
+    @model_validator(mode="after")
+    def _classes_once(self) -> Self:
+        if self.classes is not None and len(set(self.classes)) < len(self.classes):
+            raise refuse("a class is given twice.", "classes")
+        return self
+
+    def facts(self, root: Path) -> Facts:
+        """Raises UnfitError if files are missing or not what they should be."""
+        raise NotImplementedError
+
+
+class Digits(Dataset):
+    """scikit-learn's 1,797 handwritten digits; every fifth image of a class is a test image."""
+
+    name: Literal["digits"] = "digits"
+
+    def facts(self, root: Path) -> Facts:
+        return Facts((1, 8, 8), (143, 146, 142, 147, 145, 146, 145, 144, 140, 144), {"crop": 1})
+
+
+class Mnist(Dataset):
+    name: Literal["mnist"] = "mnist"
+
+    def facts(self, root: Path) -> Facts:
+        counts = (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949)
+        return Facts((1, 28, 28), counts, {"crop": 4})
+
+
+class FashionMnist(Dataset):
+    name: Literal["fashion_mnist"] = "fashion_mnist"
+
+    def facts(self, root: Path) -> Facts:
+        return Facts((1, 28, 28), (6000,) * 10, {"flip": True, "crop": 4})
+
+
+class UserData(Dataset):
+    """A function in a file of the user's. Planning has to call it to know its images, and so needs torch for it."""
+
+    name: Literal["user"] = "user"
+    source: str
+    """`file.py:function`."""
+
+    def facts(self, root: Path) -> Facts:
+        file, function, digest = source_of(self.source)
+        fields = {"function": function, "source": digest}
+        key = (str(file), digest, str(root))
+        if key not in _user_facts:
+            _user_facts[key] = _measured({"name": "user", **fields}, root, str(file))
+        shape, counts = _user_facts[key]
+        return Facts(shape, counts, fields=fields, location=str(file))
+
+
+_user_facts: dict[tuple[str, str, str], tuple[Input, tuple[int, ...]]] = {}
+
+
+def _measured(fields: dict[str, Any], root: Path, file: str) -> tuple[Input, tuple[int, ...]]:
+    from pipeline.lottery.data import load
+
+    try:
+        images = load(fields, root, file)
+    except (ValueError, LookupError) as error:
+        raise UnfitError(f"the data set cannot be loaded: {error}", "name") from error
+    _, channels, height, width = images.train_x.shape
+    return (channels, height, width), tuple(images.train_y.bincount(minlength=images.classes).tolist())

@@ -1,0 +1,126 @@
+"""What is trained on a target to evaluate a chain's tickets there, and whether they fit it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.experiment.chains import Chain, Start, check_moment, train_stage
+from pipeline.experiment.sides import Side
+from pipeline.experiment.spec import Spec
+from pipeline.experiment.spec_pruning import Prune
+from pipeline.experiment.spec_tickets import Ticket
+from pipeline.experiment.stages import Stage
+from pipeline.experiment.steps import Steps
+from pipeline.experiment.user_files import UnfitError
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    ticket: str
+    round: int
+    stage: Stage
+    counts_only: bool
+    """Whether the source matters only by how many weights survive."""
+
+
+def evaluations(spec: Spec, chain: Chain, target: Side) -> Iterator[Evaluation]:
+    """Every evaluated round of every ticket of `chain` on `target`.
+
+    A winning ticket on its own source has the fields, and so the key, of the chain's next training.
+    """
+    for ticket in spec.tickets:
+        head = _redraws_head(spec, ticket, chain.source, target)
+        moment = _moment(ticket, chain.prune)
+        for number in chain.prune.evaluated:
+            stage = _stage(ticket, chain, target, number, moment, head)
+            if stage is not None:
+                yield Evaluation(ticket.name, number, stage, ticket.counts_only)
+
+
+def check_transfer(spec: Spec, prune: Prune, source: Side, target: Side) -> None:
+    """Raises UnfitError, with the whole path in the spec, if tickets of `source` cannot be trained on `target`."""
+    for (name, here), (_, there) in zip(target.layers[:-1], source.layers[:-1], strict=False):
+        if here != there:
+            raise UnfitError(
+                f"tickets of source {source.name!r}, found on images of {_size(source)}, do not fit the images of "
+                f"{_size(target)} here: {name} is {_by(there)} there and {_by(here)} here. Make the images equal "
+                "(dataset: resize, crop, channels), take a model for any size (convnet), or exclude the pair (pairs).",
+                *target.at,
+                "dataset",
+            )
+    if prune.prune_output and source.data.classes != target.data.classes:
+        raise UnfitError(
+            f"a pruned output layer of {source.data.classes} classes does not fit target {target.name!r} with "
+            f"{target.data.classes}.",
+            *source.at,
+            "prune",
+            "prune_output",
+        )
+    for index, ticket in enumerate(spec.tickets):
+        if ticket.weights == "redrawn":
+            continue
+        if source.data.classes != target.data.classes and not _redraws_head(spec, ticket, source, target):
+            at = ("tickets", index, "head") if ticket.head else ("head",)
+            raise UnfitError(
+                f"a head for the {source.data.classes} classes of {source.name!r} cannot be kept for the "
+                f"{target.data.classes} of {target.name!r}: set head: auto or redraw.",
+                *at,
+            )
+        if isinstance(ticket.start, Steps):
+            check_moment(ticket.start, source, "tickets", index, "start")
+        moment = _moment(ticket, prune)
+        if target.trains_remainder and isinstance(moment, Steps) and target.moment(moment) >= target.iterations:
+            raise UnfitError(
+                f"remainder leaves nothing to train after {moment} of {target.iterations:,} iterations.",
+                *target.at,
+                "training",
+                "after_rewind",
+            )
+
+
+def _moment(ticket: Ticket, prune: Prune) -> Any:
+    return prune.rewind if ticket.start in (None, "redrawn") else ticket.start
+
+
+def _redraws_head(spec: Spec, ticket: Ticket, source: Side, target: Side) -> bool:
+    setting = ticket.head or spec.head
+    if source.identity == target.identity:
+        return ticket.head == "redraw" or (spec.diagonal == "retrain" and ticket.head != "keep")
+    if setting == "auto":
+        return source.data_identity != target.data_identity
+    return setting == "redraw"
+
+
+def _stage(ticket: Ticket, chain: Chain, target: Side, number: int, moment: Any, head: bool) -> Stage | None:
+    source = "any" if ticket.counts_only else chain.source.name
+    label = f"{ticket.name} {source} -> {target.name} seed {chain.seed} round {number}"
+    if number == 0:
+        # nothing is pruned yet: there is no mask to permute, and only the weights can differ from the dense network's
+        if ticket.weights == "shuffled":
+            return None
+        if ticket.weights == "redrawn":
+            return train_stage(target, chain.seed, 0, ({}, {}), label)
+        if chain.source.identity == target.identity and ticket.is_winning and moment == chain.prune.rewind:
+            return chain.trainings[0]
+    if ticket.counts_only:
+        return train_stage(target, chain.seed, number, _from_count(ticket, chain, number), label)
+    control = {"mask": str(ticket.mask), "weights": str(ticket.weights)}
+    start = chain.start(number, moment, head, None if ticket.is_winning or number == 0 else control)
+    first = chain.first_iteration(target, moment) if ticket.weights != "redrawn" else 0
+    return train_stage(target, chain.seed, number, start, label, first)
+
+
+def _from_count(ticket: Ticket, chain: Chain, number: int) -> Start:
+    fields: dict[str, Any] = {
+        "survivors": chain.schedule.survivors[number],
+        "control": {"mask": ticket.mask, "weights": ticket.weights},
+    }
+    return fields | ({"prunes_output": True} if chain.prune.prune_output else {}), {}
+
+
+def _size(side: Side) -> str:
+    return _by(side.data.shape)
+
+
+def _by(sizes: tuple[int, ...]) -> str:
+    return "x".join(map(str, sizes))

@@ -1,0 +1,203 @@
+"""From a spec to its grid: the stages, the points of its curves, and which outputs are to be kept."""
+
+import math
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pipeline.experiment.chains import Chain, train_stage
+from pipeline.experiment.evaluations import Evaluation, evaluations
+from pipeline.experiment.resolving import checked, reached, rounds_of, source_sides, target_sides
+from pipeline.experiment.sides import Side
+from pipeline.experiment.spec import ANY, DENSE, Spec
+from pipeline.experiment.stages import Stage
+
+CHAIN = "chain"
+PRUNE = "prune"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One result: a ticket of a round, trained on a target with a seed."""
+
+    source: str
+    """"any" where the ticket does not depend on the source."""
+    target: str
+    ticket: str
+    round: int
+    seed: int
+    stage: str
+    mask: str | None
+    survivors: int
+    total: int
+    fraction_pruned: float
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Everything that an experiment asks for; what of it exists is the plan's business."""
+
+    name: str
+    spec: Spec
+    stages: dict[str, Stage] = field(default_factory=dict)
+    """In topological order."""
+    points: list[Point] = field(default_factory=list)
+    keep: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Outputs that must exist when all is done."""
+    roles: dict[str, str] = field(default_factory=dict)
+    """What a stage is for: "chain", "prune", "dense" or a ticket's name; the first purpose where it has several."""
+    requested: dict[str, int] = field(default_factory=dict)
+    """Stages by kind if every evaluated round were trained anew: what sharing saves is the difference."""
+    kept_bytes: int = 0
+    """Roughly, of all that `keep` names: weights of 4 bytes, masks of one bit."""
+
+
+def expand(spec: Spec, data_root: str | Path = "data") -> Grid:
+    """All stages of `spec`, shared ones once. Reads headers and labels of data sets, never their pixels.
+
+    Raises UserError, with file and line, for what is impossible: missing data, a rewind after the end of training, a
+    target that does not fit a source's tickets.
+    """
+    root = Path(data_root)
+    sources, targets = source_sides(spec, root), target_sides(spec, root)
+    plans = [
+        (source, entry.prune, rounds_of(spec, source, entry), reached(spec, source, entry, targets))
+        for source, entry in zip(sources, spec.sources, strict=True)
+    ]
+    building = _Building()
+    for seed in spec.seeds:
+        for source, prune, schedule, its_targets in plans:
+            chain = checked(spec, (*source.at, "prune", "criterion"), Chain.build, source, prune, schedule, seed)
+            building.add_chain(chain)
+            for target in its_targets:
+                for evaluation in evaluations(spec, chain, target):
+                    building.add_evaluation(chain, target, evaluation)
+            building.keep_tickets(chain)
+        for target in targets if spec.dense else ():
+            building.add_dense(target, seed)
+    return building.finished(spec)
+
+
+class _Building:
+    """A grid while its stages are collected; stages of equal keys are one."""
+
+    def __init__(self) -> None:
+        self.stages: dict[str, Stage] = {}
+        self.roles: dict[str, str] = {}
+        self.points: list[Point] = []
+        self.keep: dict[str, set[str]] = defaultdict(set)
+        self.requested: Counter[str] = Counter()
+        self.kept_bytes = 0
+        self.own: dict[str, Stage] = {}
+        """Trainings of the chain at hand by key, wanted or not."""
+        self.counts_only: set[str] = set()
+
+    def add(self, stage: Stage, role: str) -> None:
+        if stage.key not in self.stages:
+            self.stages[stage.key] = stage
+            self.roles[stage.key] = role
+
+    def add_chain(self, chain: Chain) -> None:
+        """The trainings that a mask is made from, and the masks."""
+        self.own = {stage.key: stage for stage in chain.trainings}
+        self.wanted: set[str] = set()
+        for number in range(chain.prune.last_round):
+            if chain.prune.pruned_round(number + 1) == number:
+                self._want(chain.trainings[number])
+            mask = chain.masks[number + 1]
+            assert mask is not None
+            self.add(mask, PRUNE)
+            self.requested["prune"] += 1
+
+    def _want(self, training: Stage) -> None:
+        """A training of the chain at hand, counted once for this chain even if another one shares it."""
+        if training.key not in self.wanted:
+            self.wanted.add(training.key)
+            self.requested["train"] += 1
+            self.add(training, CHAIN)
+
+    def add_evaluation(self, chain: Chain, target: Side, evaluation: Evaluation) -> None:
+        stage = self.own.get(evaluation.stage.key)
+        if stage is not None:
+            self._want(stage)
+        else:
+            stage = evaluation.stage
+            self.requested["train"] += 1
+            self.add(stage, evaluation.ticket)
+        if target.keeps_weights:
+            self._keep(stage, "final", target)
+        if evaluation.counts_only:
+            self.counts_only.add(evaluation.ticket)
+        mask = None if evaluation.counts_only else chain.masks[evaluation.round]
+        survivors, total = chain.schedule.survivors[evaluation.round], chain.schedule.total
+        self.points.append(
+            Point(
+                chain.source.name,
+                target.name,
+                evaluation.ticket,
+                evaluation.round,
+                chain.seed,
+                stage.key,
+                mask.key if mask else None,
+                survivors,
+                total,
+                1 - survivors / total,
+            )
+        )
+
+    def keep_tickets(self, chain: Chain) -> None:
+        """Masks, the weights that tickets start from, and what the chain could go on from with more rounds."""
+        last = chain.prune.last_round
+        for number in range(1, last + 1):
+            mask = chain.masks[number]
+            assert mask is not None
+            self._keep(mask, "mask", chain.source)
+            weights = chain.weights(number, chain.prune.rewind)
+            if weights is not None:
+                self._keep(self.stages[weights.stage], weights.output, chain.source)
+        for number, training in enumerate(chain.trainings):
+            goes_on = number == chain.prune.pruned_round(last + 1)
+            if training.key in self.stages and (goes_on or chain.source.keeps_weights):
+                self._keep(training, "final", chain.source)
+
+    def _keep(self, stage: Stage, output: str, side: Side) -> None:
+        if output not in self.keep[stage.key]:
+            self.keep[stage.key].add(output)
+            weights = sum(math.prod(shape) for _, shape in side.layers)
+            self.kept_bytes += weights // 8 if output == "mask" else 4 * weights
+
+    def add_dense(self, target: Side, seed: int) -> None:
+        stage = train_stage(target, seed, 0, ({}, {}), f"dense {target.name} seed {seed}")
+        if stage.key not in self.stages:
+            self.requested["train"] += 1
+        self.add(stage, DENSE)
+        if target.keeps_weights:
+            self._keep(stage, "final", target)
+        total = sum(math.prod(shape) for _, shape in target.layers[:-1])
+        self.points.append(Point(ANY, target.name, DENSE, 0, seed, stage.key, None, total, total, 0.0))
+
+    def finished(self, spec: Spec) -> Grid:
+        return Grid(
+            spec.name,
+            spec,
+            self.stages,
+            self._shared_points(),
+            {key: frozenset(outputs) for key, outputs in self.keep.items()},
+            self.roles,
+            dict(self.requested),
+            self.kept_bytes,
+        )
+
+    def _shared_points(self) -> list[Point]:
+        """The points; a random ticket that all sources of a target share is one row, of source "any"."""
+        stages: dict[tuple[str, str, int, int], set[str]] = defaultdict(set)
+        for point in self.points:
+            if point.ticket in self.counts_only:
+                stages[point.target, point.ticket, point.round, point.seed].add(point.stage)
+        differing = {(target, ticket) for (target, ticket, _, _), keys in stages.items() if len(keys) > 1}
+        shared: dict[Point, None] = {}
+        for point in self.points:
+            if point.ticket in self.counts_only and (point.target, point.ticket) not in differing:
+                point = replace(point, source=ANY)
+            shared[point] = None
+        return list(shared)

@@ -1,0 +1,115 @@
+"""What planning knows of models: their options, and the shapes of their prunable layers. No torch."""
+
+import math
+import re
+from functools import lru_cache
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
+
+from pipeline.experiment.keys import canonical
+from pipeline.experiment.spec_base import Positive, Strict, refuse
+from pipeline.experiment.user_files import UnfitError, source_of
+
+Input = tuple[int, int, int]
+"""(channels, height, width) of the images a model sees."""
+Layers = tuple[tuple[str, tuple[int, ...]], ...]
+"""(parameter name, shape) of every prunable weight in model order; the last one is the output layer's."""
+
+
+class Lenet(Strict):
+    """LeNet-h-h: fully connected, made for images of one size."""
+
+    name: Literal["lenet"] = "lenet"
+    hidden: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=100)] = (300, 100)
+
+    channels: ClassVar[int | None] = None
+
+    def fields(self) -> dict[str, Any]:
+        return {"name": "lenet", "hidden": list(self.hidden)}
+
+    def layers(self, shape: Input, classes: int) -> Layers:
+        sizes = (math.prod(shape), *self.hidden)
+        inner = tuple((f"fc{n}.weight", (sizes[n], sizes[n - 1])) for n in range(1, len(sizes)))
+        return (*inner, ("head.weight", (classes, sizes[-1])))
+
+    def location(self) -> str | None:
+        return None
+
+
+class Convnet(Strict):
+    """Three 3x3 convolutions of width, 2 width and 4 width with batch norm, globally pooled: images of any size."""
+
+    name: Literal["convnet"] = "convnet"
+    width: Annotated[Positive, Field(le=100_000)] = 16
+
+    channels: ClassVar[int | None] = 3
+    """Grey images are repeated to three, so that every source's ticket fits every target."""
+
+    def fields(self) -> dict[str, Any]:
+        return {"name": "convnet", "width": self.width}
+
+    def layers(self, shape: Input, classes: int) -> Layers:
+        widths = (shape[0], self.width, 2 * self.width, 4 * self.width)
+        inner = tuple((f"conv{n}.weight", (widths[n], widths[n - 1], 3, 3)) for n in (1, 2, 3))
+        return (*inner, ("head.weight", (classes, widths[-1])))
+
+    def location(self) -> str | None:
+        return None
+
+
+class UserModel(Strict):
+    """A class in a file of the user's; planning asks the class itself for its layers, and so needs torch for it."""
+
+    name: Literal["user"] = "user"
+    source: str
+    """`file.py:Class`."""
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+    channels: ClassVar[int | None] = None
+
+    def fields(self) -> dict[str, Any]:
+        _, class_name, digest = source_of(self.source)
+        arguments = {"arguments": self.arguments} if self.arguments else {}
+        return {"name": "user", "class": class_name, "source": digest, **arguments}
+
+    def layers(self, shape: Input, classes: int) -> Layers:
+        return _described(canonical(self.fields()), self.source, self.location(), shape, classes)
+
+    def location(self) -> str:
+        return str(source_of(self.source)[0])
+
+
+@lru_cache(maxsize=256)
+def _described(fields: str, source: str, file: str, shape: Input, classes: int) -> Layers:
+    import json
+
+    from pipeline.lottery.models import describe
+
+    try:
+        return tuple((name, tuple(sizes)) for name, sizes in describe(json.loads(fields), shape, classes, file))
+    except (ValueError, LookupError) as error:
+        raise UnfitError(f"{source} cannot be built for images of {shape} and {classes} classes: {error}") from error
+
+
+def _spelled_out(raw: Any) -> Any:
+    """`lenet-300-100`, `convnet-16` and `file.py:Class` as mappings of name and options."""
+    options = {"name": raw} if isinstance(raw, str) else raw
+    if not isinstance(options, dict) or not isinstance(options.get("name"), str):
+        return options
+    name = options["name"]
+    if ".py:" in name:
+        return {**options, "name": "user", "source": name}
+    written = re.fullmatch(r"(lenet|convnet)((?:-\d{1,7})+)", name)
+    if not written:
+        return options
+    sizes = [int(size) for size in written[2].split("-")[1:]]
+    option, value = ("hidden", tuple(sizes)) if written[1] == "lenet" else ("width", sizes[0])
+    if option in options:
+        raise refuse(f"is given twice: in the name {name!r} too.", option)
+    if written[1] == "convnet" and len(sizes) > 1:
+        raise refuse(f"a convnet has one width, as in convnet-{sizes[0]}, not {name!r}.")
+    return {**options, "name": written[1], option: value}
+
+
+Model = Annotated[Lenet | Convnet | UserModel, Field(discriminator="name"), BeforeValidator(_spelled_out)]

@@ -1,0 +1,142 @@
+"""What of a grid has to run, and why: a pure function of the grid and of what a store has."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pipeline.experiment.grid import Grid
+from pipeline.experiment.stages import Stage
+
+
+class State(Protocol):
+    """What a store knows of stages; `engine.store.Snapshot` is one."""
+
+    def done(self, key: str) -> bool: ...
+
+    def available(self, key: str, output: str) -> bool:
+        """Whether the output is there to be read."""
+        ...
+
+    def status(self, key: str) -> str | None:
+        """ "ok", "diverged", or None for a stage that is not done."""
+        ...
+
+    def record(self, key: str) -> Mapping[str, Any] | None: ...
+
+
+class Nothing:
+    """The state of an empty store."""
+
+    def done(self, key: str) -> bool:
+        return False
+
+    def available(self, key: str, output: str) -> bool:
+        return False
+
+    def status(self, key: str) -> str | None:
+        return None
+
+    def record(self, key: str) -> Mapping[str, Any] | None:
+        return None
+
+
+@dataclass(frozen=True)
+class Plan:
+    to_run: dict[str, frozenset[str]]
+    """Key -> outputs that are wanted of it, in topological order."""
+    reasons: dict[str, str]
+    """Why each stage of `to_run` must run."""
+    cached: list[str]
+    """Done, and nothing is asked of them that is not there."""
+    blocked: dict[str, str]
+    """Wanted, but they descend from a stage that diverged: they will be missing."""
+    chain_length: int = 0
+    """Stages on the longest path through `to_run`."""
+    chain_iterations: int = 0
+    """Training iterations on the path that has most of them."""
+    requested: dict[str, int] = field(default_factory=dict)
+    """Stages by kind without sharing (see Grid)."""
+    shared: dict[str, int] = field(default_factory=dict)
+    """Of these, by kind, how many sharing saves."""
+
+
+def plan(grid: Grid, state: State) -> Plan:
+    """Walk back from what must exist at the end: results of all points, outputs that are kept.
+
+    A needed output that is available ends the walk there; otherwise its stage must run, and needs its inputs.
+    """
+    needs: dict[str, dict[str, str]] = defaultdict(dict)  # key -> output -> who needs it
+    for point in grid.points:
+        needs[point.stage]["history"] = "the results"
+    for key, outputs in grid.keep.items():
+        needs[key].update(dict.fromkeys(outputs, "the tickets that are kept"))
+    dead_ends = _dead_ends(grid, state)
+    missing: dict[str, frozenset[str]] = {}
+    reasons: dict[str, str] = {}
+    blocked: dict[str, str] = {}
+    for key in reversed(grid.stages):
+        stage = grid.stages[key]
+        lacking = frozenset(output for output in needs.get(key, ()) if not state.available(key, output))
+        if not lacking or state.status(key) == "diverged":
+            continue
+        if key in dead_ends:
+            blocked[key] = dead_ends[key]
+            continue
+        missing[key] = lacking
+        reasons[key] = _reason(grid, state, key, needs[key], lacking)
+        for read in stage.inputs.values():
+            needs[read.stage].setdefault(read.output, stage.label)
+    to_run = {key: missing[key] for key in grid.stages if key in missing}
+    kinds: Counter[str] = Counter(stage.kind for stage in grid.stages.values())
+    length, iterations = _longest(grid.stages, to_run)
+    return Plan(
+        to_run=to_run,
+        reasons={key: reasons[key] for key in to_run},
+        cached=[key for key in grid.stages if key not in missing and key not in blocked and state.done(key)],
+        blocked={key: blocked[key] for key in grid.stages if key in blocked},
+        chain_length=length,
+        chain_iterations=iterations,
+        requested=dict(grid.requested),
+        shared={kind: count - kinds[kind] for kind, count in grid.requested.items()},
+    )
+
+
+def _dead_ends(grid: Grid, state: State) -> dict[str, str]:
+    """Stages whose inputs can never be: they come from a diverged training, or from a stage that waits for one."""
+    found: dict[str, str] = {}
+    for key, stage in grid.stages.items():
+        for read in stage.inputs.values():
+            if state.available(read.stage, read.output):
+                continue
+            if state.status(read.stage) == "diverged":
+                found[key] = f"{grid.stages[read.stage].label} diverged"
+            elif read.stage in found:
+                found[key] = found[read.stage]
+    return found
+
+
+def _reason(grid: Grid, state: State, key: str, needs: Mapping[str, str], lacking: frozenset[str]) -> str:
+    if not state.done(key):
+        return "new"
+    output = min(lacking)
+    outputs = (state.record(key) or {}).get("outputs", {})
+    if output not in outputs:
+        what = "was not stored"
+    elif outputs[output].get("collected"):
+        what = "was collected"
+    else:
+        what = "is damaged or missing"
+    return f"{output!r} {what} and is needed by {needs[output]}"
+
+
+def _longest(stages: Mapping[str, Stage], to_run: Mapping[str, object]) -> tuple[int, int]:
+    """Of all paths through `to_run`, the most stages and the most iterations."""
+    lengths: dict[str, int] = {}
+    iterations: dict[str, int] = {}
+    for key in to_run:
+        stage = stages[key]
+        before = [read.stage for read in stage.inputs.values() if read.stage in lengths]
+        lengths[key] = 1 + max((lengths[parent] for parent in before), default=0)
+        iterations[key] = stage.iterations + max((iterations[parent] for parent in before), default=0)
+    return max(lengths.values(), default=0), max(iterations.values(), default=0)

@@ -1,0 +1,58 @@
+"""A spec's sources and targets against the catalogue and each other: what is impossible is refused with its place."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from pipeline.experiment.chains import check_rewind
+from pipeline.experiment.evaluations import check_transfer
+from pipeline.experiment.sides import Side, side
+from pipeline.experiment.spec import Spec
+from pipeline.experiment.spec_sides import Source, Target
+from pipeline.experiment.survivors import Schedule, schedule
+from pipeline.experiment.user_files import UnfitError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def checked(
+    spec: Spec, at: tuple[str | int, ...], call: Callable[P, T], /, *arguments: P.args, **options: P.kwargs
+) -> T:
+    """The result of the call, an UnfitError told as a UserError with file and line."""
+    try:
+        return call(*arguments, **options)
+    except UnfitError as error:
+        raise spec.error((*at, *error.at), error.what) from None
+
+
+def source_sides(spec: Spec, root: Path) -> list[Side]:
+    keeps = spec.retention.chains == "weights"
+    return [_side(spec, entry, ("sources", index), root, keeps) for index, entry in enumerate(spec.sources)]
+
+
+def target_sides(spec: Spec, root: Path) -> list[Side]:
+    keeps = spec.retention.evaluations == "weights"
+    return [_side(spec, entry, ("targets", index), root, keeps) for index, entry in enumerate(spec.targets)]
+
+
+def _side(spec: Spec, entry: Target, at: tuple[str, int], root: Path, keeps_weights: bool) -> Side:
+    try:
+        return side(spec, entry, at, root, keeps_weights)
+    except UnfitError as error:
+        # what names no field of the side is about the model, which all sides share
+        raise spec.error((*at, *error.at) if error.at else ("model",), error.what) from None
+
+
+def reached(spec: Spec, source: Side, entry: Source, targets: list[Side]) -> list[Side]:
+    """The targets that tickets of `source` are evaluated on, each checked to fit."""
+    paired = [target for target in targets if spec.pairs is None or spec.pairs.includes(source.name, target.name)]
+    for target in paired:
+        checked(spec, (), check_transfer, spec, entry.prune, source, target)
+    return paired
+
+
+def rounds_of(spec: Spec, source: Side, entry: Source) -> Schedule:
+    """The pruning schedule of a source, its rewinding checked."""
+    checked(spec, source.at, check_rewind, entry.prune, source)
+    return checked(spec, (*source.at, "prune"), schedule, entry.prune, source.layers)

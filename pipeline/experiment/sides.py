@@ -1,0 +1,110 @@
+"""A source or target with its data resolved: the fields that all of its trainings have in common."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.experiment.catalogue import Data, describe
+from pipeline.experiment.keys import canonical
+from pipeline.experiment.models import Layers
+from pipeline.experiment.spec import Spec
+from pipeline.experiment.spec_sides import Target
+from pipeline.experiment.stages import Shape
+from pipeline.experiment.steps import Steps
+from pipeline.experiment.user_files import UnfitError
+
+
+@dataclass(frozen=True)
+class Side:
+    """`at` is its place in the spec: ("sources", 0)."""
+
+    name: str
+    at: tuple[str | int, ...]
+    data: Data
+    layers: Layers
+    template: dict[str, Any]
+    """Train fields without seed, round and start."""
+    identity: str
+    """Equal for two sides exactly if their trainings are the same."""
+    data_identity: str
+    iterations: int
+    per_epoch: int
+    trains_remainder: bool
+    shape: Shape
+    locations: dict[str, str]
+    keeps_weights: bool
+
+    def moment(self, steps: Steps) -> int:
+        """`steps` in iterations of this side's data set."""
+        return steps.iterations(self.per_epoch)
+
+
+def side(spec: Spec, entry: Target, at: tuple[str | int, ...], root: Path, keeps_weights: bool) -> Side:
+    """Resolve `entry` against the catalogue and the files. Raises UnfitError, its place relative to `at`."""
+    try:
+        data = describe(entry.dataset, root, spec.model.channels)
+    except UnfitError as error:
+        raise UnfitError(error.what, "dataset", *error.at) from None
+    layers = spec.model.layers(data.shape, data.classes)
+    per_epoch = -(-data.images // entry.training.batch_size)
+    template = {
+        "model": spec.model.fields(),
+        "input": list(data.shape),
+        "classes": data.classes,
+        "data": data.fields,
+        **_schedule(entry, per_epoch, data),
+    }
+    if entry.resources.workers != 1:
+        template["world_size"] = entry.resources.workers
+    locations = {"data": data.location, "model": spec.model.location()}
+    resources = entry.resources
+    return Side(
+        name=entry.name,
+        at=at,
+        data=data,
+        layers=layers,
+        template=template,
+        identity=canonical([template, entry.training.after_rewind]),
+        data_identity=canonical([data.fields, data.shape]),
+        iterations=template["iterations"],
+        per_epoch=per_epoch,
+        trains_remainder=entry.training.after_rewind == "remainder",
+        shape=Shape(resources.workers, resources.gpus_per_worker, resources.cpus_per_worker),
+        locations={role: file for role, file in locations.items() if file},
+        keeps_weights=keeps_weights,
+    )
+
+
+def _schedule(entry: Target, per_epoch: int, data: Data) -> dict[str, Any]:
+    """`training` as fields: lengths in iterations, defaults left out."""
+    training = entry.training
+    iterations = training.length.iterations(per_epoch)
+    fields: dict[str, Any] = {
+        "optimizer": training.optimizer.fields(),
+        "batch_size": training.batch_size,
+        "iterations": iterations,
+        "record_every": min(training.record_every.iterations(per_epoch), iterations),
+    }
+    if training.lr_decay is not None:
+        moments = [steps.iterations(per_epoch) for steps in training.lr_decay.at]
+        for index, moment in enumerate(moments):
+            if not 0 < moment < iterations:
+                raise UnfitError(
+                    f"{training.lr_decay.at[index]} (iteration {moment:,}) is not within the training, which is "
+                    f"{training.length} ({iterations:,} iterations) long.",
+                    "training",
+                    "lr_decay",
+                    "at",
+                    index,
+                )
+        fields["lr_decay"] = {"at": sorted(set(moments)), "factor": training.lr_decay.factor}
+    augment = data.augment if training.augment is None else training.augment.fields()
+    if augment:
+        fields["augment"] = augment
+    if training.precision != "fp32":
+        fields["precision"] = training.precision
+    if training.channels_last:
+        fields["channels_last"] = True
+    if training.norm_batch is not None and training.norm_batch != training.batch_size:
+        fields["norm_batch"] = training.norm_batch
+    return fields

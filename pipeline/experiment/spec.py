@@ -1,0 +1,133 @@
+"""The spec: a whole grid, typed and checked. `loading.load` makes it from YAML."""
+
+from collections.abc import Callable, Iterable
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model_validator
+
+from pipeline.experiment.errors import UserError
+from pipeline.experiment.models import Model
+from pipeline.experiment.spec_base import Int, Strict, refuse
+from pipeline.experiment.spec_sides import Source, Target
+from pipeline.experiment.spec_tickets import Head, Ticket, named_ticket
+from pipeline.experiment.suggestions import did_you_mean
+
+ANY = "any"
+DENSE = "dense"
+
+
+class Pairs(Strict):
+    """Which (source, target) pairs are evaluated; names may be patterns such as `mnist*`."""
+
+    exclude: tuple[tuple[str, str], ...] | None = None
+    only: tuple[tuple[str, str], ...] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.exclude is None) == (self.only is None):
+            raise refuse("give either exclude: [[source, target], ...] or only: [[source, target], ...].")
+        return self
+
+    def includes(self, source: str, target: str) -> bool:
+        listed = self.only if self.only is not None else self.exclude or ()
+        found = any(fnmatchcase(source, s) and fnmatchcase(target, t) for s, t in listed)
+        return found is (self.only is not None)
+
+
+class Retention(Strict):
+    """What is kept beside the metrics: tickets or all trained weights of chains, nothing or weights of evaluations."""
+
+    chains: Literal["tickets", "weights"] = "tickets"
+    evaluations: Literal["metrics", "weights"] = "metrics"
+
+
+def _seeds(raw: Any) -> Any:
+    if isinstance(raw, int) and not isinstance(raw, bool):
+        if not 1 <= raw <= 100_000:
+            raise refuse(f"{raw} seeds: give how many (1 to 100,000), or a list such as [0, 1, 2].")
+        return tuple(range(raw))
+    return raw
+
+
+def _targets(raw: Any) -> Any:
+    if isinstance(raw, str):
+        raise refuse(f"should be same, or a list of targets, not {raw!r}.")
+    return raw
+
+
+class Spec(Strict):
+    """One experiment. Sources and targets are complete: the common settings are laid under them already."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+    description: str = ""
+    model: Model
+    seeds: Annotated[tuple[Annotated[Int, Field(ge=0, lt=2**31)], ...], Field(min_length=1), BeforeValidator(_seeds)]
+    sources: Annotated[tuple[Source, ...], Field(min_length=1)]
+    targets: Annotated[tuple[Target, ...], Field(min_length=1), BeforeValidator(_targets)]
+    pairs: Annotated[Pairs | None, BeforeValidator(lambda raw: None if raw == "all" else raw)] = None
+    tickets: tuple[Annotated[Ticket, BeforeValidator(named_ticket)], ...] = (
+        Ticket(name="winning"),
+        Ticket(name="random", mask="permuted-globally", weights="redrawn"),
+    )
+    head: Head = "auto"
+    """auto: redrawn where the data set differs, kept where only the optimizer or the schedule differs."""
+    diagonal: Literal["share", "retrain"] = "share"
+    """share: a winning ticket on its own source is the chain's next round. retrain: its head is redrawn there too."""
+    dense: Annotated[bool, Field(strict=True)] = True
+    """Whether the dense network is trained from scratch on every target."""
+    retention: Retention = Retention()
+
+    _place: Callable[[tuple[str | int, ...], str], UserError] | None = PrivateAttr(default=None)
+
+    @classmethod
+    def written_keys(cls) -> list[str]:
+        return [*cls.model_fields, "training", "prune", "resources", "extends"]
+
+    @field_validator("seeds")
+    @classmethod
+    def _different_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        for index, seed in enumerate(seeds):
+            if seed in seeds[:index]:
+                raise refuse(f"the seed {seed} is given twice.", index)
+        return seeds
+
+    @field_validator("sources", "targets", "tickets")
+    @classmethod
+    def _different_names(cls, entries: tuple[Any, ...]) -> tuple[Any, ...]:
+        seen: set[str] = set()
+        for index, entry in enumerate(entries):
+            if entry.name in seen:
+                raise refuse(
+                    f"the name {entry.name!r} is given twice: add a name of its own (name: ...).", index, "name"
+                )
+            if entry.name in (ANY, DENSE):
+                raise refuse(f"{entry.name!r} has a meaning of its own in results; choose another name.", index, "name")
+            seen.add(entry.name)
+        return entries
+
+    @model_validator(mode="after")
+    def _pairs_exist(self) -> Self:
+        if self.pairs is None:
+            return self
+        for option in ("only", "exclude"):
+            for index, pair in enumerate(getattr(self.pairs, option) or ()):
+                for place, (pattern, side, entries) in enumerate(
+                    zip(pair, ("source", "target"), (self.sources, self.targets), strict=True)
+                ):
+                    _check_pattern(pattern, side, [entry.name for entry in entries], ("pairs", option, index, place))
+        return self
+
+    def located(self, place: Callable[[tuple[str | int, ...], str], UserError]) -> "Spec":
+        """The spec, its later errors told with the file and line that `place` knows."""
+        self._place = place
+        return self
+
+    def error(self, at: tuple[str | int, ...], what: str) -> UserError:
+        """A UserError about the field at `at`."""
+        return self._place(at, what) if self._place else UserError(f"{'.'.join(map(str, at))}: {what}")
+
+
+def _check_pattern(pattern: str, side: str, names: Iterable[str], at: tuple[str | int, ...]) -> None:
+    if not any(fnmatchcase(name, pattern) for name in names):
+        raise refuse(f"there is no {side} {pattern!r}.{did_you_mean(pattern, names)}", *at)

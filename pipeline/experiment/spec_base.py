@@ -1,0 +1,47 @@
+"""What every part of the spec has in common: immutable, unknown keys refused, errors that know their place."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic_core import PydanticCustomError
+
+from pipeline.experiment.steps import Steps
+from pipeline.experiment.suggestions import did_you_mean
+
+
+def refuse(what: str, *at: str | int) -> PydanticCustomError:
+    """An error at the key `at`, relative to the model that raises it."""
+    return PydanticCustomError("refused", "{what}", {"what": what, "at": at})
+
+
+class Strict(BaseModel):
+    """A part of the spec."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_known_keys(cls, raw: Any) -> Any:
+        for key in raw if isinstance(raw, dict) else ():
+            if key not in cls.model_fields:
+                raise refuse(f"unknown key.{did_you_mean(key, cls.written_keys())}", str(key))
+        return raw
+
+    @classmethod
+    def written_keys(cls) -> list[str]:
+        """What an author may write here; some of it is dealt with before the spec is made."""
+        return list(cls.model_fields)
+
+
+def _steps(raw: object) -> Steps:
+    return Steps.parse(raw)
+
+
+Int = Annotated[int, Field(strict=True)]
+Positive = Annotated[int, Field(strict=True, gt=0, le=10**9)]
+Flag = Annotated[bool, Field(strict=True)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+"""A float that may be written as an int, never as text or as a truth value."""
+Length = Annotated[Steps, BeforeValidator(_steps), PlainSerializer(str)]
+SideName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._=+-]*$", max_length=150)]
+"""A name that is safe in file names and in results."""

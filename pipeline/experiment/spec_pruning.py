@@ -1,0 +1,112 @@
+"""How tickets are found: the fields of `prune`."""
+
+import math
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, PlainSerializer, PlainValidator, model_validator
+
+from pipeline.experiment.spec_base import Flag, Int, Number, Positive, Strict, refuse
+from pipeline.experiment.steps import Steps
+from pipeline.experiment.suggestions import did_you_mean
+
+Moment = Steps | Literal["final", "none", "trained"]
+
+
+def _moment(*words: str) -> Any:
+    """Steps or one of `words`."""
+
+    def parse(raw: object) -> Any:
+        if isinstance(raw, str) and raw in words:
+            return raw
+        try:
+            return Steps.parse(raw)
+        except ValueError as error:
+            if isinstance(raw, str) and not raw[:1].isdigit():
+                raise refuse(
+                    f"should be steps such as 500it or 1ep, or one of {', '.join(words)}, not {raw!r}."
+                    + did_you_mean(raw, words)
+                ) from None
+            raise refuse(f"{error}.") from None
+
+    return parse
+
+
+Rewind = Annotated[Steps | Literal["final", "none"], PlainValidator(_moment("final", "none")), PlainSerializer(str)]
+Start = Annotated[
+    Steps | Literal["final", "trained", "redrawn"],
+    PlainValidator(_moment("final", "trained", "redrawn")),
+    PlainSerializer(str),
+]
+
+
+class Prune(Strict):
+    """Iterative or one-shot pruning, by a rate a round or by cumulative fractions.
+
+    `rewind`: what the next round trains from; steps of round 0, `final` of round 0, or `none` (trains on).
+    `rates`: layer name or pattern -> rate, where a layer's differs from `rate` (layerwise only).
+    """
+
+    rate: Annotated[Number, Field(gt=0, lt=1)] | None = None
+    rounds: Annotated[Positive, Field(le=10_000)] | None = None
+    fractions: Annotated[tuple[Annotated[Number, Field(gt=0, lt=1)], ...], Field(min_length=1)] | None = None
+    method: Literal["iterative", "one-shot"] = "iterative"
+    scope: Literal["global", "layerwise"] = "global"
+    rates: dict[str, Annotated[Number, Field(ge=0, lt=1)]] = Field(default_factory=dict)
+    prune_output: Flag = False
+    criterion: str = "magnitude"
+    rewind: Rewind = Steps()
+    evaluate: tuple[Annotated[Int, Field(ge=0)], ...] | None = None
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.fractions is not None:
+            given = [key for key in ("rate", "rounds", "rates") if getattr(self, key)]
+            if given:
+                raise refuse(f"cannot go with fractions: remove one of the two ({given[0]}: null).", given[0])
+            if any(a >= b for a, b in zip(self.fractions, self.fractions[1:], strict=False)):
+                raise refuse("should increase: they are cumulative fractions pruned, one a round.", "fractions")
+        elif self.rounds is None:
+            raise refuse("is missing (or give fractions: [...]).", "rounds")
+        if self.rates and self.scope == "global":
+            raise refuse("rates by layer need scope: layerwise.", "rates")
+        if self.criterion != "magnitude" and ".py:" not in self.criterion:
+            raise refuse(
+                f"unknown criterion {self.criterion!r}.{did_you_mean(self.criterion, ['magnitude'])}"
+                " Your own is written file.py:function.",
+                "criterion",
+            )
+        self._check_evaluate()
+        return self
+
+    def _check_evaluate(self) -> None:
+        for index, number in enumerate(self.evaluate or ()):
+            if number > self.last_round:
+                raise refuse(
+                    f"round {number} does not exist: there are rounds 0 to {self.last_round}.", "evaluate", index
+                )
+        if self.evaluate is not None and len(set(self.evaluate)) < len(self.evaluate):
+            raise refuse("a round is given twice.", "evaluate")
+
+    @property
+    def last_round(self) -> int:
+        return len(self.fractions) if self.fractions is not None else (self.rounds or 0)
+
+    @property
+    def evaluated(self) -> tuple[int, ...]:
+        """Rounds whose tickets are evaluated; by default every round but the dense one."""
+        return tuple(range(1, self.last_round + 1)) if self.evaluate is None else tuple(sorted(self.evaluate))
+
+    @property
+    def rate_a_round(self) -> float:
+        """The share of the remaining weights that a round prunes; 0.2 is Morcos et al.'s."""
+        return 0.2 if self.rate is None else self.rate
+
+    def pruned_round(self, number: int) -> int:
+        """The round whose trained weights make the mask of round `number`."""
+        return 0 if self.method == "one-shot" else number - 1
+
+    def expected_fraction(self, number: int) -> float:
+        """The fraction pruned at a round before rounding to whole weights, for messages."""
+        if self.fractions is not None:
+            return self.fractions[number - 1] if number else 0.0
+        return 1 - math.pow(1 - self.rate_a_round, number)

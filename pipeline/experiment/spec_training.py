@@ -1,0 +1,121 @@
+"""How a network is trained, and on what resources: the fields of `training` and `resources`."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from pipeline.experiment.spec_base import Flag, Int, Length, Number, Positive, Strict, refuse
+from pipeline.experiment.steps import Steps
+
+
+class Sgd(Strict):
+    """Stochastic gradient descent; defaults from Morcos et al. 2019."""
+
+    name: Literal["sgd"] = "sgd"
+    lr: Annotated[Number, Field(gt=0)] = 0.1
+    momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[Number, Field(ge=0)] = 1e-4
+    nesterov: Flag = False
+
+    @model_validator(mode="after")
+    def _nesterov_has_momentum(self) -> Self:
+        if self.nesterov and not self.momentum:
+            raise refuse("needs a momentum above 0.", "nesterov")
+        return self
+
+    def fields(self) -> dict[str, Any]:
+        optional = {"momentum": self.momentum, "weight_decay": self.weight_decay, "nesterov": self.nesterov}
+        return {"name": "sgd", "lr": self.lr, **{key: value for key, value in optional.items() if value}}
+
+
+class Adam(Strict):
+    """Adam with weight decay as L2 in the gradient; defaults from Morcos et al. 2019."""
+
+    name: Literal["adam"] = "adam"
+    lr: Annotated[Number, Field(gt=0)] = 3e-4
+    betas: tuple[Annotated[Number, Field(ge=0, lt=1)], Annotated[Number, Field(ge=0, lt=1)]] = (0.9, 0.999)
+    weight_decay: Annotated[Number, Field(ge=0)] = 1e-4
+
+    def fields(self) -> dict[str, Any]:
+        fields: dict[str, Any] = {"name": "adam", "lr": self.lr}
+        if self.betas != (0.9, 0.999):
+            fields["betas"] = list(self.betas)
+        if self.weight_decay:
+            fields["weight_decay"] = self.weight_decay
+        return fields
+
+
+def _named(raw: Any) -> Any:
+    return {"name": raw} if isinstance(raw, str) else raw
+
+
+Optimizer = Annotated[Sgd | Adam, Field(discriminator="name"), BeforeValidator(_named)]
+
+
+class LrDecay(Strict):
+    """Step decay: the learning rate times `factor` at each of `at`."""
+
+    at: Annotated[tuple[Length, ...], Field(min_length=1)]
+    factor: Annotated[Number, Field(gt=0, lt=1)] = 0.1
+
+
+class Augment(Strict):
+    """Random horizontal flip, and a random crop after zero-padding by `crop` pixels."""
+
+    flip: Flag = False
+    crop: Annotated[Int, Field(ge=0, le=1000)] = 0
+
+    def fields(self) -> dict[str, Any]:
+        return ({"flip": True} if self.flip else {}) | ({"crop": self.crop} if self.crop else {})
+
+
+def _augment(raw: Any) -> Any:
+    if raw == "none":
+        return {}
+    if isinstance(raw, str) and raw != "default":
+        raise refuse(f"should be default, none or a mapping such as {{flip: true, crop: 4}}, not {raw!r}.")
+    return None if raw == "default" else raw
+
+
+class Training(Strict):
+    """The training of one network. Lengths in epochs are epochs of the data set trained on."""
+
+    optimizer: Optimizer = Sgd()
+    batch_size: Positive = 128
+    length: Length
+    lr_decay: LrDecay | None = None
+    augment: Annotated[Augment | None, BeforeValidator(_augment)] = None
+    """None: the data set's own default."""
+    record_every: Length = Steps(epochs=1)
+    precision: Literal["fp32", "bf16"] = "fp32"
+    channels_last: Flag = False
+    norm_batch: Positive | None = None
+    """Batch norm statistics over groups of so many images (the paper's 256 on one worker); default: the whole batch."""
+    after_rewind: Literal["full", "remainder"] = "full"
+    """How long a rewound network trains: the full schedule, or only what was left of it at the rewind step."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.length == Steps():
+            raise refuse("should be longer than nothing.", "length")
+        if self.record_every == Steps():
+            raise refuse("should be longer than nothing.", "record_every")
+        if self.norm_batch and (self.norm_batch > self.batch_size or self.batch_size % self.norm_batch):
+            raise refuse(f"should divide the batch size of {self.batch_size}.", "norm_batch")
+        return self
+
+
+class Resources(Strict):
+    """What one lane that runs these trainings holds. Only `workers` changes results: it is the batch norm group."""
+
+    workers: Positive = 1
+    gpus_per_worker: Annotated[Number, Field(ge=0, le=1)] = 0.0
+    cpus_per_worker: Annotated[Number, Field(gt=0)] = 1.0
+
+    @model_validator(mode="after")
+    def _whole_gpus(self) -> Self:
+        if self.workers > 1 and self.gpus_per_worker not in (0.0, 1.0):
+            raise refuse(
+                "a fraction of a GPU is possible for one worker only: set 1, or workers: 1.", "gpus_per_worker"
+            )
+        return self

@@ -1,0 +1,54 @@
+"""A user's own model, data set or criterion, written `file.py:name`: found and hashed, never imported here."""
+
+import ast
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+from pipeline.experiment.suggestions import did_you_mean
+
+
+class UnfitError(ValueError):
+    """Something in the spec does not fit the files, the data or the rest; `at` is the key, relative to who asked."""
+
+    def __init__(self, what: str, *at: str | int) -> None:
+        super().__init__(what)
+        self.what = what
+        self.at = at
+
+
+def split_reference(reference: str) -> tuple[str, str]:
+    """ "dir/my_models.py:Net" -> ("dir/my_models.py", "Net")."""
+    file, _, name = reference.rpartition(":")
+    return file, name
+
+
+def source_of(reference: str) -> tuple[Path, str, str]:
+    """File, name and SHA-256 of the file's bytes. Raises UnfitError if there is no such file or no such name in it."""
+    written, name = split_reference(reference)
+    file = Path(written)
+    if not file.is_file():
+        raise UnfitError(f"there is no file {file}.")
+    digest, names = _read(file, file.stat().st_mtime_ns)
+    if name not in names:
+        raise UnfitError(f"{file.name} defines no {name!r}.{did_you_mean(name, names)}")
+    return file.resolve(), name, digest
+
+
+@lru_cache(maxsize=64)
+def _read(file: Path, changed: int) -> tuple[str, frozenset[str]]:
+    """SHA-256 and top-level names; `changed` makes an edited file another entry of the cache."""
+    text = file.read_bytes()
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError) as error:
+        raise UnfitError(f"{file.name}, line {getattr(error, 'lineno', '?')}: not valid Python.") from None
+    names: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names.update(alias.asname or alias.name for alias in node.names)
+        elif isinstance(node, ast.Assign):
+            names.update(target.id for target in node.targets if isinstance(target, ast.Name))
+    return hashlib.sha256(text).hexdigest(), frozenset(names)

@@ -1,0 +1,103 @@
+"""pydantic's findings as sentences with file, line and key."""
+
+import re
+from typing import Any
+
+from pydantic import ValidationError
+
+from pipeline.experiment.errors import UserError
+from pipeline.experiment.spec import Spec
+from pipeline.experiment.suggestions import did_you_mean
+from pipeline.experiment.yaml_nodes import Node, refusal
+
+MAX_ERRORS = 20
+
+
+def validate(document: Node, whole: str) -> Spec:
+    """The spec that `document` describes; `whole` names the file. Raises UserError with a line for each mistake."""
+
+    def place(at: tuple[str | int, ...], what: str) -> UserError:
+        node, path = locate(document, at)
+        return refusal(node.at, path, what)
+
+    if not isinstance(document.value, dict):
+        raise refusal(document.at, "", "a grid is a mapping: name, model, seeds, training, prune, sources, ...")
+    try:
+        return Spec.model_validate(document.plain()).located(place)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        found = [str(place(*_explained(detail))) for detail in details if not _follows(detail, details)]
+    # the common settings stand in every source and target: one mistake, one line
+    lines = list(dict.fromkeys(found))
+    if len(lines) > MAX_ERRORS:
+        lines = [*lines[:MAX_ERRORS], f"{whole}: and {len(lines) - MAX_ERRORS} more."]
+    raise UserError("\n".join(lines))
+
+
+def locate(document: Node, at: tuple[str | int, ...]) -> tuple[Node, str]:
+    """The node at `at` and its path as the author wrote it; the nearest one above where there is none.
+
+    Parts that name no key are skipped: pydantic puts the name of a union's member into its locations.
+    """
+    node, missing = document, ""
+    for number, part in enumerate(at):
+        below = None
+        if isinstance(node.value, dict):
+            below = node.value.get(str(part))
+            if below is None and number == len(at) - 1:
+                missing = str(part)
+        elif isinstance(node.value, list) and isinstance(part, int) and part < len(node.value):
+            below = node.value[part]
+        node = below or node
+    return node, ".".join(part for part in (node.path, missing) if part)
+
+
+def _follows(detail: Any, details: list[Any]) -> bool:
+    """Whether a list is only "too short" because its items are wrong, which has been told already."""
+    at = detail["loc"]
+    return detail["type"] == "too_short" and any(other["loc"][: len(at)] == at != other["loc"] for other in details)
+
+
+def _explained(detail: Any) -> tuple[tuple[str | int, ...], str]:
+    at, kind, context = detail["loc"], detail["type"], detail.get("ctx", {})
+    value = _short(detail["input"])
+    if kind == "refused":
+        return (*at, *context["at"]), context["what"]
+    if kind == "missing":
+        return at, "is missing."
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        return at, f"should be a mapping, not {value}."
+    if kind in ("literal_error", "union_tag_invalid"):
+        given = context.get("tag", detail["input"])
+        expected = context.get("expected_tags") or context.get("expected", "")
+        valid = re.findall(r"'([^']*)'", expected)
+        own = " or your own, file.py:name" if "user" in valid else ""
+        valid = [name for name in valid if name != "user"]
+        known = f"; known: {', '.join(valid)}{own}" if valid else f", should be {expected}"
+        hint = did_you_mean(given, valid)
+        if " Valid:" in hint:
+            hint = ""
+        if given in ("cifar10", "cifar100") and "parquet" in valid:
+            hint = f" A folder of Parquet files is written {{name: parquet, path: {given}}}."
+        return (*at, "name") if kind == "union_tag_invalid" else at, f"{_short(given)} is not valid{known}.{hint}"
+    if kind == "union_tag_not_found":
+        return (*at, "name"), "is missing."
+    if kind == "value_error":
+        return at, f"{context['error']}."
+    if kind == "too_short":
+        return at, "should not be empty."
+    if kind == "tuple_type":
+        return at, f"should be a list, not {value}."
+    if kind == "string_pattern_mismatch":
+        return at, f"{value} should begin with a letter or digit and hold letters, digits, dots and dashes only."
+    text = detail["msg"][0].lower() + detail["msg"][1:]
+    return at, f"{text.removeprefix('input ')}, not {value}."
+
+
+def _short(value: object) -> str:
+    text = (
+        repr(value)
+        if not isinstance(value, dict | list | tuple)
+        else f"a {'mapping' if isinstance(value, dict) else 'list'}"
+    )
+    return text if len(text) <= 60 else text[:57] + "..."

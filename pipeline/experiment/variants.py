@@ -1,0 +1,122 @@
+"""Sources and targets made complete: common settings under each one's own, a variant for each point of its grid."""
+
+import itertools
+import re
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import PurePath
+
+from pipeline.experiment.merging import overlay, put
+from pipeline.experiment.yaml_nodes import Node, refusal
+
+COMMON = ("training", "prune", "resources")
+MAX_VARIANTS = 10_000
+
+
+def complete(root: Node) -> Node:
+    """The document with complete `sources` and `targets`, and the common settings moved into them."""
+    if not isinstance(root.value, dict):
+        return root
+    document = {key: node for key, node in root.value.items() if key not in COMMON}
+    common = {key: root.value[key] for key in COMMON if key in root.value}
+    sources = document.get("sources")
+    if sources is not None and isinstance(sources.value, list):
+        document["sources"] = _completed(sources, common)
+    targets = document.get("targets")
+    for_targets = {key: node for key, node in common.items() if key != "prune"}
+    if targets is not None and isinstance(targets.value, list):
+        document["targets"] = _completed(targets, for_targets)
+    elif "sources" in document and (targets is None or targets.value == "same"):
+        document["targets"] = _same(document["sources"])
+    return Node(document, root.at, root.path)
+
+
+def _completed(entries: Node, common: dict[str, Node]) -> Node:
+    made: list[Node] = []
+    for entry in entries.value:
+        made.extend(_variants(entry, common))
+        if len(made) > MAX_VARIANTS:
+            raise refusal(entry.at, entry.path, f"more than {MAX_VARIANTS:,} variants.")
+    return Node(made, entries.at, entries.path)
+
+
+def _same(sources: Node) -> Node:
+    if not isinstance(sources.value, list):
+        return deepcopy(sources)
+    targets = [
+        Node({k: v for k, v in source.value.items() if k != "prune"}, source.at, source.path)
+        if isinstance(source.value, dict)
+        else source
+        for source in sources.value
+    ]
+    return Node(deepcopy(targets), sources.at, sources.path)
+
+
+def _variants(entry: Node, common: dict[str, Node]) -> Iterator[Node]:
+    if isinstance(entry.value, str):
+        entry = Node({"dataset": Node(entry.value, entry.at, entry.path)}, entry.at, entry.path)
+    if not isinstance(entry.value, dict):
+        yield entry
+        return
+    axes = dict(_axes(entry.value["grid"], "")) if "grid" in entry.value else {}
+    shorts = _short_names(list(axes))
+    own = Node({key: node for key, node in entry.value.items() if key != "grid"}, entry.at, entry.path)
+    for number, choice in enumerate(itertools.product(*(values.value for values in axes.values()))):
+        if number >= MAX_VARIANTS:
+            raise refusal(entry.at, f"{entry.path}.grid", f"more than {MAX_VARIANTS:,} variants.")
+        variant = deepcopy(own)
+        suffix = ""
+        for (path, values), value in zip(axes.items(), choice, strict=True):
+            put(variant, path, Node(deepcopy(value).value, values.at, values.path))
+            suffix += _suffix(shorts[path], value.plain())
+        for key, node in common.items():
+            below = variant.value.get(key)
+            variant.value[key] = overlay(node, below, key)
+        name = variant.value.get("name") or Node(_default_name(variant.value.get("dataset")), entry.at, entry.path)
+        if isinstance(name.value, str):
+            variant.value["name"] = Node(name.value + suffix, name.at, name.path)
+        yield variant
+
+
+def _axes(grid: Node, path: str) -> Iterator[tuple[str, Node]]:
+    """`grid: {training.optimizer.lr: [0.1, 0.01]}`, or the same as nested mappings."""
+    if isinstance(grid.value, dict) and grid.value:
+        for key, node in grid.value.items():
+            yield from _axes(node, f"{path}.{key}" if path else key)
+    elif path and isinstance(grid.value, list) and grid.value:
+        yield path, grid
+    else:
+        raise refusal(
+            grid.at, grid.path, "should map fields to lists of values, as in {training.optimizer.lr: [0.1, 0.01]}."
+        )
+
+
+def _short_names(paths: list[str]) -> dict[str, str]:
+    last = [path.rsplit(".", 1)[-1] for path in paths]
+    return {path: short if last.count(short) == 1 else path for path, short in zip(paths, last, strict=True)}
+
+
+def _suffix(short: str, value: object) -> str:
+    if isinstance(value, dict) and isinstance(value.get("name"), str):
+        return "-" + _safe(value["name"])
+    return "-" + _safe(f"{short}={value}")
+
+
+def _safe(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._=+]+", "_", text).strip("_")[:60]
+
+
+def _default_name(dataset: Node | None) -> str:
+    """A name from the data set's own, its half and its part: "mnist", "cifar10-a", "digits-part1"."""
+    written = dataset.plain() if dataset else None
+    options = written if isinstance(written, dict) else {"name": written}
+    name = options.get("path") if options.get("name") in ("parquet", "images") else options.get("name")
+    if not isinstance(name, str):
+        return "unnamed"
+    label = _safe(name.rsplit(":", 1)[-1] if ".py:" in name else PurePath(name).name) or "unnamed"
+    if isinstance(options.get("half"), str):
+        label += f"-{options['half']}"
+    split = options.get("split")
+    if isinstance(split, dict):
+        label += f"-part{split.get('part', 0)}"
+    return label

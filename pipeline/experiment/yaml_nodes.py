@@ -1,0 +1,41 @@
+"""Values of a YAML document together with where they were written."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.experiment.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a value was written: a file and line, or `--set key=value` (line None)."""
+
+    file: str = ""
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return self.file if self.line is None else f"{self.file}:{self.line}"
+
+
+@dataclass(slots=True)
+class Node:
+    """A value of the document and where it was written: for an entry of a mapping, the line of its key."""
+
+    value: Any
+    """dict[str, Node], list[Node] or a scalar."""
+    at: Position = field(default_factory=Position)
+    path: str = ""
+    """Keys as the author wrote them, with dots."""
+
+    def plain(self) -> Any:
+        """The value without positions."""
+        if isinstance(self.value, dict):
+            return {key: node.plain() for key, node in self.value.items()}
+        if isinstance(self.value, list):
+            return [node.plain() for node in self.value]
+        return self.value
+
+
+def refusal(at: Position, path: str, what: str) -> UserError:
+    """The one form of an error in a grid: `file:line: key.path: what`."""
+    return UserError(": ".join(part for part in (str(at), path, what) if part))

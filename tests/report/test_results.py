@@ -1,0 +1,118 @@
+"""One row for each point of a grid."""
+
+import subprocess
+import sys
+
+import pytest
+
+from pipeline.engine.point_labels import model_label
+from pipeline.experiment.grid import Grid, expand
+from pipeline.experiment.loading import load
+from pipeline.report.results import COLUMNS, results_table
+from pipeline.report.terminal import plain_text
+
+GRID = """
+name: test
+model: {name: lenet, hidden: [30, 10]}
+seeds: [0, 1, 2]
+prune: {rate: 0.5, rounds: 3, evaluate: [0, 1, 2, 3]}
+training: {optimizer: {name: sgd, lr: 0.1}, batch_size: 64, length: 1ep}
+sources: [{name: a, dataset: {name: digits, half: a}}]
+targets: [{name: b, dataset: {name: digits, half: b}, training: {optimizer: {name: adam, lr: 0.001}}}]
+"""
+
+
+class Snapshot(dict):
+    def record(self, key):
+        return self.get(key)
+
+
+@pytest.fixture
+def grid(tmp_path) -> Grid:
+    (tmp_path / "grid.yaml").write_text(GRID)
+    return expand(load(tmp_path / "grid.yaml"))
+
+
+def record_of(point, status: str = "ok"):
+    accuracy = 0.9 - 0.01 * point.round + 0.001 * point.seed**2 - (point.ticket == "random") * 0.1 * point.round
+    summary = {"test_accuracy": accuracy, "test_loss": 0.4, "train_accuracy": 0.99, "train_loss": 0.1}
+    return {"key": point.stage, "status": status, "summary": summary, "seconds": 2.0, "finished": 1e9}
+
+
+@pytest.fixture
+def snapshot(grid) -> Snapshot:
+    return Snapshot({point.stage: record_of(point) for point in grid.points})
+
+
+def test_every_point_is_a_row_with_the_documented_columns(grid, snapshot):
+    table = results_table(grid, snapshot)
+    assert list(table.columns) == COLUMNS
+    # winning and random at rounds 0 to 3, dense at round 0, three seeds each
+    assert len(table) == len(grid.points) == 3 * (4 + 4 + 1)
+    assert set(table["status"]) == {"ok"}
+    assert not table.duplicated(["source", "target", "ticket", "round", "seed"]).any()
+
+
+def test_a_row_says_what_it_is_and_what_came_out(grid, snapshot):
+    table = results_table(grid, snapshot)
+    row = table[(table["ticket"] == "winning") & (table["round"] == 2) & (table["seed"] == 1)].iloc[0]
+    assert (row["source"], row["target"], row["model"]) == ("a", "b", "lenet-30-10")
+    assert (row["source_optimizer"], row["target_optimizer"]) == ("sgd", "adam")
+    assert row["fraction_pruned"] == pytest.approx(0.75, abs=1e-3)
+    assert row["survivors"] == pytest.approx(row["total"] * (1 - row["fraction_pruned"]))
+    assert row["test_accuracy"] == pytest.approx(0.881)
+    assert (row["seconds"], row["finished"]) == (2.0, 1e9)
+    assert row["stage"] in grid.stages
+    assert row["mask"] in grid.stages
+
+
+def test_what_has_no_source_says_any(grid, snapshot):
+    table = results_table(grid, snapshot)
+    others = table[table["ticket"] != "winning"]
+    assert set(others["source"]) == set(others["source_optimizer"]) == {"any"}
+
+
+def test_results_that_are_not_there_are_missing_failed_or_diverged(grid, snapshot):
+    missing, failed, diverged = [point for point in grid.points if point.ticket == "winning" and point.round][:3]
+    del snapshot[missing.stage], snapshot[failed.stage]
+    snapshot[diverged.stage] = record_of(diverged, "diverged")
+    table = results_table(grid, snapshot, failed={failed.stage}).set_index("stage")
+    assert [table.loc[point.stage, "status"] for point in (missing, failed, diverged)] == [
+        "missing",
+        "failed",
+        "diverged",
+    ]
+    assert table.loc[[missing.stage, failed.stage], ["test_accuracy", "seconds", "finished"]].isna().all(axis=None)
+    assert table.loc[diverged.stage, "test_accuracy"] > 0
+
+
+def test_a_grid_of_which_nothing_ran_has_the_same_columns_and_types(grid, snapshot):
+    nothing = results_table(grid, Snapshot())
+    assert list(nothing.dtypes) == list(results_table(grid, snapshot).dtypes)
+    assert set(nothing["status"]) == {"missing"}
+
+
+def test_the_table_feeds_the_rest_of_the_report(grid, snapshot):
+    text = plain_text(results_table(grid, snapshot))
+    assert "12.5 % left" in text
+    assert "a -> b" in text
+
+
+@pytest.mark.parametrize(
+    ("fields", "label"),
+    [
+        ({"name": "lenet", "hidden": [300, 100]}, "lenet-300-100"),
+        ({"name": "convnet", "width": 16}, "convnet-16"),
+        ({"name": "user", "class": "Net", "source": "0" * 64}, "Net"),
+    ],
+)
+def test_models_have_short_names(fields, label):
+    assert model_label(fields) == label
+
+
+def test_a_report_needs_no_torch_ray_or_mlflow():
+    code = (
+        "import sys; import pipeline.report.files, pipeline.report.results, pipeline.report.terminal; "
+        "print(sorted({'mlflow', 'torch', 'ray', 'matplotlib', 'scipy.stats'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
