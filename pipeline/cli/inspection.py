@@ -117,7 +117,7 @@ def verify(store: StoreOption = STORE, as_json: JsonOption = False) -> None:
 
 
 def _whole_key(beginning: str, store: Any) -> str:
-    found = [key for key in store.snapshot().keys() if key.startswith(beginning)]  # noqa: SIM118 - a snapshot's method
+    found = [key for key in store.snapshot() if key.startswith(beginning)]
     if not found:
         raise UserError(f"No finished stage's key begins with {beginning!r}. `tickets plan FILE --why` lists keys.")
     if len(found) > 1:
