@@ -115,6 +115,7 @@ def run(grid: Grid, options: RunOptions, listener: Listener) -> Summary:
                 break
         else:
             listener.noted(f"Inputs were lost {PASSES} times in a row: is something deleting files in {options.store}?")
+        collector.sweep()
         summary.interrupted = signals.received if stop.is_set() else 0
         store.compact()
     summary.seconds = time.monotonic() - started

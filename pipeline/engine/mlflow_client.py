@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from pipeline.engine.tracking_runs import WantedRun
-from pipeline.experiment.errors import UserError
+from pipeline.engine.tracking_runs import KEY, WantedRun
+from pipeline.engine.tracking_uri import prepare_sqlite
 
-KEY = "ticket_transfer.key"
 PARENT = "ticket_transfer.parent"
 ROUNDS = "ticket_transfer.rounds"
 """JSON, round -> mark: which rounds a run has, and the first digits of the stage keys they come from."""
@@ -128,7 +126,9 @@ class MlflowExperiment:
         self.client.set_tag(child.run_id, MLFLOW_PARENT, parent.run_id)
         child.parent_id = parent.run_id
 
-    def attach(self, run: ExistingRun, files: list[Path], texts: Mapping[str, str], tags: Mapping[str, str]) -> None:
+    def attach(
+        self, run: ExistingRun, files: Iterable[Path], texts: Mapping[str, str], tags: Mapping[str, str]
+    ) -> None:
         """Artifacts, replacing those of the same name, and tags."""
         from mlflow.entities import RunTag
 
@@ -163,7 +163,7 @@ def connect(tracking_uri: str, name: str) -> MlflowExperiment:
 
     # MLflow sets its own loggers' levels when it is imported.
     logging.getLogger("mlflow").setLevel(logging.WARNING)
-    artifacts = _prepare_sqlite(tracking_uri)
+    artifacts = prepare_sqlite(tracking_uri)
     client = MlflowClient(tracking_uri=tracking_uri)
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
@@ -176,28 +176,3 @@ def connect(tracking_uri: str, name: str) -> MlflowExperiment:
     if experiment.lifecycle_stage != "active":
         client.restore_experiment(experiment.experiment_id)
     return MlflowExperiment(client, experiment.experiment_id)
-
-
-def check_tracking_uri(uri: str) -> None:
-    """Refuse, before a run starts, what MLflow would refuse in the middle of it. Raises UserError."""
-    scheme = urlsplit(uri).scheme.split("+")[0]
-    if scheme in ("", "file"):
-        raise UserError(
-            f"MLflow does not track in a folder ({uri}): give a database, for instance "
-            f"sqlite:///{urlsplit(uri).path.rstrip('/') or 'tracking'}/mlflow.db, or the http address of a server."
-        )
-
-
-def sqlite_path(tracking_uri: str) -> Path | None:
-    """The database's file, None if the tracking URI is of another kind."""
-    prefix = "sqlite:///"
-    return Path(tracking_uri.removeprefix(prefix).partition("?")[0]) if tracking_uri.startswith(prefix) else None
-
-
-def _prepare_sqlite(tracking_uri: str) -> str | None:
-    """Where artifacts go: beside the database; a server decides for itself (None)."""
-    database = sqlite_path(tracking_uri)
-    if database is None:
-        return None
-    database.parent.mkdir(parents=True, exist_ok=True)
-    return (database.parent / "artifacts").resolve().as_uri()

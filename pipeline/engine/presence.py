@@ -31,6 +31,7 @@ class Presence(threading.Thread):
         for driver, heartbeat in self._store.drivers().items():
             if driver != self._driver and _is_dead(heartbeat.doc):
                 self._store.retire(driver)  # killed on this machine: its claims need not time out
+        self._beat()
         self.start()
         return self
 

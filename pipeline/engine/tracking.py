@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
 
-from pipeline.engine.mlflow_client import Counts, ExistingRun, MlflowExperiment, connect
+from pipeline.engine.mlflow_client import Counts
 from pipeline.engine.tracking_runs import Measurement, WantedRun, curves_of, report_run_key
+from pipeline.engine.tracking_writer import TrackingWriter
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.keys import canonical
 
@@ -50,8 +51,8 @@ class Tracker:
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
         """`provenance`: of the driver, as `provenance.describe_driver` gives it; records bring their own."""
-        self.counts = Counts()
         self.uri = tracking_uri
+        self._writer = TrackingWriter(tracking_uri, grid.name)
         self._grid = grid
         self._on_problem = on_problem
         self._provenance = dict(provenance or {})
@@ -66,8 +67,6 @@ class Tracker:
         self._made_with: dict[str, set[str]] = {"hardware": set(), "versions": set()}
         self._behind: set[int] = set()
         self._given_up: frozenset[str] = frozenset()
-        self._experiment: MlflowExperiment | None = None
-        self._runs: dict[str, ExistingRun] = {}
         self._last_error: str | None = None
         self._state = threading.Lock()
         self._finishing = threading.Event()
@@ -106,14 +105,19 @@ class Tracker:
         self._given_up = frozenset(failed | set(given_up))
         files = list(artifacts)
         # Looked up afresh: another driver may have made twins of our runs, or deleted ours as twins of its own.
-        self._experiment = None
+        self._writer.forget()
         self._behind = {self._curve_of[point] for point in self._measured}
         return self._attempt(partial(self._write, self._behind, ended=True), partial(self._attach, files))
 
     @property
     def runs(self) -> int:
         """How many runs of this grid MLflow has, as far as the tracker knows."""
-        return len(self._runs)
+        return len(self._writer.runs)
+
+    @property
+    def counts(self) -> Counts:
+        """What the tracker changed in MLflow."""
+        return self._writer.counts
 
     @property
     def last_error(self) -> str | None:
@@ -140,7 +144,7 @@ class Tracker:
                 self._last_error = None
                 return True
             except Exception as error:
-                self._experiment = None
+                self._writer.forget()
                 refused = getattr(error, "error_code", None) == "INVALID_PARAMETER_VALUE"
                 if attempt == 1 and refused:
                     continue
@@ -157,50 +161,21 @@ class Tracker:
             )
         self._last_error = first_line
 
-    def _connected(self) -> MlflowExperiment:
-        if self._experiment is None:
-            experiment = connect(self.uri, self._grid.name)
-            experiment.counts = self.counts
-            self._runs = experiment.runs()
-            self._experiment = experiment
-        return self._experiment
-
     def _write(self, behind: Collection[int], ended: bool) -> None:
-        experiment = self._connected()
         with self._state:
             wanted = [self._curves[number].runs(self._measured, self._given_up, ended) for number in sorted(behind)]
-        for runs in wanted:
-            for run in runs:
-                experiment.log(self._current(experiment, run), run)
-
-    def _current(self, experiment: MlflowExperiment, wanted: WantedRun) -> ExistingRun:
-        """The run to log to. One that has other results at one of the rounds is replaced: metrics cannot be changed."""
-        there = self._runs.get(wanted.key)
-        if there and _agree(there, wanted):
-            return there
-        parent = self._runs.get(wanted.parent or "")
-        fresh = experiment.create(wanted, parent)
-        self._runs[wanted.key] = fresh
-        for child in self._runs.values():
-            if child.parent_key == wanted.key:
-                experiment.adopt(child, fresh)
-        if there:
-            experiment.delete(there)
-        return fresh
+        self._writer.write(run for runs in wanted for run in runs)
 
     def _attach(self, files: list[Path]) -> None:
-        experiment = self._connected()
         now = round(1000 * time.time())
-        report = WantedRun(report_run_key(self._grid.name), None, "report", {}, {}, "FINISHED", now, now)
-        run = self._current(experiment, report)
+        run = WantedRun(report_run_key(self._grid.name), None, "report", {}, {}, "FINISHED", now, now)
         spec = self._grid.spec.model_dump(mode="json")
         texts = {
             "spec.yaml": yaml.safe_dump(spec, sort_keys=False, allow_unicode=True),
             "provenance.json": json.dumps(self._describe(), indent=2),
         }
         commit = str(self._provenance.get("git_commit", ""))
-        experiment.attach(run, files, texts, {"mlflow.source.git.commit": commit} if commit else {})
-        experiment.end(run, report.status, now)
+        self._writer.attach(run, files, texts, {"mlflow.source.git.commit": commit} if commit else {})
 
     def _describe(self) -> dict[str, Any]:
         """Of the driver, and of all stages: every distinct set of versions and hardware, and how long they took."""
@@ -235,7 +210,3 @@ def sync(
     if not tracker.finish(table, artifacts, given_up=given_up):
         raise UserError(f"MLflow at {tracking_uri} could not be written: {tracker.last_error}")
     return tracker
-
-
-def _agree(there: ExistingRun, wanted: WantedRun) -> bool:
-    return all(there.marks.get(str(number), entry.mark) == entry.mark for number, entry in wanted.entries.items())

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
-from pipeline.engine.mlflow_client import KEY, sqlite_path
 from pipeline.engine.tracking import Tracker
+from pipeline.engine.tracking_runs import KEY
+from pipeline.engine.tracking_uri import sqlite_path
 from pipeline.experiment.keys import key_of
 
 if TYPE_CHECKING:

@@ -20,6 +20,8 @@ from pipeline.experiment.spec import ANY
 if TYPE_CHECKING:
     from pipeline.experiment.grid import Grid, Point
 
+KEY = "ticket_transfer.key"
+"""Tag by which a run is found again, by any driver: MLflow chooses the run's id itself."""
 METRICS = ("test_accuracy", "test_loss", "train_accuracy", "train_loss")
 MARK_DIGITS = 12
 """Of a SHA-256: marks tell the rounds of one run apart, and all of them fit into one MLflow tag (5,000 characters)."""
@@ -61,7 +63,7 @@ class WantedRun:
     """A run as it should be in MLflow."""
 
     key: str
-    """Content of the tag `ticket_transfer.key`: by it a run is found again, by any driver."""
+    """SHA-256 of what the run stands for; content of the tag `KEY`."""
     parent: str | None
     name: str
     labels: Mapping[str, str]

@@ -5,7 +5,7 @@ import re
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator
 
 from pipeline.experiment.keys import canonical
 from pipeline.experiment.spec_base import Positive, Strict, refuse
@@ -67,6 +67,15 @@ class UserModel(Strict):
     arguments: dict[str, Any] = Field(default_factory=dict)
 
     channels: ClassVar[int | None] = None
+
+    @field_validator("arguments")
+    @classmethod
+    def _finite(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        try:
+            canonical(arguments)
+        except ValueError:
+            raise refuse("should hold finite numbers only.") from None
+        return arguments
 
     def fields(self) -> dict[str, Any]:
         _, class_name, digest = source_of(self.source)

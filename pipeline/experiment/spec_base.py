@@ -1,12 +1,11 @@
 """What every part of the spec has in common: immutable, unknown keys refused, errors that know their place."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 from pydantic_core import PydanticCustomError
 
 from pipeline.experiment.steps import Steps
-from pipeline.experiment.suggestions import did_you_mean
 
 
 def refuse(what: str, *at: str | int) -> PydanticCustomError:
@@ -18,14 +17,6 @@ class Strict(BaseModel):
     """A part of the spec."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _only_known_keys(cls, raw: Any) -> Any:
-        for key in raw if isinstance(raw, dict) else ():
-            if key not in cls.model_fields:
-                raise refuse(f"unknown key.{did_you_mean(key, cls.written_keys())}", str(key))
-        return raw
 
     @classmethod
     def written_keys(cls) -> list[str]:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.spec import Spec
 from pipeline.experiment.suggestions import did_you_mean
+from pipeline.experiment.written_keys import written_keys
 from pipeline.experiment.yaml_nodes import Node, refusal
 
 MAX_ERRORS = 20
@@ -26,9 +27,10 @@ def validate(document: Node, whole: str) -> Spec:
         return Spec.model_validate(document.plain()).located(place)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        found = [str(place(*_explained(detail))) for detail in details if not _follows(detail, details)]
+        found = [_explained(detail) for detail in details if not _follows(detail, details)]
+    found.sort(key=lambda mistake: locate(document, mistake[0])[0].at.line or 0)
     # the common settings stand in every source and target: one mistake, one line
-    lines = list(dict.fromkeys(found))
+    lines = list(dict.fromkeys(str(place(*mistake)) for mistake in found))
     if len(lines) > MAX_ERRORS:
         lines = [*lines[:MAX_ERRORS], f"{whole}: and {len(lines) - MAX_ERRORS} more."]
     raise UserError("\n".join(lines))
@@ -63,6 +65,8 @@ def _explained(detail: Any) -> tuple[tuple[str | int, ...], str]:
     value = _short(detail["input"])
     if kind == "refused":
         return (*at, *context["at"]), context["what"]
+    if kind == "extra_forbidden":
+        return at, f"unknown key.{did_you_mean(at[-1], written_keys(Spec, at[:-1]))}"
     if kind == "missing":
         return at, "is missing."
     if kind in ("model_type", "model_attributes_type", "dict_type"):

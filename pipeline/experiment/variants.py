@@ -14,10 +14,13 @@ MAX_VARIANTS = 10_000
 
 
 def complete(root: Node) -> Node:
-    """The document with complete `sources` and `targets`, and the common settings moved into them."""
+    """The document with complete `sources` and `targets`, and the common settings moved into them.
+
+    Keys that begin with "x-" are dropped: a place for anchors.
+    """
     if not isinstance(root.value, dict):
         return root
-    document = {key: node for key, node in root.value.items() if key not in COMMON}
+    document = {key: node for key, node in root.value.items() if key not in COMMON and not key.startswith("x-")}
     common = {key: root.value[key] for key in COMMON if key in root.value}
     sources = document.get("sources")
     if sources is not None and isinstance(sources.value, list):

@@ -43,7 +43,13 @@ class Checkpoint:
             tensors |= _prefixed(f"optimizer/{position}", state)
         for iteration, state in self.captured.items():
             tensors |= _prefixed(f"captured/{iteration}", state)
-        rest = {"iteration": self.iteration, "seen": self.seen, "history": self.history}
+        # safetensors keeps no order of names; captured weights are written in the model's, or their bytes would differ
+        rest = {
+            "iteration": self.iteration,
+            "seen": self.seen,
+            "history": self.history,
+            "names": list(tensors),
+        }
         return save(tensors, metadata={"checkpoint": json.dumps(rest, allow_nan=False)})
 
     @classmethod
@@ -53,6 +59,7 @@ class Checkpoint:
             tensors = load(data)
             header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
             rest = json.loads(header["__metadata__"]["checkpoint"])
+            tensors = {name: tensors[name] for name in rest["names"]}
         except (SafetensorError, KeyError, ValueError) as error:
             raise ValueError(f"This is not a whole checkpoint of a training run ({error}): delete it.") from error
         model, sums, random = (dict(_section(name, tensors)) for name in ("model", "sums", "random"))

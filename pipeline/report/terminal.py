@@ -11,6 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.experiment.spec import ANY
 from pipeline.report.statistics import curves, winning_vs_random
 
 SIGNIFICANT = 0.05
@@ -80,7 +81,9 @@ def _accuracy_tables(means: pd.DataFrame, columns: int, style: box.Box) -> list[
             table.add_column(heading, no_wrap=True)
         for number, percent in shown:
             table.add_column(f"{percent} left\nround {number}", justify="right", no_wrap=True)
-        for (source, ticket), curve in of_target.groupby(["source", "ticket"], sort=False):
+        # what belongs to no source comes last: it is what the rows above are compared with
+        ordered = of_target.sort_values("source", key=lambda source: source == ANY, kind="stable")
+        for (source, ticket), curve in ordered.groupby(["source", "ticket"], sort=False):
             seeds = int(curve["n"].max())
             cells = {(row.round, row.left): _cell(row, seeds) for row in _rows(curve)}
             table.add_row(str(source), str(ticket), str(seeds), *[cells.get(column, "") for column in shown])

@@ -11,9 +11,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.engine.mlflow_client import KEY, check_tracking_uri, connect
+from pipeline.engine.mlflow_client import connect
+from pipeline.engine.store import Store
 from pipeline.engine.tracking import Tracker, sync
 from pipeline.engine.tracking_digest import is_tracked, projection_digest, remember_tracked
+from pipeline.engine.tracking_runs import KEY
+from pipeline.engine.tracking_uri import check_tracking_uri
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import Grid, expand
 from pipeline.experiment.loading import load
@@ -78,12 +81,9 @@ class Records(dict):
         return self.get(key)
 
 
-class Documents(dict):
-    def read_document(self, name):
-        return self.get(name)
-
-    def write_document(self, name, value):
-        self[name] = value
+@pytest.fixture
+def store(tmp_path) -> Store:
+    return Store(str(tmp_path / "store"))
 
 
 @pytest.fixture(scope="module")
@@ -353,8 +353,8 @@ def test_databases_and_servers_are_accepted(good):
     check_tracking_uri(good)
 
 
-def test_a_grid_that_is_tracked_is_known_to_be(uri, grid, make_grid):
-    store, records = Documents(), Records(grid)
+def test_a_grid_that_is_tracked_is_known_to_be(uri, grid, make_grid, store):
+    records = Records(grid)
     assert not is_tracked(store, uri, grid, records.record)
     remember_tracked(store, sync(grid, records, uri), uri, grid, records.record)
     assert is_tracked(store, uri, grid, records.record)
@@ -363,23 +363,17 @@ def test_a_grid_that_is_tracked_is_known_to_be(uri, grid, make_grid):
     assert not is_tracked(store, uri, more, records.record)
 
 
-def test_a_database_that_lost_runs_is_not_taken_for_tracked(uri, grid, tmp_path):
-    store, records = Documents(), Records(grid)
-    remember_tracked(store, sync(grid, records, uri), uri, grid, records.record)
+def test_a_database_that_lost_runs_is_not_taken_for_tracked(uri, grid, store, tmp_path):
+    records = Records(grid)
+    tracker, gone = sync(grid, records, uri), f"sqlite:///{tmp_path}/mlflow.db"
+    for place in (uri, gone):
+        remember_tracked(store, tracker, place, grid, records.record)
+    assert is_tracked(store, uri, grid, records.record)
     connect(uri, grid.name).client.delete_run(shown(uri, grid)["a -> a, winning"].info.run_id)
     assert not is_tracked(store, uri, grid, records.record)
-    gone = f"sqlite:///{tmp_path}/mlflow.db"
-    for name in list(store):
-        store[name.replace(name.split("/")[1], _sha(gone))] = store[name]
     assert not is_tracked(store, gone, grid, records.record)
     sqlite3.connect(tmp_path / "mlflow.db").close()
     assert not is_tracked(store, gone, grid, records.record)
-
-
-def _sha(text: str) -> str:
-    import hashlib
-
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_the_digest_follows_the_results_and_not_their_order(grid):

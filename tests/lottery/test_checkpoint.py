@@ -87,7 +87,7 @@ def assert_same(one: Trained, other: Trained) -> None:
     assert one.captured.keys() == other.captured.keys()
     assert one.final is not None and other.final is not None
     for state, expected in [(one.final, other.final), *((one.captured[k], other.captured[k]) for k in one.captured)]:
-        assert state.keys() == expected.keys()
+        assert list(state) == list(expected), "also the order: the bytes of a file follow it"
         assert all(torch.equal(state[name], expected[name]) for name in state)
 
 

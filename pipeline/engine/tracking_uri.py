@@ -1,0 +1,32 @@
+"""Where MLflow keeps its runs: a database or a server, never a folder."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pipeline.experiment.errors import UserError
+
+SQLITE = "sqlite:///"
+
+
+def check_tracking_uri(uri: str) -> None:
+    """Refuse, before a run starts, what MLflow would refuse in the middle of it. Raises UserError."""
+    parts = urlsplit(uri)
+    if parts.scheme in ("", "file"):
+        raise UserError(
+            f"MLflow does not track in a folder ({uri}): give a database, for instance "
+            f"{SQLITE}{parts.path.rstrip('/') or 'tracking'}/mlflow.db, or the http address of a server."
+        )
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """The database's file, None if the tracking URI is of another kind."""
+    return Path(uri.removeprefix(SQLITE).partition("?")[0]) if uri.startswith(SQLITE) else None
+
+
+def prepare_sqlite(uri: str) -> str | None:
+    """Make the database's folder; say where artifacts go: beside it. A server decides for itself (None)."""
+    database = sqlite_path(uri)
+    if database is None:
+        return None
+    database.parent.mkdir(parents=True, exist_ok=True)
+    return (database.parent / "artifacts").resolve().as_uri()

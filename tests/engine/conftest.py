@@ -1,0 +1,116 @@
+"""A small grid on real digits, its uninterrupted results, and how results are compared."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.engine.board import View
+from pipeline.engine.driver import RunOptions, Summary, run
+from pipeline.engine.store import Snapshot, Store
+from pipeline.experiment.grid import Grid, expand
+from pipeline.experiment.loading import load
+from pipeline.experiment.planning import Plan
+
+SMALL = """
+name: small
+model: lenet-20-10
+seeds: [0]
+training:
+  optimizer: {name: sgd, lr: 0.1, momentum: 0.9, weight_decay: 1.0e-4}
+  batch_size: 32
+  length: 12ep
+  record_every: 4ep
+prune: {rate: 0.5, rounds: 3, rewind: 1ep}
+sources:
+  - {name: low, dataset: {name: digits, classes: [0, 1, 2, 3, 4]}}
+  - {name: high, dataset: {name: digits, classes: [5, 6, 7, 8, 9]}}
+targets: same
+tickets: [winning, random]
+"""
+
+
+class Quiet:
+    """A listener that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.events: list[dict[str, Any]] = []
+        self.plans: list[Plan] = []
+
+    def planned(self, todo: Plan, snapshot: Snapshot) -> None:
+        self.plans.append(todo)
+
+    def followed(self, view: View) -> None:
+        self.events += view.events
+
+    def noted(self, message: str) -> None:
+        self.notes.append(message)
+
+    @property
+    def text(self) -> str:
+        return "\n".join([*self.notes, *(event["message"] for event in self.events if "message" in event)])
+
+
+def results(store: Path) -> dict[str, Any]:
+    """What a run found, without when and where: for each stage its status, summary and the hashes of its outputs."""
+    snapshot, found = Store(str(store)).snapshot(), {}
+    for key in snapshot:
+        record = snapshot.record(key)
+        assert record is not None
+        outputs = {name: out.get("sha256", "collected") for name, out in record["outputs"].items()}
+        found[key] = (record["status"], record["summary"], outputs)
+    return found
+
+
+@pytest.fixture(scope="session")
+def small_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("grids") / "small.yaml"
+    path.write_text(SMALL)
+    return path
+
+
+@pytest.fixture(scope="session")
+def small(small_file: Path) -> Grid:
+    return expand(load(small_file, []), "data")
+
+
+@pytest.fixture(scope="session")
+def run_locally() -> Callable[..., tuple[Summary, Quiet]]:
+    def go(grid: Grid, store: Path, **options: Any) -> tuple[Summary, Quiet]:
+        listener = Quiet()
+        options = {"local": True, **options}
+        return run(grid, RunOptions(str(store), Path("data"), **options), listener), listener
+
+    return go
+
+
+@pytest.fixture(scope="session")
+def results_of() -> Callable[[Path], dict[str, Any]]:
+    return results
+
+
+@pytest.fixture(scope="session")
+def expected(small: Grid, run_locally: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The results of `small`, uninterrupted, in one process."""
+    store = tmp_path_factory.mktemp("expected")
+    summary, _ = run_locally(small, store)
+    assert summary.exit_code == 0 and summary.ran == len(small.stages)
+    return results(store)
+
+
+@pytest.fixture
+def start(small_file: Path, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+    """Start `tickets run` on the small grid as a process of its own."""
+
+    def go(*arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", "from pipeline.cli import main; main()", "run", str(small_file)]
+        command += ["--store", str(tmp_path / "store"), "--tracking", "none", "--reports", str(tmp_path / "reports")]
+        return subprocess.Popen(
+            [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path
+        )
+
+    return go

@@ -1,0 +1,123 @@
+"""The same grid gives the same bits: in this process, on one lane, on two, killed and run again."""
+
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.engine.store import Store
+
+Start = Callable[..., "subprocess.Popen[str]"]
+Results = Callable[[Path], dict[str, Any]]
+
+
+def started_at(store: Path) -> dict[str, float]:
+    snapshot = Store(str(store)).snapshot()
+    return {key: record["started"] for key in snapshot if (record := snapshot.record(key)) is not None}
+
+
+def kill_at_random(process: "subprocess.Popen[str]", store: Path, chance: random.Random) -> bool:
+    """SIGKILL the process some way into what is left to do. False if it was faster."""
+    done = store / "done"
+    before = len(list(done.glob("*.json"))) if done.exists() else 0
+    goal, deadline = before + chance.randint(0, 3), time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        at_work = (store / "claims").exists() and list((store / "claims").iterdir())
+        if at_work and len(list(done.glob("*.json")) if done.exists() else []) >= goal:
+            break
+        time.sleep(0.002)
+    time.sleep(chance.uniform(0, 0.15))
+    if process.poll() is not None:
+        return False
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    return True
+
+
+@pytest.mark.parametrize("arguments", [("--local", "--checkpoint-minutes", "0.0005")])
+def test_a_driver_killed_ten_times_ends_with_the_same_results_and_runs_no_finished_stage_twice(
+    start: Start, tmp_path: Path, expected: dict[str, Any], results_of: Results, arguments: tuple[str, ...]
+) -> None:
+    chance, kills, first_start = random.Random(0), 0, dict[str, float]()
+    while kills < 10:
+        process = start(*arguments)
+        if not kill_at_random(process, tmp_path / "store", chance):
+            pytest.fail(f"finished after {kills} kills: {process.communicate()[0]}")
+        kills += 1
+        now = started_at(tmp_path / "store")
+        assert {key: now[key] for key in first_start} == first_start
+        first_start = now
+    last = start(*arguments)
+    output = last.communicate(timeout=120)[0]
+    assert last.returncode == 0, output
+    assert results_of(tmp_path / "store") == expected
+    final = started_at(tmp_path / "store")
+    assert {key: final[key] for key in first_start} == first_start
+    assert not list((tmp_path / "store" / "checkpoints").rglob("*.safetensors"))
+
+
+def test_a_driver_on_ray_killed_twice_ends_with_the_same_results_and_leaves_no_process(
+    start: Start, tmp_path: Path, expected: dict[str, Any], results_of: Results, wait_until: Any
+) -> None:
+    chance, first_start = random.Random(1), dict[str, float]()
+    for _ in range(2):
+        process = start("--lanes", "2", "--checkpoint-minutes", "0.0005")
+        assert kill_at_random(process, tmp_path / "store", chance)
+        wait_until(lambda process=process: not children_of_session(process.pid), 60, "Ray's processes are gone")
+        now = started_at(tmp_path / "store")
+        assert {key: now[key] for key in first_start} == first_start
+        first_start = now
+    last = start("--lanes", "2")
+    output = last.communicate(timeout=180)[0]
+    assert last.returncode == 0, output
+    assert results_of(tmp_path / "store") == expected
+
+
+def children_of_session(driver: int) -> list[str]:
+    """Command lines of the processes of the Ray session that the driver with this process id started."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (process / "cmdline").read_text().replace("\0", " ")
+        except OSError:
+            continue
+        if f"_{driver}/" in line and "session_" in line:
+            found.append(line)
+    return found
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_lanes_give_the_same_results_as_this_process(
+    ray_cluster: None,
+    small: Any,
+    run_locally: Callable[..., Any],
+    tmp_path: Path,
+    expected: dict[str, Any],
+    results_of: Results,
+    lanes: int,
+) -> None:
+    summary, _ = run_locally(small, tmp_path, local=False, lanes=lanes)
+    assert summary.exit_code == 0 and summary.ran == len(small.stages)
+    assert results_of(tmp_path) == expected
+
+
+def test_control_c_checkpoints_and_says_how_to_go_on(
+    start: Start, tmp_path: Path, expected: dict[str, Any], results_of: Results, wait_until: Any
+) -> None:
+    process = start("--local")
+    claims = tmp_path / "store" / "claims"
+    wait_until(lambda: claims.exists() and any(claims.iterdir()), 60, "a stage is running")
+    process.send_signal(signal.SIGINT)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 130 and "run the same command again to go on" in output, output
+    assert Store(str(tmp_path / "store")).drivers() == {}
+    again = start("--local")
+    output = again.communicate(timeout=120)[0]
+    assert again.returncode == 0, output
+    assert results_of(tmp_path / "store") == expected

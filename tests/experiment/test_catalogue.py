@@ -1,0 +1,138 @@
+"""What planning knows of data sets and models is what they are."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import TypeAdapter
+
+from pipeline.experiment.catalogue import AnyDataset, Data, describe
+from pipeline.experiment.models import Convnet, Lenet
+from pipeline.experiment.user_files import UnfitError
+
+DATASET: TypeAdapter[Any] = TypeAdapter(AnyDataset)
+
+
+def described(root: Path, channels: int | None = None, **options: object) -> Data:
+    return describe(DATASET.validate_python(options), root, channels)
+
+
+def test_digits_have_the_counts_of_scikit_learn(tmp_path: Path) -> None:
+    from sklearn.datasets import load_digits
+
+    labels = load_digits().target
+    counts = np.bincount(labels)
+    digits = described(tmp_path, name="digits")
+    assert digits.images == sum(counts - counts // 5)
+    assert (digits.shape, digits.classes, digits.augment, digits.fields) == (
+        (1, 8, 8),
+        10,
+        {"crop": 1},
+        {"name": "digits"},
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"name": "digits"},
+        {"name": "digits", "half": "a", "classes": (3, 1, 4)},
+        {"name": "digits", "half": "b", "per_class": 10, "resize": 12, "crop": 10, "channels": 3},
+        {"name": "digits", "split": {"groups": 3, "seed": 7, "part": 1}},
+        {"name": "mnist", "half": "b"},
+        {"name": "fashion_mnist", "classes": (0, 1)},
+        {"name": "parquet", "path": "cifar10", "half": "a"},
+        {"name": "images", "path": "imagenette", "resize": 32, "crop": 24},
+    ],
+    ids=str,
+)
+def test_planning_and_loading_agree_on_shape_classes_and_size(data_root: Path, options: dict[str, Any]) -> None:
+    from pipeline.lottery.data import load
+
+    if "path" in options and not (data_root / options["path"]).is_dir():
+        pytest.skip(f"needs {options['path']} in the data root")
+    data = described(data_root, **options)
+    images = load(data.fields, data_root, data.location)
+    assert (len(images.train_x), tuple(images.train_x.shape[1:])) == (data.images, data.shape)
+    assert images.classes == data.classes
+
+
+def test_the_fingerprint_of_a_folder_follows_its_content(tmp_path: Path) -> None:
+    from PIL import Image
+
+    for part in ("train", "val"):
+        for name in ("cat", "dog"):
+            (tmp_path / "pets" / part / name).mkdir(parents=True)
+            Image.new("RGB", (6, 4)).save(tmp_path / "pets" / part / name / "0.png")
+    before = described(tmp_path, name="images", path="pets")
+    assert (before.shape, before.images, before.classes) == ((3, 4, 6), 2, 2)
+    Image.new("L", (8, 8), 7).save(tmp_path / "pets" / "train" / "dog" / "1.png")
+    after = described(tmp_path, name="images", path="pets")
+    assert after.fields != before.fields
+    (tmp_path / "pets" / "train" / "cat" / "0.png").unlink()
+    Image.new("RGB", (9, 9)).save(tmp_path / "pets" / "train" / "cat" / "0.png")
+    with pytest.raises(UnfitError, match="differ in size"):
+        described(tmp_path, name="images", path="pets")
+    assert described(tmp_path, name="images", path="pets", resize=4, crop=4).shape == (3, 4, 4)
+
+
+def test_parquet_is_told_by_names_sizes_and_footers(tmp_path: Path) -> None:
+    import io
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from PIL import Image
+
+    picture = io.BytesIO()
+    Image.new("L", (5, 7)).save(picture, "PNG")
+
+    def write(labels: list[int]) -> Data:
+        rows = {"img": [{"bytes": picture.getvalue(), "path": ""}] * len(labels), "label": labels}
+        for part in ("train", "test"):
+            pq.write_table(pa.table(rows), tmp_path / f"{part}-0.parquet")
+        return described(tmp_path, name="parquet", path=".", image="img")
+
+    first = write([0, 1, 1, 3])
+    assert (first.shape, first.classes, first.images) == ((1, 7, 5), 4, 4)
+    assert first.fields["image"] == "img"
+    assert first.fields["fingerprint"] == write([0, 1, 1, 3]).fields["fingerprint"]
+    assert first.fields["fingerprint"] != write([0, 1, 1, 2]).fields["fingerprint"]
+    with pytest.raises(UnfitError, match=r"no column 'image'\. Did you mean 'img'"):
+        described(tmp_path, name="parquet", path=".")
+
+
+def test_grey_images_get_the_channels_a_model_wants_and_colour_stays(tmp_path: Path) -> None:
+    assert described(tmp_path, 3, name="digits").fields == {"name": "digits", "channels": 3}
+    assert described(tmp_path, 3, name="digits").shape == (3, 8, 8)
+    with pytest.raises(UnfitError, match="the model needs 3 channels"):
+        describe(DATASET.validate_python({"name": "digits", "channels": 1}), tmp_path, 3)
+
+
+@pytest.mark.parametrize("model", [Lenet(hidden=(20, 10, 5)), Convnet(width=4)], ids=str)
+def test_layer_shapes_are_those_of_the_model_that_is_built(model: Lenet | Convnet) -> None:
+    from pipeline.lottery.models import describe as describe_model
+
+    shape = (3, 9, 7)
+    assert list(model.layers(shape, 6)) == describe_model(model.fields(), shape, 6)
+
+
+def test_lenet_300_100_has_the_weights_of_the_paper() -> None:
+    layers = Lenet().layers((1, 28, 28), 10)
+    assert sum(math.prod(size) for _, size in layers) == 266_200
+
+
+def test_a_data_set_of_the_users_is_measured(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import numpy as np\n"
+        "def load(root):\n"
+        "    x, y = np.zeros((7, 1, 4, 5), np.uint8), np.array([0, 1, 2, 0, 1, 2, 0])\n"
+        "    return x, y, x, y\n"
+    )
+    data = described(tmp_path, name=f"{file}:load", half="a")
+    assert (data.shape, data.classes, data.images) == ((1, 4, 5), 3, 2 + 1 + 1)
+    assert data.location == str(file)
+    with pytest.raises(UnfitError, match=r"defines no 'lod'\. Did you mean 'load'"):
+        described(tmp_path, name=f"{file}:lod")

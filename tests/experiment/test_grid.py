@@ -1,0 +1,287 @@
+"""Stages and points: chains, sharing, transfer, controls, retention."""
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.experiment.grid import Grid, Point, expand
+from pipeline.experiment.keys import key_of
+from pipeline.experiment.spec import Spec
+from pipeline.experiment.stages import Stage
+
+Expand = Callable[..., Grid]
+
+
+def points(grid: Grid, **wanted: object) -> list[Point]:
+    return [p for p in grid.points if all(getattr(p, name) == value for name, value in wanted.items())]
+
+
+def stage(grid: Grid, **wanted: object) -> Stage:
+    (point,) = points(grid, **wanted)
+    return grid.stages[point.stage]
+
+
+def spec(**options: object) -> Spec:
+    """Two sources on digits, as Python writes them."""
+    training = {"length": "2ep", "batch_size": 64, **options.pop("training", {})}  # type: ignore[dict-item]
+    prune = {"rate": 0.2, "rounds": 2, **options.pop("prune", {})}  # type: ignore[dict-item]
+    sides = [{"name": half, "dataset": {"name": "digits", "half": half}, "training": training} for half in "ab"]
+    fields = {
+        "name": "g", "model": "convnet-4", "seeds": 1, "sources": [{**side, "prune": prune} for side in sides],
+        "targets": sides,
+    }  # fmt: skip
+    return Spec.model_validate({**fields, **options})
+
+
+def test_the_chain_of_a_source_is_train_prune_train(expanded: Expand) -> None:
+    grid = expanded()
+    chain = [grid.stages[key] for key in grid.stages if grid.stages[key].label.startswith("digits-a seed 0")]
+    assert [s.kind for s in chain] == ["train", "prune"] * 3 + ["train"]
+    for number in range(1, 4):
+        before, prune, after = chain[2 * number - 2 : 2 * number + 1]
+        assert prune.inputs["trained"].reference() == {"stage": before.key, "output": "final"}
+        assert after.fields["start"] == {"mask": {"stage": prune.key, "output": "mask"}}
+        assert (prune.fields["rule"], prune.fields["layers"]) == (
+            {"rate": 0.5, "scope": "global"}, ["fc1.weight", "fc2.weight"],
+        )  # fmt: skip
+        assert ("mask" in prune.inputs) == (number > 1)
+    assert chain[0].fields == {
+        "kind": "train", "recipe": 1, "model": {"name": "lenet", "hidden": [20, 10]}, "input": [1, 8, 8], "classes": 10,
+        "data": {"name": "digits", "half": "a"}, "batch_size": 64, "iterations": 120, "record_every": 12,
+        "optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4}, "augment": {"crop": 1},
+        "seed": 0, "round": 0,
+    }  # fmt: skip
+
+
+def test_rewinding_to_a_step_reads_round_zero_and_transfer_redraws_the_head(expanded: Expand) -> None:
+    grid = expanded(("rounds: 3", "rounds: 3, rewind: 1ep"))
+    dense = stage(grid, ticket="dense", target="digits-a", seed=0)
+    own = stage(grid, ticket="winning", source="digits-a", target="digits-a", round=2, seed=0)
+    other = stage(grid, ticket="winning", source="digits-a", target="digits-b", round=2, seed=0)
+    weights = {"stage": dense.key, "output": "it12"}
+    assert own.fields["start"]["weights"] == other.fields["start"]["weights"] == weights
+    assert own.fields["start"]["mask"] == other.fields["start"]["mask"]
+    assert "head" not in own.fields["start"]
+    assert other.fields["start"]["head"] == "redraw"
+    assert (own.fields["data"]["half"], other.fields["data"]["half"]) == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("rewind", "output", "of_round"), [("final", "final", 0), ("none", "final", 1), ("24it", "it24", 0)]
+)
+def test_what_a_ticket_of_round_two_starts_from(expanded: Expand, rewind: str, output: str, of_round: int) -> None:
+    grid = expanded(("rounds: 3", f"rounds: 3, rewind: {rewind}"))
+    weights = stage(grid, ticket="winning", source="digits-a", target="digits-b", round=2, seed=1).inputs["weights"]
+    assert (weights.output, grid.stages[weights.stage].fields["round"]) == (output, of_round)
+    assert output in grid.keep[weights.stage]
+
+
+def test_a_tickets_start_is_not_the_chains_rewinding(expanded: Expand) -> None:
+    tickets = (
+        "[{name: zero, start: 0it}, {name: k, start: 1ep}, {name: end, start: final}, {name: trained, start: trained},"
+        " {name: drawn, start: redrawn}]"
+    )
+    grid = expanded(("rounds: 3", "rounds: 3, rewind: 2ep"), ("[winning, random]", tickets))
+    found = {}
+    for name in ("zero", "k", "end", "trained", "drawn"):
+        made = stage(grid, ticket=name, source="digits-a", target="digits-b", round=2, seed=0)
+        weights = made.inputs.get("weights")
+        found[name] = (weights.output, grid.stages[weights.stage].fields["round"]) if weights else None
+        assert ("control" in made.fields["start"]) == (name == "drawn")
+    assert found == {"zero": None, "k": ("it12", 0), "end": ("final", 0), "trained": ("final", 1), "drawn": None}
+
+
+def test_a_random_ticket_depends_on_the_count_alone_and_is_shared(expanded: Expand) -> None:
+    grid = expanded()
+    made = points(grid, ticket="random", target="digits-b", round=2, seed=1)
+    assert [(p.source, p.mask, p.survivors, p.total) for p in made] == [("any", None, 370, 1480)]
+    start = grid.stages[made[0].stage].fields["start"]
+    assert start == {"survivors": 370, "control": {"mask": "permuted-globally", "weights": "redrawn"}}
+    assert not grid.stages[made[0].stage].inputs
+
+
+def test_random_tickets_of_differing_counts_keep_their_source(expanded: Expand) -> None:
+    grid = expanded(("half: b}", "half: b}\n    prune: {rate: 0.4}"))
+    assert {p.source for p in points(grid, ticket="random")} == {"digits-a", "digits-b"}
+
+
+@pytest.mark.parametrize("mask", ["preserved", "permuted-within-layers", "permuted-globally"])
+@pytest.mark.parametrize("weights", ["kept", "redrawn", "shuffled"])
+def test_the_crossing_of_controls(expanded: Expand, mask: str, weights: str) -> None:
+    ticket = f"[{{name: control, mask: {mask}, weights: {weights}}}]"
+    grid = expanded(("[winning, random]", ticket), ("rounds: 3", "rounds: 3, rewind: 1ep"))
+    target = "digits-b"
+    made = points(grid, ticket="control", target=target, round=1, seed=0)
+    for point in made:
+        start = grid.stages[point.stage].fields["start"]
+        if (mask, weights) == ("preserved", "kept"):
+            assert "control" not in start
+        else:
+            assert start["control"] == {"mask": mask, "weights": weights}
+        assert ("weights" in start) == (weights != "redrawn")
+        assert ("mask" in start) == ((mask, weights) != ("permuted-globally", "redrawn"))
+
+
+def test_only_the_optimizer_differs_the_head_is_kept_and_settings_override(expanded: Expand) -> None:
+    optimizers = ("half: a}}", "half: a}, grid: {training.optimizer: [sgd, adam]}}")
+    rewound = ("rounds: 3", "rounds: 3, rewind: 1ep")
+
+    def heads(*more: tuple[str, str]) -> list[bool]:
+        grid = expanded(optimizers, rewound, *more)
+        source = "digits-a-optimizer=sgd"
+        targets = [source, "digits-a-optimizer=adam", "digits-b"]
+        made = [stage(grid, ticket="winning", source=source, target=target, round=1, seed=0) for target in targets]
+        return ["head" in one.fields["start"] for one in made]
+
+    assert heads() == [False, False, True]
+    assert heads(("targets: same", "head: keep")) == [False, False, False]
+    assert heads(("targets: same", "head: redraw")) == [False, True, True]
+    assert heads(("targets: same", "diagonal: retrain")) == [True, False, True]
+
+
+def test_round_zero_is_the_dense_network_and_theta_k_on_other_targets(expanded: Expand) -> None:
+    grid = expanded(("rounds: 3", "rounds: 3, rewind: 1ep, evaluate: [0, 3]"))
+    dense = stage(grid, ticket="dense", target="digits-a", seed=0)
+    assert "start" not in dense.fields
+    assert stage(grid, ticket="winning", source="digits-a", target="digits-a", round=0, seed=0) is dense
+    assert stage(grid, ticket="random", source="any", target="digits-a", round=0, seed=0) is dense
+    theta = stage(grid, ticket="winning", source="digits-a", target="digits-b", round=0, seed=0)
+    assert theta.fields["start"] == {"weights": {"stage": dense.key, "output": "it12"}, "head": "redraw"}
+    zero = expanded(("rounds: 3", "rounds: 3, evaluate: [0]"))
+    assert len({p.stage for p in points(zero, target="digits-b", seed=0)}) == 1
+
+
+def test_one_shot_prunes_round_zero_only(expanded: Expand) -> None:
+    grid = expanded(("rate: 0.5, rounds: 3", "fractions: [0.5, 0.9], method: one-shot"))
+    for mask in (s for s in grid.stages.values() if s.kind == "prune"):
+        assert set(mask.inputs) == {"trained"}
+        assert grid.stages[mask.inputs["trained"].stage].fields["round"] == 0
+    assert [p.survivors for p in points(grid, ticket="random", target="digits-a", seed=0)] == [740, 148]
+    by_rate = expanded(("rounds: 3", "rounds: 3, method: one-shot"))
+    rounds = [by_rate.stages[s.inputs["trained"].stage].fields["round"]
+              for s in by_rate.stages.values() if s.kind == "prune"]  # fmt: skip
+    assert set(rounds) == {0}
+    assert [p.survivors for p in points(by_rate, ticket="random", target="digits-a", seed=0)] == [740, 370, 185]
+
+
+def test_the_remainder_trains_from_the_rewind_step_of_each_target(expanded: Expand) -> None:
+    grid = expanded(
+        ("rounds: 3", "rounds: 3, rewind: 2ep"),
+        ("length: 10ep", "length: 10ep\n  after_rewind: remainder"),
+        ("half: b}", "half: b}\n    training: {batch_size: 32}"),
+    )
+    for target, first in (("digits-a", 24), ("digits-b", 46)):
+        made = stage(grid, ticket="winning", source="digits-a", target=target, round=1, seed=0)
+        assert made.fields["first_iteration"] == first
+        assert made.iterations == made.fields["iterations"] - first
+        random = stage(grid, ticket="random", source="any", target=target, round=1, seed=0)
+        assert "first_iteration" not in random.fields
+
+
+def test_the_last_training_of_a_chain_is_there_only_for_its_evaluation(expanded: Expand) -> None:
+    own = expanded()
+    last = stage(own, ticket="winning", source="digits-a", target="digits-a", round=3, seed=0)
+    assert own.roles[last.key] == "chain"
+    assert own.keep[last.key] == {"final"}
+    for without in (("rounds: 3", "rounds: 3, evaluate: [1, 2]"), ("targets: same", "pairs: {exclude: [['*', '*']]}")):
+        grid = expanded(without)
+        trained = [s for key, s in grid.stages.items() if grid.roles[key] == "chain"]
+        assert max(s.fields["round"] for s in trained) == 2
+
+
+def test_pairs_choose_what_is_evaluated(expanded: Expand) -> None:
+    only = expanded(("targets: same", "pairs: {only: [[digits-a, '*b']]}"))
+    assert {(p.source, p.target) for p in points(only, ticket="winning")} == {("digits-a", "digits-b")}
+    excluded = expanded(("targets: same", "pairs: {exclude: [[digits-a, digits-b]]}"))
+    assert ("digits-a", "digits-b") not in {(p.source, p.target) for p in excluded.points}
+    assert len(points(excluded, ticket="winning")) == 3 * 3 * 2
+
+
+def test_retention_says_what_is_kept(expanded: Expand) -> None:
+    lean = expanded(("rounds: 3", "rounds: 3, rewind: 1ep"))
+    outputs = Counter((lean.roles[key], output) for key, outputs in lean.keep.items() for output in outputs)
+    assert outputs == {("prune", "mask"): 12, ("chain", "it12"): 4, ("chain", "final"): 4}
+    weights = 64 * 20 + 20 * 10 + 10 * 10
+    assert lean.kept_bytes == 12 * (weights // 8) + 8 * 4 * weights
+    full = expanded(("targets: same", "retention: {chains: weights, evaluations: weights}"))
+    trained = {key for key, s in full.stages.items() if s.kind == "train"}
+    assert {key for key in trained if "final" in full.keep.get(key, ())} == trained
+
+
+def test_workers_are_in_the_key_and_the_shape(expanded: Expand) -> None:
+    grid = expanded(("targets: same", "resources: {workers: 2, cpus_per_worker: 3}"))
+    trained = [s for s in grid.stages.values() if s.kind == "train"]
+    assert {(s.fields["world_size"], s.shape.workers, s.shape.cpus_per_worker) for s in trained} == {(2, 2, 3.0)}
+
+
+def test_counts_of_the_papers_figure_3() -> None:
+    """PAPERS.md: 4 small sources x 4 small targets, six seeds, 14 evaluated rounds."""
+    training = {"length": "160ep", "batch_size": 512, "lr_decay": {"at": ["80ep", "120ep"]}}
+    prune = {"rate": 0.2, "rounds": 30, "rewind": "1ep", "evaluate": [1, 2, 3, 4, 5, 6, *range(9, 31, 3)]}
+    datasets = ["digits", "mnist", "fashion_mnist", {"name": "mnist", "per_class": 500}]
+    sides = [{"name": f"s{i}", "dataset": data, "training": training} for i, data in enumerate(datasets)]
+    grid = expand(
+        Spec.model_validate(
+            {
+                "name": "figure-3",
+                "model": "convnet",
+                "seeds": 6,
+                "targets": sides,
+                "sources": [{**side, "prune": prune} for side in sides],
+            }
+        )
+    )
+    roles = Counter(grid.roles.values())
+    assert roles == {"chain": 744, "prune": 720, "winning": 1008, "random": 336}
+    assert sum(stage.kind == "train" for stage in grid.stages.values()) == 2088
+    assert grid.requested == {"train": 3096, "prune": 720}
+
+
+PRUNES = st.fixed_dictionaries(
+    {"rate": st.sampled_from([0.2, 0.5]), "rounds": st.integers(1, 4)},
+    optional={
+        "scope": st.sampled_from(["global", "layerwise"]), "rewind": st.sampled_from(["0it", "1ep", "final", "none"]),
+        "method": st.sampled_from(["iterative", "one-shot"]), "prune_output": st.booleans(),
+    },
+)  # fmt: skip
+OPTIONS = st.fixed_dictionaries(
+    {"prune": PRUNES, "seeds": st.integers(1, 2)},
+    optional={
+        "head": st.sampled_from(["auto", "keep", "redraw"]), "diagonal": st.sampled_from(["share", "retrain"]),
+        "dense": st.booleans(), "tickets": st.sampled_from([["winning"], ["random"], ["winning", "random"], []]),
+        "retention": st.fixed_dictionaries({"chains": st.sampled_from(["tickets", "weights"])}),
+    },
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(OPTIONS)
+def test_every_grid_is_a_dag_named_by_its_content(options: dict[str, object]) -> None:
+    grid = expand(spec(**options))
+    seen: set[str] = set()
+    for key, made in grid.stages.items():
+        assert key == made.key == key_of(made.fields)
+        references = [value for value in [*made.fields.values(), *made.fields.get("start", {}).values()]
+                      if isinstance(value, dict) and set(value) == {"stage", "output"}]  # fmt: skip
+        assert references == [read.reference() for read in made.inputs.values()] or sorted(
+            map(str, references)
+        ) == sorted(str(read.reference()) for read in made.inputs.values())
+        for read in made.inputs.values():
+            assert read.stage in seen
+            number = read.output.removeprefix("it")
+            kind = grid.stages[read.stage].kind
+            assert (read.output == "mask") == (kind == "prune")
+            assert (
+                kind == "prune" or read.output == "final" or int(number) <= grid.stages[read.stage].fields["iterations"]
+            )
+        seen.add(key)
+    assert len(set(grid.points)) == len(grid.points)
+    for point in grid.points:
+        assert grid.stages[point.stage].fields["seed"] == point.seed
+        assert point.fraction_pruned == 1 - point.survivors / point.total
+        assert point.mask is None or point.mask in seen
+    assert set(grid.keep) <= seen
+    assert grid.requested["train"] >= sum(s.kind == "train" for s in grid.stages.values())

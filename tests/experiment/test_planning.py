@@ -1,0 +1,214 @@
+"""What has to run, from what a store has."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.experiment.diagram import mermaid
+from pipeline.experiment.estimate import estimate, seconds_per_iteration
+from pipeline.experiment.grid import Grid, expand
+from pipeline.experiment.planning import Nothing, Plan, plan
+from pipeline.experiment.spec import Spec
+
+Expand = Callable[..., Grid]
+
+
+class Memory:
+    """A state in a dictionary: what a store would have after running stages."""
+
+    def __init__(self, grid: Grid, ran: Iterable[str] = ()) -> None:
+        self.records: dict[str, dict[str, Any]] = {}
+        wanted = plan(grid, Nothing()).to_run
+        for key in ran:
+            self.run(key, wanted[key])
+
+    def run(self, key: str, outputs: Iterable[str], status: str = "ok") -> None:
+        record = self.records.setdefault(key, {"status": status, "outputs": {}})
+        record["outputs"] |= {name: {"path": name} for name in outputs}
+
+    def done(self, key: str) -> bool:
+        return key in self.records
+
+    def status(self, key: str) -> str | None:
+        return self.records[key]["status"] if key in self.records else None
+
+    def record(self, key: str) -> dict[str, Any] | None:
+        return self.records.get(key)
+
+    def available(self, key: str, output: str) -> bool:
+        entry = self.records.get(key, {"outputs": {}})["outputs"].get(output)
+        return entry is not None and not entry.get("collected") and not entry.get("lost")
+
+
+def labels(grid: Grid, keys: Iterable[str]) -> list[str]:
+    return [grid.stages[key].label for key in keys]
+
+
+def key_of_label(grid: Grid, label: str) -> str:
+    (found,) = [key for key, stage in grid.stages.items() if stage.label == label]
+    return found
+
+
+def test_an_empty_store_needs_everything_in_order(expanded: Expand) -> None:
+    grid = expanded(("rounds: 3", "rounds: 3, rewind: 1ep"))
+    todo = plan(grid, Nothing())
+    assert list(todo.to_run) == list(grid.stages)
+    assert set(todo.reasons.values()) == {"new"}
+    assert todo.to_run[key_of_label(grid, "digits-a seed 0 dense")] == {"history", "final", "it12"}
+    assert todo.to_run[key_of_label(grid, "digits-a seed 0 prune 2")] == {"mask"}
+    # dense, then prune and train three times
+    assert (todo.chain_length, todo.chain_iterations) == (7, 4 * 120)
+    assert todo.shared == {"train": 12 * 1, "prune": 0}
+
+
+def test_a_full_store_needs_nothing(expanded: Expand) -> None:
+    grid = expanded()
+    todo = plan(grid, Memory(grid, grid.stages))
+    assert (todo.to_run, todo.blocked, todo.chain_length) == ({}, {}, 0)
+    assert todo.cached == list(grid.stages)
+
+
+def test_one_more_round_or_target_runs_only_what_is_new(expanded: Expand) -> None:
+    grid = expanded()
+    memory = Memory(grid, grid.stages)
+    for record in memory.records.values():  # collected as the retention has it
+        record["outputs"].pop("final", None)
+    for key, outputs in grid.keep.items():
+        memory.run(key, outputs)
+    longer = expanded(("rounds: 3", "rounds: 4"))
+    assert set(labels(longer, plan(longer, memory).to_run)) == {
+        label
+        for seed in (0, 1)
+        for one, other in (("a", "b"), ("b", "a"))
+        for label in (
+            f"digits-{one} seed {seed} prune 4",
+            f"digits-{one} seed {seed} round 4",
+            f"winning digits-{one} -> digits-{other} seed {seed} round 4",
+            f"random any -> digits-{one} seed {seed} round 4",
+        )
+    }
+
+
+def test_collected_weights_are_made_again_only_where_something_needs_them(expanded: Expand) -> None:
+    grid = expanded()
+    memory = Memory(grid, grid.stages)
+    dense = key_of_label(grid, "digits-a seed 0 dense")
+    memory.records[dense]["outputs"]["final"] = {"collected": True}
+    assert plan(grid, memory).to_run == {}
+    mask = key_of_label(grid, "digits-a seed 0 prune 1")
+    memory.records[mask]["outputs"]["mask"]["lost"] = True
+    todo = plan(grid, memory)
+    assert todo.to_run == {dense: {"final"}, mask: {"mask"}}
+    assert todo.reasons[mask] == "'mask' is damaged or missing and is needed by the tickets that are kept"
+    assert todo.reasons[dense] == "'final' was collected and is needed by digits-a seed 0 prune 1"
+
+
+def test_what_descends_from_a_diverged_source_is_blocked_and_the_rest_runs(expanded: Expand) -> None:
+    grid = expanded(("rounds: 3", "rounds: 3, rewind: 1ep"))
+    memory = Memory(grid)
+    for label in ("dense", "prune 1"):
+        key = key_of_label(grid, f"digits-a seed 0 {label}")
+        memory.run(key, plan(grid, Nothing()).to_run[key])
+    diverged = key_of_label(grid, "digits-a seed 0 round 1")
+    memory.run(diverged, ["history"], status="diverged")
+    todo = plan(grid, memory)
+    assert set(todo.blocked.values()) == {"digits-a seed 0 round 1 diverged"}
+    blocked = labels(grid, todo.blocked)
+    assert "digits-a seed 0 prune 2" in blocked
+    assert "winning digits-a -> digits-b seed 0 round 3" in blocked
+    running = labels(grid, todo.to_run)
+    assert "winning digits-a -> digits-b seed 0 round 1" in running
+    assert not [label for label in running if label.startswith("digits-a seed 0")]
+    assert "random any -> digits-b seed 0 round 3" in running
+    assert diverged in todo.cached
+
+
+SPEC = Spec.model_validate(
+    {
+        "name": "g",
+        "model": "lenet-8",
+        "seeds": 2,
+        "targets": [
+            {"name": half, "dataset": {"name": "digits", "half": half}, "training": {"length": "2ep"}} for half in "ab"
+        ],
+        "sources": [
+            {
+                "name": half,
+                "dataset": {"name": "digits", "half": half},
+                "training": {"length": "2ep"},
+                "prune": {"rate": 0.5, "rounds": 3, "rewind": "1ep"},
+            }
+            for half in "ab"
+        ],
+    }
+)
+GRID = expand(SPEC)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_running_a_plan_from_any_state_leaves_nothing_to_do(data: st.DataObject) -> None:
+    memory = Memory(GRID, data.draw(st.sets(st.sampled_from(list(GRID.stages)))))
+    for key in sorted(memory.records):
+        for name in sorted(memory.records[key]["outputs"]):
+            memory.records[key]["outputs"][name] = data.draw(
+                st.sampled_from([{}, {}, {"collected": True}, {"lost": True}])
+            )
+    todo = plan(GRID, memory)
+    position = {key: number for number, key in enumerate(GRID.stages)}
+    assert sorted(todo.to_run, key=position.__getitem__) == list(todo.to_run)
+    for key, outputs in todo.to_run.items():
+        assert outputs
+        for read in GRID.stages[key].inputs.values():
+            assert memory.available(read.stage, read.output), "an input is there when its stage is run"
+        memory.run(key, outputs)
+    again = plan(GRID, memory)
+    assert again.to_run == {}
+    for point in GRID.points:
+        assert memory.available(point.stage, "history")
+    for key, outputs in GRID.keep.items():
+        assert all(memory.available(key, output) for output in outputs)
+
+
+def test_time_is_estimated_from_what_was_recorded(expanded: Expand) -> None:
+    grid = expanded()
+    todo = plan(grid, Nothing())
+    trained = [stage for stage in grid.stages.values() if stage.kind == "train"]
+    records = [
+        {"fields": stage.fields, "iterations": 100, "seconds": 1.0 + 99 * (number == 0)}
+        for number, stage in enumerate(trained)
+        if stage.fields["data"]["half"] == "a"
+    ]
+    half = estimate(grid, todo, seconds_per_iteration(records))
+    assert half.unknown == len(trained) // 2
+    assert round(half.seconds, 6) == len(trained) // 2 * 1.2
+    assert round(half.longest_chain, 6) == 4 * 1.2
+    assert estimate(grid, todo, {}).unknown == len(trained)
+
+
+def test_the_diagram_shows_one_seed_and_what_is_to_run(expanded: Expand) -> None:
+    grid = expanded()
+    drawn = mermaid(grid, plan(grid, Nothing()))
+    assert drawn.startswith("flowchart LR\n")
+    assert '(["digits-a prune 1"])' in drawn
+    assert "-- final -->" in drawn
+    assert "seed" not in drawn
+    assert "class s0," in drawn
+    assert drawn.count("prune 1") == 2
+    assert isinstance(plan(grid, Nothing()), Plan)
+
+
+def test_planning_imports_neither_torch_nor_ray() -> None:
+    code = (
+        "import json, sys\n"
+        "import pipeline.experiment.loading, pipeline.experiment.planning, pipeline.experiment.diagram\n"
+        "import pipeline.experiment.estimate\n"
+        "heavy = ('torch', 'ray', 'pandas', 'sklearn', 'numpy', 'pyarrow', 'PIL')\n"
+        "print(json.dumps([name for name in heavy if name in sys.modules]))"
+    )
+    assert json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout) == []

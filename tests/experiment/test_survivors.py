@@ -1,0 +1,73 @@
+"""Counts of survivors, known before anything is trained."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.experiment.models import Lenet
+from pipeline.experiment.spec_pruning import Prune
+from pipeline.experiment.survivors import schedule
+from pipeline.experiment.user_files import UnfitError
+
+LAYERS = Lenet(hidden=(20, 10)).layers((1, 8, 8), 10)
+TOTAL = 64 * 20 + 20 * 10
+
+
+@given(
+    st.floats(0.05, 0.6), st.integers(1, 8), st.sampled_from(["global", "layerwise"]), st.booleans(),
+    st.sampled_from(["iterative", "one-shot"]),
+)  # fmt: skip
+def test_planned_counts_are_those_of_the_pruning_itself(
+    rate: float, rounds: int, scope: str, output: bool, method: str
+) -> None:
+    import torch
+
+    from pipeline.lottery.pruning import prune as prune_weights
+
+    planned = schedule(
+        Prune.model_validate(
+            {"rate": rate, "rounds": rounds, "scope": scope, "prune_output": output, "method": method}
+        ),
+        LAYERS,
+    )
+    generator = torch.Generator().manual_seed(0)
+    weights = {name: torch.randn(size, generator=generator) for name, size in LAYERS if name in planned.layers}
+    mask = None
+    for number in range(1, rounds + 1):
+        mask = prune_weights(weights, mask, planned.rules[number])
+        assert sum(int(kept.sum()) for kept in mask.values()) == planned.survivors[number]
+
+
+def test_round_is_pythons_half_to_even() -> None:
+    planned = schedule(Prune(rate=0.5, rounds=3), (("a", (5,)), ("head", (1,))))
+    assert planned.survivors == (5, 3, 1, 1)
+
+
+def test_fractions_are_cumulative() -> None:
+    planned = schedule(Prune(fractions=(0.25, 0.5, 0.9)), LAYERS)
+    assert planned.survivors == tuple(TOTAL - round(f * TOTAL) for f in (0, 0.25, 0.5, 0.9))
+    assert planned.rules[2] == {"fraction": 0.5, "scope": "global"}
+
+
+def test_rates_by_layer_are_resolved_to_parameters_and_only_where_they_differ() -> None:
+    prune = Prune(
+        rate=0.2, rounds=1, scope="layerwise", prune_output=True, rates={"head": 0.1, "fc1": 0.2, "fc2.weight": 0.5}
+    )
+    planned = schedule(prune, LAYERS)
+    assert planned.rules[1] == {"rate": 0.2, "scope": "layerwise", "rates": {"fc2.weight": 0.5, "head.weight": 0.1}}
+    assert planned.survivors[1] == sum(
+        size - round(rate * size) for size, rate in zip((1280, 200, 100), (0.2, 0.5, 0.1), strict=True)
+    )
+
+
+def test_the_papers_30_rounds_prune_99_88_percent() -> None:
+    planned = schedule(Prune(rate=0.2, rounds=30), Lenet().layers((1, 28, 28), 10))
+    assert 1 - planned.survivors[30] / planned.total == pytest.approx(0.9988, abs=5e-5)
+    assert planned.total == 300 * 784 + 100 * 300 == sum(math.prod(s) for _, s in Lenet().layers((1, 28, 28), 10)[:-1])
+
+
+def test_a_schedule_that_leaves_nothing_is_refused() -> None:
+    with pytest.raises(UnfitError, match="round 1 leaves none of the 5"):
+        schedule(Prune(rate=0.95, rounds=2), (("a", (5,)), ("head", (1,))))
