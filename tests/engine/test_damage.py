@@ -1,0 +1,113 @@
+"""A damaged file is named by the run that meets it and by `verify`, made again, and the results are the same."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.engine.store import Store
+
+Damage = Callable[[Path], None]
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.fixture(scope="module")
+def finished(small: Any, run_locally: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    store = tmp_path_factory.mktemp("finished")
+    run_locally(small, store)
+    return store
+
+
+@pytest.fixture
+def store(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "store"))
+
+
+def some(store: Path, pattern: str) -> Path:
+    found = sorted(store.glob(pattern))
+    assert found, pattern
+    return found[0]
+
+
+@pytest.mark.parametrize("damage", [truncate, flip, empty])
+@pytest.mark.parametrize(
+    "pattern",
+    ["done/*.json", "outputs/*/history.*.json", "outputs/*/mask.*.safetensors", "outputs/*/it23.*.safetensors"],
+)
+def test_a_damaged_file_is_named_by_verify_and_made_again_by_a_run(
+    store: Path,
+    small: Any,
+    run_locally: Any,
+    results_of: Any,
+    expected: dict[str, Any],
+    pattern: str,
+    damage: Damage,
+) -> None:
+    path = some(store, pattern)
+    damage(path)
+    named = [problem.path for problem in Store(str(store)).verify() if problem.severity == "error"]
+    assert named == [str(path.relative_to(store))]
+    # One target more makes the run read what it would otherwise not touch.
+    for stage in [key for key, stage in small.stages.items() if stage.inputs and stage.kind == "train"]:
+        Store(str(store)).discard(stage, "history")
+    _, listener = run_locally(small, store)
+    assert results_of(store) == expected
+    assert not [problem for problem in Store(str(store)).verify() if problem.severity == "error"]
+    if "history" not in pattern:
+        assert path.name[:12] in listener.text or path.parent.name[:12] in listener.text
+
+
+def test_a_damaged_checkpoint_is_passed_over(
+    store: Path, small: Any, run_locally: Any, results_of: Any, expected: dict[str, Any]
+) -> None:
+    opened = Store(str(store))
+    key = next(key for key, stage in small.stages.items() if stage.kind == "train")
+    opened.write_checkpoint(key, "earlier", 50, b"not a checkpoint, though its hash is right")
+    opened.write_checkpoint(key, "earlier", 60, b"cut short" * 100)
+    truncate(some(store, f"checkpoints/{key}/earlier/60.*"))
+    opened.discard(key, None)
+    summary, _ = run_locally(small, store)
+    assert summary.exit_code == 0 and results_of(store) == expected
+
+
+def test_a_folder_that_exists_does_not_count_as_done(store: Path, small: Any, run_locally: Any) -> None:
+    shutil.rmtree(store / "done")
+    (store / "done").mkdir()
+    summary, _ = run_locally(small, store)
+    assert summary.ran == len(small.stages)
+
+
+def test_an_input_that_vanishes_while_the_grid_runs_is_made_again(
+    tmp_path: Path, small: Any, run_locally: Any, results_of: Any, expected: dict[str, Any]
+) -> None:
+    """The weights between a training and its pruning are damaged in the moment that they are written."""
+    damaged: list[Path] = []
+    original = Store.put_output
+
+    def put_and_damage(self: Store, key: str, name: str, data: bytes, suffix: str) -> dict[str, Any]:
+        entry = original(self, key, name, data, suffix)
+        if name == "final" and not damaged:
+            damaged.append(tmp_path / entry["path"])
+            flip(damaged[0])
+        return entry
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "put_output", put_and_damage)
+        summary, listener = run_locally(small, tmp_path)
+    assert damaged and damaged[0].parent.name[:12] in listener.text
+    assert summary.exit_code == 0 and results_of(tmp_path) == expected
