@@ -47,7 +47,7 @@ def execute(lease: Lease, bench: Bench, progress: Callable[[int, dict[str, Any] 
     stage, store = lease.stage, bench.store
     try:
         record = store.record(stage.key)
-        if record is not None and _has(record, lease.wanted):
+        if record is not None and store.has(record, _possible(record, lease.wanted)):
             return Outcome("done", record=record, ran=False)
         if not store.claim(stage.key, bench.driver):
             return Outcome("claimed")
@@ -72,11 +72,9 @@ def execute(lease: Lease, bench: Bench, progress: Callable[[int, dict[str, Any] 
         )
 
 
-def _has(record: Mapping[str, Any], wanted: frozenset[str]) -> bool:
-    outputs = record["outputs"]
-    if record["status"] == "diverged":
-        wanted = wanted & {"history"}
-    return all(name in outputs and "path" in outputs[name] for name in wanted)
+def _possible(record: Mapping[str, Any], wanted: frozenset[str]) -> frozenset[str]:
+    """What of `wanted` running the stage again could make: a diverged training has no weights."""
+    return wanted & {"history"} if record["status"] == "diverged" else wanted
 
 
 def _run(lease: Lease, bench: Bench, progress: Callable[[int, dict[str, Any] | None], None]) -> dict[str, Any]:
@@ -165,7 +163,6 @@ def _train(
         store.write_checkpoint(stage.key, attempt, checkpoint.iteration, checkpoint.to_bytes())
         due = time.monotonic() + bench.checkpoint_seconds
 
-    found = store.best_checkpoint(stage.key)
     trained = train(
         stage.fields,
         inputs,
@@ -173,7 +170,7 @@ def _train(
         device=bench.device,
         capture=frozenset(int(name[2:]) for name in lease.wanted if name.startswith("it")),
         model_file=stage.locations.get("model"),
-        resume=Checkpoint.from_bytes(found[1]) if found else None,
+        resume=_checkpoint(store, stage.key),
         hooks=Hooks(
             progress=progress,
             should_stop=bench.stop.is_set,
@@ -187,6 +184,16 @@ def _train(
     for iteration, state in trained.captured.items():
         payloads[f"it{iteration}"] = (save_weights(state), "safetensors")
     return trained.status, payloads, trained.summary
+
+
+def _checkpoint(store: Store, key: str) -> Checkpoint | None:
+    """The furthest checkpoint that can be read; the stage starts anew where there is none."""
+    found = store.best_checkpoint(key)
+    try:
+        return Checkpoint.from_bytes(found[1]) if found else None
+    except ValueError:
+        store.drop_checkpoints(key)
+        return None
 
 
 def make_work(

@@ -56,12 +56,12 @@ class Quiet:
 
 
 def results(store: Path) -> dict[str, Any]:
-    """What a run found, without when and where: for each stage its status, summary and the hashes of its outputs."""
+    """What a run found, without when and where: for each stage its status, summary and the hashes of what is kept."""
     snapshot, found = Store(str(store)).snapshot(), {}
     for key in snapshot:
         record = snapshot.record(key)
         assert record is not None
-        outputs = {name: out.get("sha256", "collected") for name, out in record["outputs"].items()}
+        outputs = {name: out["sha256"] for name, out in record["outputs"].items() if "path" in out}
         found[key] = (record["status"], record["summary"], outputs)
     return found
 

@@ -97,13 +97,11 @@ def test_collected_outputs_are_gone_and_the_rest_stays(store: Store) -> None:
     assert not store.snapshot().done("b" * 64)
 
 
-def test_an_existing_payload_is_not_written_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damaged", [b"wei", b"weights"[::-1]])
+def test_a_damaged_payload_is_written_over(tmp_path: Path, damaged: bytes) -> None:
     store = Store(tmp_path)
     path = tmp_path / store.put_output(KEY, "final", b"weights", "bin")["path"]
-    before = path.stat().st_ino
-    store.put_output(KEY, "final", b"weights", "bin")
-    assert path.stat().st_ino == before
-    path.write_bytes(b"wei")
+    path.write_bytes(damaged)
     store.put_output(KEY, "final", b"weights", "bin")
     assert path.read_bytes() == b"weights"
 

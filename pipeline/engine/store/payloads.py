@@ -10,13 +10,11 @@ from pipeline.engine.store.sealed import DamageError
 
 
 def put(folder: Folder, key: str, output: str, data: bytes, suffix: str) -> dict[str, Any]:
-    """Write the payload unless it is there; returns its entry for the record's `outputs`."""
+    """Write the payload, over a damaged one of its name if need be; returns its entry for the record's `outputs`."""
     digest = layout.sha256(data)
     path = layout.payload(key, output, digest, suffix)
-    entry = {"path": path, "sha256": digest, "size": len(data)}
-    if not exists(folder, entry):
-        folder.write(path, data)
-    return entry
+    folder.write(path, data)
+    return {"path": path, "sha256": digest, "size": len(data)}
 
 
 def exists(folder: Folder, entry: Mapping[str, Any]) -> bool:

@@ -93,6 +93,11 @@ class Store:
         self.folder.write(layout.record(record["key"]), data)
         return record
 
+    def has(self, record: records.Record, outputs: Iterable[str]) -> bool:
+        """Whether the record names all these outputs, and their payloads are there with the right sizes."""
+        named = record["outputs"]
+        return all("path" in named.get(name, {}) and payloads.exists(self.folder, named[name]) for name in outputs)
+
     def put_output(self, key: str, name: str, data: bytes, suffix: str) -> dict[str, Any]:
         """Write one output; returns `{"path", "sha256", "size"}` for the record. Unseen until `finish`."""
         return payloads.put(self.folder, key, name, data, suffix)
