@@ -25,7 +25,10 @@ def assemble(grid: Grid, point: Point, store: Store) -> Ticket:
         try:
             data = store.read(read.stage, read.output)
         except MissingOutput as error:
-            raise UserError(f"{error} Run the grid first: `tickets run`.") from error
+            raise UserError(
+                f"The ticket of {stage.label!r} is not in {store.uri}: output {read.output!r} of stage "
+                f"{read.stage[:12]} {error.what}. Run the grid first: `tickets run`."
+            ) from error
         inputs[role] = load_mask(data) if role == "mask" else load_weights(data)
         record = store.record(read.stage)
         hashes[role] = record["outputs"][read.output]["sha256"] if record else ""

@@ -16,6 +16,7 @@ from pipeline.engine.outcomes import Tally
 from pipeline.engine.presence import Presence
 from pipeline.engine.provenance import driver_id
 from pipeline.engine.store import Snapshot, Store
+from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import Grid
 from pipeline.experiment.planning import Plan, plan
 from pipeline.experiment.stages import Shape
@@ -74,6 +75,7 @@ def run(grid: Grid, options: RunOptions, listener: Listener) -> Summary:
     Raises UserError for what the user can mend, BoardLostError if the board died: either way, finished stages are in
     the store.
     """
+    _check_workers(grid)
     store, driver, started = Store(options.store), driver_id(), time.monotonic()
     summary, stop = Summary(), threading.Event()
     tally = Tally()
@@ -120,6 +122,15 @@ def run(grid: Grid, options: RunOptions, listener: Listener) -> Summary:
         store.compact()
     summary.seconds = time.monotonic() - started
     return summary
+
+
+def _check_workers(grid: Grid) -> None:
+    wide = next((stage for stage in grid.stages.values() if stage.shape.workers > 1), None)
+    if wide is not None:
+        raise UserError(
+            f"{grid.name}: {wide.label} asks for {wide.shape.workers} workers, and training one stage on several "
+            "is not built yet: set `resources: {workers: 1}`."
+        )
 
 
 def _take(view: View, collector: Collector, summary: Summary, listener: Listener) -> None:

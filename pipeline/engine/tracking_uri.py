@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from pipeline.experiment.errors import UserError
 
 SQLITE = "sqlite:///"
+SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks", "databricks-uc", "uc")
 
 
 def check_tracking_uri(uri: str) -> None:
@@ -15,6 +16,11 @@ def check_tracking_uri(uri: str) -> None:
         raise UserError(
             f"MLflow does not track in a folder ({uri}): give a database, for instance "
             f"{SQLITE}{parts.path.rstrip('/') or 'tracking'}/mlflow.db, or the http address of a server."
+        )
+    if parts.scheme.partition("+")[0] not in SCHEMES:
+        raise UserError(
+            f"MLflow knows no tracking URI like {uri}: give a database, for instance {SQLITE}tracking/mlflow.db, "
+            "or the http address of a server."
         )
 
 

@@ -42,11 +42,11 @@ def drivers(folder: Folder, stale_after: float) -> dict[str, Heartbeat]:
 def claim(folder: Folder, key: str, driver: str, stale_after: float) -> bool:
     """Whether `driver` should work on the stage: it is free, its own, or its holder is gone.
 
-    Gone: retired, or silent for `stale_after` seconds before the driver's own last heartbeat. A driver that has not
-    beaten yet does so first.
+    Gone: retired, or silent for `stale_after` seconds before the driver's own last heartbeat. A driver without a
+    heartbeat gets nothing: it was killed and retired by another, and this is a lane that outlived it.
     """
     if folder.stat(layout.driver(driver)) is None:
-        beat(folder, driver, {})
+        return False
     path = layout.claim(key)
     data = sealed.seal(path, {"driver": driver})
     if folder.create(path, data):

@@ -1,0 +1,117 @@
+"""What a run does beside its stages: failures, divergence, retention, extension, what it refuses."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.engine.store import Store
+from pipeline.experiment.errors import UserError
+from pipeline.experiment.grid import Grid, expand
+from pipeline.experiment.loading import load
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def grid(small_file: Path) -> Callable[..., Grid]:
+    return lambda *overrides: expand(load(small_file, list(overrides)), "data")
+
+
+def outputs_there(store: Path) -> dict[str, set[str]]:
+    """Outputs that can be read, by the label of their stage."""
+    snapshot = Store(str(store)).snapshot()
+    records = [record for key in snapshot if (record := snapshot.record(key)) is not None]
+    return {
+        record["label"]: {name for name in record["outputs"] if snapshot.available(record["key"], name)}
+        for record in records
+    }
+
+
+def test_a_chain_keeps_its_tickets_and_evaluations_keep_metrics_only(
+    tmp_path: Path, small: Grid, run_locally: Run
+) -> None:
+    run_locally(small, tmp_path)
+    there = outputs_there(tmp_path)
+    assert there["low seed 0 dense"] == {"history", "it23"}
+    assert there["low seed 0 round 1"] == {"history"}
+    assert there["low seed 0 round 3"] == {"history", "final"}, "so that the chain can be extended"
+    assert there["winning low -> high seed 0 round 1"] == {"history"}
+    assert {name for label, names in there.items() if "prune" in label for name in names} == {"mask"}
+
+
+def test_an_extended_grid_runs_only_what_is_new(tmp_path: Path, small: Grid, run_locally: Run, grid: Any) -> None:
+    run_locally(small, tmp_path)
+    longer, _ = run_locally(grid("prune.rounds=4"), tmp_path)
+    # For each source one pruning and one training of the chain, one transfer; one random ticket for each target.
+    assert longer.ran == 2 * (1 + 1 + 1 + 1) and longer.cached == len(small.stages)
+    again, listener = run_locally(small, tmp_path)
+    assert again.ran == 0 and listener.plans[-1].to_run == {}
+
+
+def test_a_diverged_source_is_a_result_and_what_descends_from_it_is_missing_but_the_rest_goes_on(
+    tmp_path: Path, run_locally: Run, grid: Any
+) -> None:
+    wild = grid("sources=[{name: low, dataset: {name: digits, classes: [0, 1]}, training: {optimizer: {lr: 1.0e+9}}},"
+                " {name: high, dataset: {name: digits, classes: [5, 6]}}]")  # fmt: skip
+    summary, _ = run_locally(wild, tmp_path)
+    assert summary.exit_code == 0 and summary.diverged > 0 and summary.skipped
+    snapshot = Store(str(tmp_path)).snapshot()
+    points = {(point.source, point.target, point.ticket, point.round): point.stage for point in wild.points}
+    assert snapshot.status(points["low", "low", "winning", 1]) is None
+    assert snapshot.status(points["high", "high", "winning", 3]) == "ok"
+    again, _ = run_locally(wild, tmp_path)
+    assert again.ran == 0 and again.exit_code == 0 and len(again.blocked) == len(summary.skipped)
+
+
+def test_a_stage_that_fails_is_retried_its_descendants_skipped_and_the_exit_code_says_so(
+    tmp_path: Path, small: Grid, run_locally: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pipeline.engine.execute as execute
+
+    calls: list[str] = []
+    original = execute.prune
+
+    def fail_on_high(weights: Any, *rest: Any) -> Any:
+        calls.append("prune")
+        if len(calls) <= 4:  # two chains, two attempts each
+            raise RuntimeError("no such luck")
+        return original(weights, *rest)
+
+    monkeypatch.setattr(execute, "prune", fail_on_high)
+    summary, listener = run_locally(small, tmp_path)
+    assert summary.exit_code == 1 and len(summary.failed) == 2 and len(summary.skipped) > 2
+    assert sum(event["event"] == "retried" for event in listener.events) == 2
+    assert "no such luck" in listener.text
+    mended, _ = run_locally(small, tmp_path)
+    assert mended.exit_code == 0 and Store(str(tmp_path)).snapshot().status(small.points[0].stage) == "ok"
+
+
+def test_fail_fast_stops_at_the_first_failure(
+    tmp_path: Path, small: Grid, run_locally: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pipeline.engine.execute as execute
+
+    def fail(*arguments: Any) -> Any:
+        raise RuntimeError("at once")
+
+    monkeypatch.setattr(execute, "prune", fail)
+    summary, _ = run_locally(small, tmp_path, fail_fast=True)
+    assert len(summary.failed) == 1 and summary.exit_code == 1
+    assert summary.ran < len(small.stages) - 10
+
+
+def test_several_workers_a_stage_are_refused_before_anything_runs(tmp_path: Path, run_locally: Run, grid: Any) -> None:
+    with pytest.raises(UserError, match="asks for 2 workers"):
+        run_locally(grid("resources.workers=2"), tmp_path)
+    assert not list(tmp_path.glob("done/*"))
+
+
+def test_masks_and_starting_weights_survive_a_change_of_retention(tmp_path: Path, run_locally: Run, grid: Any) -> None:
+    """What one experiment keeps is not collected by another that shares the store."""
+    run_locally(grid("retention.chains=weights"), tmp_path)
+    before = outputs_there(tmp_path)
+    assert "final" in before["low seed 0 round 1"]
+    run_locally(grid(), tmp_path)
+    assert outputs_there(tmp_path) == before
