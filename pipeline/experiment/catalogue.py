@@ -94,9 +94,9 @@ def _part(kept: list[int], split: Split) -> list[int]:
 def _shape(dataset: Dataset, native: Input, channels: int | None, fields: dict[str, Any]) -> Input:
     """The shape after resize, crop and channels, in that order; what changes nothing stays out of `fields`."""
     depth, height, width = native
-    if dataset.resize is not None:
+    short = min(height, width)
+    if dataset.resize is not None and not (dataset.one_size and dataset.resize == short):
         fields["resize"] = dataset.resize
-        short = min(height, width)
         # as torchvision: the shorter side exactly, the longer one rounded down
         height, width = (
             dataset.resize if side == short else dataset.resize * side // short for side in (height, width)
@@ -104,7 +104,8 @@ def _shape(dataset: Dataset, native: Input, channels: int | None, fields: dict[s
     if dataset.crop is not None:
         if dataset.crop > min(height, width):
             raise UnfitError(f"does not fit into images of {height}x{width}: resize first.", "crop")
-        fields["crop"] = dataset.crop
+        if not (dataset.one_size and height == width == dataset.crop):
+            fields["crop"] = dataset.crop
         height = width = dataset.crop
     wanted = dataset.channels or channels or depth
     if channels and wanted != channels:

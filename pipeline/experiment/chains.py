@@ -85,7 +85,8 @@ class Chain:
         """What the ticket of round `number` starts from; None: the initialization, which the seed alone gives."""
         if isinstance(moment, Steps):
             iteration = self.source.moment(moment)
-            return Input(self.trainings[0].key, f"it{iteration}") if iteration else None
+            output = "final" if iteration == self.source.iterations else f"it{iteration}"
+            return Input(self.trainings[0].key, output) if iteration else None
         if moment == "final" or number == 0:
             return Input(self.trainings[0].key, "final")
         return Input(self.trainings[self.prune.pruned_round(number)].key, "final")

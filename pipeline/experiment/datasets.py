@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -56,6 +56,9 @@ class Dataset(Strict):
     """The side of the centred square."""
     channels: Literal[1, 3] | None = None
 
+    one_size: ClassVar[bool] = False
+    """Whether all images are known to have one size, so that a resize or a crop to it changes nothing."""
+
     @model_validator(mode="after")
     def _classes_once(self) -> Self:
         if self.classes is not None and len(set(self.classes)) < len(self.classes):
@@ -71,6 +74,7 @@ class Digits(Dataset):
     """scikit-learn's 1,797 handwritten digits; every fifth image of a class is a test image."""
 
     name: Literal["digits"] = "digits"
+    one_size: ClassVar[bool] = True
 
     def facts(self, root: Path) -> Facts:
         return Facts((1, 8, 8), (143, 146, 142, 147, 145, 146, 145, 144, 140, 144), {"crop": 1})
@@ -78,6 +82,7 @@ class Digits(Dataset):
 
 class Mnist(Dataset):
     name: Literal["mnist"] = "mnist"
+    one_size: ClassVar[bool] = True
 
     def facts(self, root: Path) -> Facts:
         counts = (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949)
@@ -86,6 +91,7 @@ class Mnist(Dataset):
 
 class FashionMnist(Dataset):
     name: Literal["fashion_mnist"] = "fashion_mnist"
+    one_size: ClassVar[bool] = True
 
     def facts(self, root: Path) -> Facts:
         return Facts((1, 28, 28), (6000,) * 10, {"flip": True, "crop": 4})

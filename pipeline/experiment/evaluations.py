@@ -100,7 +100,8 @@ def _stage(ticket: Ticket, chain: Chain, target: Side, number: int, moment: Any,
             return None
         if ticket.weights == "redrawn":
             return train_stage(target, chain.seed, 0, ({}, {}), label)
-        if chain.source.identity == target.identity and ticket.is_winning and moment == chain.prune.rewind:
+        starts_as_chain = chain.weights(0, moment) == chain.weights(0, chain.prune.rewind)
+        if chain.source.identity == target.identity and starts_as_chain and not head:
             return chain.trainings[0]
     if ticket.counts_only:
         return train_stage(target, chain.seed, number, _from_count(ticket, chain, number), label)

@@ -22,6 +22,8 @@ _FLOAT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
 def read_file(path: Path) -> Node:
     """The file's document. Raises UserError with the line for everything that is not a plain, modest YAML document."""
+    if path.is_dir():
+        raise UserError(f"{path}: a folder; name the YAML file of a grid.")
     if not path.is_file():
         raise UserError(f"{path}: there is no such file.")
     if path.stat().st_size > MAX_FILE:

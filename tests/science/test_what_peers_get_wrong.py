@@ -39,7 +39,9 @@ from pipeline.lottery.transfer import starting_point
 
 MASKS = ("preserved", "permuted-within-layers", "permuted-globally")
 WEIGHTS = ("kept", "redrawn", "shuffled")
-CONTROLS = [{"name": f"{mask}-{weights}", "mask": mask, "weights": weights} for mask, weights in product(MASKS, WEIGHTS)]
+CONTROLS = [
+    {"name": f"{mask}-{weights}", "mask": mask, "weights": weights} for mask, weights in product(MASKS, WEIGHTS)
+]
 GRID: dict[str, Any] = {
     "name": "peers",
     "model": "lenet-16-8",
@@ -157,7 +159,9 @@ def test_a_folder_that_exists_is_not_a_result(tmp_path: Path) -> None:
             record.write_bytes(b"")
         else:
             record.mkdir(parents=True)
-    assert set(plan(grid, Store(str(store)).snapshot()).to_run) == set(plan(grid, Store(str(tmp_path / "e")).snapshot()).to_run)
+    assert set(plan(grid, Store(str(store)).snapshot()).to_run) == set(
+        plan(grid, Store(str(tmp_path / "e")).snapshot()).to_run
+    )
 
 
 def test_a_truncated_checkpoint_is_not_loaded(tmp_path: Path) -> None:
