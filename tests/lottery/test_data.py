@@ -108,34 +108,6 @@ def test_kept_classes_are_relabelled_in_their_order() -> None:
     assert set(images.train_y.tolist()) == set(images.test_y.tolist()) == {0, 1}
 
 
-def test_the_parts_of_a_random_split_share_no_class_and_miss_none() -> None:
-    whole = digits()
-    parts = [digits(split={"groups": 2, "seed": 5, "part": part}) for part in (0, 1)]
-    assert [part.classes for part in parts] == [5, 5]
-    assert not rows(parts[0].train_x) & rows(parts[1].train_x)
-    assert sum(len(part.train_x) for part in parts) == len(whole.train_x)
-    assert sum(len(part.test_x) for part in parts) == len(whole.test_x)
-    firsts = {
-        tuple(sorted(counts(digits(split={"groups": 2, "seed": seed, "part": 0}).train_y))): seed for seed in range(6)
-    }
-    assert len(firsts) > 1, "every seed splits the classes in the same way"
-
-
-def test_a_split_relabels_its_classes_in_ascending_order() -> None:
-    part, whole = digits(split={"groups": 3, "seed": 0, "part": 2}), digits()
-    original = [
-        int(whole.train_y[(whole.train_x == part.train_x[part.train_y == new][0]).flatten(1).all(1)][0])
-        for new in range(part.classes)
-    ]
-    assert original == sorted(original) and len(original) == 3
-
-
-def test_a_split_does_not_depend_on_the_order_in_which_classes_are_listed() -> None:
-    split = {"groups": 2, "seed": 1, "part": 0}
-    up, down = digits(classes=[1, 4, 6, 9], split=split), digits(classes=[9, 4, 1, 6], split=split)
-    assert torch.equal(up.train_x, down.train_x) and torch.equal(up.train_y, down.train_y)
-
-
 def test_n_per_class_nest_and_come_out_of_the_half() -> None:
     five, ten, half = (digits(half="a", per_class=5), digits(half="a", per_class=10), digits(half="a"))
     assert counts(five.train_y) == [5] * 10 and counts(ten.train_y) == [10] * 10
@@ -151,8 +123,6 @@ def test_n_per_class_nest_and_come_out_of_the_half() -> None:
         ({"classes": []}, "at least one"),
         ({"half": "c"}, "must be 'a' or 'b'"),
         ({"per_class": 10_000}, "10000 images are asked of class 0, which has"),
-        ({"split": {"groups": 2, "seed": 0, "part": 2}}, "part 2 of 2 groups is impossible"),
-        ({"split": {"groups": 11, "seed": 0, "part": 0}}, "impossible with 10 classes"),
         ({"crop": 9}, "crop: 9 does not fit into an image of 8x8"),
     ],
 )
