@@ -4,12 +4,14 @@ import sys
 
 import typer
 
-from pipeline.cli import doctor, exporting, inspection, planning, reporting, running
+from pipeline.cli import doctor, exporting, inspection, planning, reporting, running, showing
 from pipeline.experiment.errors import UserError
 
 app = typer.Typer(
     name="tickets",
     help="Find lottery tickets and learn where they transfer.",
+    epilog="Begin with `tickets plan FILE`, then `tickets run FILE`. Exit codes: 0 done, 1 stages failed or files are "
+    "damaged, 2 a mistake that the message explains, 75 the cluster was lost, 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -19,7 +21,7 @@ app.command("run")(running.run)
 app.command("plan")(planning.plan)
 app.command("status")(inspection.status)
 app.command("report")(reporting.report)
-app.command("show")(inspection.show)
+app.command("show")(showing.show)
 app.command("export")(exporting.export)
 app.command("sync")(reporting.sync)
 app.command("verify")(inspection.verify)
@@ -28,9 +30,19 @@ app.command("doctor")(doctor.doctor)
 
 
 def main() -> None:
-    """Entry point: what a person did wrong is told in words, without a stack trace, with exit code 2."""
+    """Entry point: what a person or the machine did wrong is told in words, without a stack trace, with exit code 2."""
     try:
         app()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        _end(str(error))
+    except OSError as error:  # a full disk, a file that may not be read, a store that is away
+        where = f"{error.filename2 or error.filename}: " if error.filename else ""
+        _end(
+            f"{where}{error.strerror or error}. Nothing that is finished is lost: "
+            "mend this, then give the same command again."
+        )
+
+
+def _end(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)

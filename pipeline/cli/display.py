@@ -7,17 +7,22 @@ from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.cli.duration import duration
-from pipeline.engine.board import View
+from pipeline.cli.quantities import duration
+from pipeline.cli.terminal import say
+from pipeline.engine.board import Lane, View
 from pipeline.engine.store import Snapshot
 from pipeline.experiment.grid import Grid
 from pipeline.experiment.planning import Plan
 
 LINES_EVERY = 10.0
 """Seconds between plain lines when the output is no terminal."""
+LANES_SHOWN = 16
+BAR_FROM = 100
+"""Columns from which on there is room for a bar beside the names."""
 
 
 class Display:
@@ -31,6 +36,7 @@ class Display:
         self._started = self._last_line = time.monotonic()
         self._ends: deque[float] = deque(maxlen=200)
         self._total = self._done = 0
+        self._told: set[str] = set()
 
     def __enter__(self) -> "Display":
         if self._live:
@@ -39,6 +45,7 @@ class Display:
 
     def __exit__(self, *error: Any) -> None:
         if self._live:
+            self._live.update("")
             self._live.__exit__(*error)
 
     def planned(self, todo: Plan, snapshot: Snapshot) -> None:
@@ -49,10 +56,10 @@ class Display:
             parts.append(f"{kinds['train']} trainings and {kinds['prune']} prunings to run")
         if todo.blocked:
             parts.append(f"{len(todo.blocked)} descend from a diverged one")
-        self._console.print(f"[bold]{self._grid.name}[/bold]: " + ", ".join(parts))
+        say(self._console, f"{self._grid.name}: " + ", ".join(parts), "bold")
 
     def noted(self, message: str) -> None:
-        self._console.print(f"[yellow]{message}[/yellow]")
+        say(self._console, message, "yellow")
 
     def followed(self, view: View) -> None:
         for event in view.events:
@@ -61,7 +68,7 @@ class Display:
             self._live.update(self._picture(view))
         elif time.monotonic() - self._last_line > LINES_EVERY:
             self._last_line = time.monotonic()
-            self._console.print(self._line(view))
+            say(self._console, self._line(view))
 
     def _event(self, event: dict[str, Any]) -> None:
         label = self._grid.stages[event["stage"]].label
@@ -72,40 +79,59 @@ class Display:
                 if self._log:
                     self._log({event["stage"]: event["record"]})
                 if event["record"].get("status") == "diverged":
-                    self._console.print(f"[yellow]diverged: {label}[/yellow]")
+                    self.noted(f"diverged: {label}")
             case "retried":
-                self._console.print(f"[yellow]again: {label} ({event['class']}: {event['message']})[/yellow]")
+                self.noted(f"again: {label} ({event['class']}: {_first_line(event['message'])})")
             case "lost input":
-                self._console.print(f"[yellow]{event['message']} It is made again.[/yellow]")
+                self.noted(f"{event['message']} It is made again.")
             case "failed":
-                self._console.print(f"[red]failed: {label}: {event['message']}[/red]")
-                if event["trace"]:
-                    self._console.print(Text(event["trace"], style="dim"))
+                say(self._console, f"failed: {label}: {_first_line(event['message'])}", "red")
+                if event["trace"] and event["message"] not in self._told:
+                    say(self._console, event["trace"].rstrip(), "dim")
+                self._told.add(event["message"])
 
     def _left(self) -> str:
         """Time left at the rate of the last 200 stages."""
         if len(self._ends) < 5 or self._ends[-1] == self._ends[0]:
             return ""
         rate = (len(self._ends) - 1) / (self._ends[-1] - self._ends[0])
-        return f", {duration((self._total - self._done) / rate)} left"
+        return f", about {duration((self._total - self._done) / rate)} left"
 
     def _line(self, view: View) -> str:
         busy = sum(1 for lane in view.lanes if lane.lease)
         elapsed = duration(time.monotonic() - self._started)
-        waiting = "" if view.lanes else ", lanes are starting"
-        return f"{elapsed}: {self._done}/{self._total} stages, {busy} running{waiting}{self._left()}"
+        left = self._total - self._done - busy
+        waiting = "" if view.lanes else "; lanes are starting"
+        return f"{elapsed}: {self._done} of {self._total} done, {busy} running, {left} waiting{self._left()}{waiting}"
 
     def _picture(self, view: View) -> Group:
-        table = Table(box=None, padding=(0, 2), show_header=False)
-        for lane in view.lanes[:16]:
-            if lane.lease is None:
-                table.add_row(lane.name, "[dim]idle[/dim]", "", "")
-                continue
-            record = lane.progress.get("record") or {}
-            accuracy = f"{record['test_accuracy']:.2%}" if record.get("test_accuracy") is not None else ""
-            of = lane.lease.stage.iterations
-            done = f"{lane.progress.get('iteration', 0)}/{of}" if of else ""
-            table.add_row(lane.name, lane.lease.stage.label, done, accuracy)
-        if len(view.lanes) > 16:
-            table.add_row("", f"[dim]and {len(view.lanes) - 16} lanes more[/dim]", "", "")
-        return Group(table, Text(self._line(view), style="bold"))
+        table = Table(box=None, padding=(0, 1), show_header=False)
+        for least in (8, None, 20, 10):  # what is too long is cut off the stage's name
+            table.add_column(no_wrap=True, min_width=least)
+        for lane in view.lanes[:LANES_SHOWN]:
+            table.add_row(*_row(lane, bar=self._console.width >= BAR_FROM))
+        hidden = len(view.lanes) - LANES_SHOWN
+        more = [Text(f"and {hidden} more lanes", style="dim")] if hidden > 0 else []
+        return Group(table, *more, Text(self._line(view), style="bold"))
+
+
+def _row(lane: Lane, *, bar: bool) -> tuple[Text | ProgressBar, ...]:
+    """Lane, stage, how far in epochs (in iterations before the first record), latest test accuracy, bar."""
+    if lane.lease is None:
+        return Text(lane.name), Text("idle", style="dim")
+    stage, done = lane.lease.stage, lane.progress.get("iteration", 0)
+    if not stage.iterations:
+        return Text(lane.name), Text(stage.label)
+    record = lane.progress.get("record") or {}
+    far = f"{done}/{stage.iterations} it"
+    if record.get("epoch"):
+        epoch = record["iteration"] / record["epoch"]
+        far = f"epoch {done / epoch:.3g} of {stage.iterations / epoch:.4g}"
+    accuracy = record.get("test_accuracy")
+    told = Text("" if accuracy is None else f"test {accuracy:.1%}")
+    row = Text(lane.name), Text(stage.label), Text(far), told
+    return (*row, ProgressBar(total=stage.iterations, completed=done, width=16)) if bar else row
+
+
+def _first_line(message: str) -> str:
+    return message.partition("\n")[0]

@@ -1,21 +1,21 @@
 """`tickets doctor`: versions, devices, Ray, store and data, as this machine has them."""
 
+import importlib.metadata
 import importlib.util
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
-from pipeline.cli.options import (
-    DATA,
-    STORE,
-    TRACKING,
-    DataOption,
-    JsonOption,
-    StoreOption,
-    TrackingOption,
-)
+from pipeline.cli.options import DATA, STORE, TRACKING, DataOption, JsonOption, StoreOption, TrackingOption
+from pipeline.cli.quantities import size
 from pipeline.experiment.errors import UserError
+
+ALSO = ("mlflow", "pandas", "pyarrow", "scikit-learn")
+"""Packages that a run needs beside those that results depend on."""
+TORCHVISION = ("MNIST", "FashionMNIST")
+"""Folders of torchvision's data sets under the data root; their originals are four files in `raw`."""
 
 
 def doctor(
@@ -24,29 +24,52 @@ def doctor(
     data: DataOption = DATA,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell what a run would find here; starts nothing."""
+    """Show what a run would find here; starts nothing."""
     from pipeline.engine.capacity import lane_limit
     from pipeline.engine.provenance import versions
 
-    facts: dict[str, Any] = {"versions": versions()}
     cpus = os.cpu_count() or 1
-    facts["cpus"] = cpus
-    facts["gpus"] = _gpus()
-    facts["memory"] = f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.0f} GB"
-    facts["lanes"] = f"{min(cpus, lane_limit())} of one CPU each (memory of this node allows {lane_limit()})"
-    facts["ray"] = os.environ.get("RAY_ADDRESS", "a local one, started by each run")
-    facts["store"] = _store(store)
-    facts["tracking"] = tracking
-    facts["data"] = _data(data)
+    facts: dict[str, Any] = {
+        "versions": {**versions(), **{package: _version(package) for package in ALSO}},
+        "cpus": cpus,
+        "gpus": _gpus(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "lanes": min(cpus, lane_limit()),
+        "lane_limit": lane_limit(),
+        "ray_address": os.environ.get("TICKETS_RAY_ADDRESS", "local"),
+        "store": _store(store),
+        "tracking": tracking,
+        "data": {"root": str(data), "found": _found(data)},
+    }
     if as_json:
         print(json.dumps(facts, indent=2))
         return
-    for name, value in facts.items():
-        if isinstance(value, dict):
-            value = ", ".join(f"{key} {item}" for key, item in value.items())
-        elif isinstance(value, list):
-            value = ", ".join(value)
-        print(f"{name + ':':<10} {value or 'none'}")
+    for name, line in _lines(facts):
+        print(f"{name + ':':<10} {line}")
+
+
+def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    store, data, ray = facts["store"], facts["data"], facts["ray_address"]
+    found = f"found {', '.join(data['found'])}" if data["found"] else "nothing found; set --data or TICKETS_DATA"
+    stages = f"{store['stages']} stages done" + (f", {store['damaged']} damaged files" if store["damaged"] else "")
+    return [
+        ("versions", ", ".join(f"{name} {version}" for name, version in facts["versions"].items())),
+        ("cpus", str(facts["cpus"])),
+        ("gpus", ", ".join(facts["gpus"]) or "none"),
+        ("memory", size(facts["memory_bytes"])),
+        ("lanes", f"{facts['lanes']} of one CPU each (memory allows {facts['lane_limit']})"),
+        ("ray", "a local one, started by each run" if ray == "local" else ray),
+        ("store", store["uri"] + ": " + (f"unusable. {store['error']}" if store["error"] else stages)),
+        ("tracking", facts["tracking"]),
+        ("data", f"{data['root']}: {found}. `digits` needs no files."),
+    ]
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "absent"
 
 
 def _gpus() -> list[str]:
@@ -57,18 +80,23 @@ def _gpus() -> list[str]:
     return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
 
 
-def _store(uri: str) -> str:
+def _store(uri: str) -> dict[str, Any]:
     from pipeline.engine.store import Store
 
     try:
         snapshot = Store(uri).snapshot()
     except UserError as error:
-        return f"unusable: {error}"
-    damage = f", {len(snapshot.problems)} damaged files (tickets verify)" if snapshot.problems else ""
-    return f"{uri}: {len(snapshot)} stages done{damage}"
+        return {"uri": uri, "stages": 0, "damaged": 0, "error": str(error)}
+    return {"uri": uri, "stages": len(snapshot), "damaged": len(snapshot.problems), "error": None}
 
 
-def _data(root: Path) -> str:
-    if not root.is_dir():
-        return f"{root} is not there; `digits` needs none. Set TICKETS_DATA or --data."
-    return f"{root}: {', '.join(sorted(path.name for path in root.iterdir() if path.is_dir())) or 'empty'}"
+def _found(root: Path) -> list[str]:
+    """Names of the data sets and folders with files under the data root."""
+    folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    return [path.name for path in folders if (_is_complete(path) if path.name in TORCHVISION else any(path.iterdir()))]
+
+
+def _is_complete(folder: Path) -> bool:
+    raw = folder / "raw"
+    names = {re.sub(r"\.gz$", "", path.name) for path in raw.iterdir()} if raw.is_dir() else set()
+    return len([name for name in names if name.endswith("-ubyte")]) == 4

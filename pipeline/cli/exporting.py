@@ -1,12 +1,16 @@
 """`tickets export`: a ticket of a grid as one file that loads into anybody's model."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from pipeline.cli.options import DATA, STORE, DataOption, File, Overrides, StoreOption
 from pipeline.experiment.errors import UserError
+
+if TYPE_CHECKING:
+    from pipeline.experiment.grid import Point
 
 
 def export(
@@ -21,40 +25,60 @@ def export(
     store: StoreOption = STORE,
     data: DataOption = DATA,
 ) -> None:
-    """Write one ticket: mask, starting weights and provenance in a safetensors file."""
+    """Write one ticket to a file.
+
+    The file holds mask, starting weights and provenance; `pipeline.Ticket.load` reads it.
+    """
     from pipeline.engine.store import Store
     from pipeline.experiment.grid import expand
     from pipeline.experiment.loading import load
 
     grid = expand(load(file, overrides or []), data)
-    points = [point for point in grid.points if point.ticket == ticket]
-    points = _narrow(points, "source", source, [point.source for point in points])
-    if target is None and any(point.target == point.source for point in points):
-        points = [point for point in points if point.target == point.source]
-    else:
-        points = _narrow(points, "target", target, [point.target for point in points])
-    seeds = [point.seed for point in points]
-    points = _narrow(points, "seed", seed if seed is not None else min(seeds, default=None), seeds)
-    rounds = [point.round for point in points]
-    points = _narrow(points, "round", prune_round if prune_round is not None else max(rounds, default=None), rounds)
-    if len(points) != 1:
+    point = choose(grid.points, ticket, source, target, seed, prune_round)
+    if output.is_dir() or not output.parent.is_dir():
         raise UserError(
-            f"{len(points)} points of the grid match: say --source, --target, --ticket, --round and --seed."
+            f"{output}: {'a folder' if output.is_dir() else 'its folder is not there'}; name a file to write."
         )
     from pipeline.engine.assembly import assemble
 
-    made = assemble(grid, points[0], Store(store))
+    made = assemble(grid, point, Store(store))
     made.save(output)
-    print(f"{output}: {made.fraction_pruned:.2%} pruned, {grid.stages[points[0].stage].label}")
+    print(f"{output}: {made.fraction_pruned:.2%} pruned, {grid.stages[point.stage].label}")
 
 
-def _narrow(points: list, name: str, value: object, known: list) -> list:  # type: ignore[type-arg]
-    """Points whose attribute is `value`, or the only value there is."""
-    options = sorted(set(known))
+def choose(
+    points: Sequence["Point"],
+    ticket: str,
+    source: str | None,
+    target: str | None,
+    seed: int | None,
+    prune_round: int | None,
+) -> "Point":
+    """The one point that the options mean. Raises UserError naming the values that there are."""
+    from pipeline.experiment.spec import ANY
+
+    found = _narrow(points, "ticket", ticket)
+    if source is not None and {point.source for point in found} == {ANY}:
+        raise UserError(f"--source {source}: a {ticket} ticket of this grid is of no source; leave the option out.")
+    found = _narrow(found, "source", source)
+    if target is None and any(point.target == point.source for point in found):
+        target = found[0].source
+    found = _narrow(found, "target", target)
+    found = _narrow(found, "seed", found[0].seed if seed is None else seed)
+    found = _narrow(found, "round", max(point.round for point in found) if prune_round is None else prune_round)
+    if len(found) != 1:
+        raise UserError(f"{len(found)} tickets match: say --source, --target, --ticket, --round and --seed.")
+    return found[0]
+
+
+def _narrow(points: Sequence["Point"], name: str, value: object) -> Sequence["Point"]:
+    """Points whose attribute is `value`, or whose attribute is the same for all. Never empty."""
+    there = list(dict.fromkeys(getattr(point, name) for point in points))
+    listed = ", ".join(map(str, there)) or "none"
+    if value is None and len(there) == 1:
+        return points
     if value is None:
-        if len(options) == 1:
-            return points
-        raise UserError(f"--{name}: say which one of {', '.join(map(str, options)) or 'none'}.")
-    if value not in options:
-        raise UserError(f"--{name} {value}: the grid has {', '.join(map(str, options)) or 'none'}.")
+        raise UserError(f"--{name}: say which one of {listed}.")
+    if value not in there:
+        raise UserError(f"--{name} {value}: here the grid has {listed}.")
     return [point for point in points if getattr(point, name) == value]

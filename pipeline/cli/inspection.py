@@ -1,18 +1,13 @@
-"""`tickets status`, `show` and `verify`: what the store holds."""
+"""`tickets status` and `verify`: what the store holds."""
 
 import json
 import sys
-import time
-from collections import Counter
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from pipeline.cli.duration import duration
 from pipeline.cli.options import DATA, STORE, DataOption, File, JsonOption, Overrides, StoreOption
-from pipeline.experiment.errors import UserError
+from pipeline.cli.quantities import size
 
 
 def status(
@@ -22,7 +17,7 @@ def status(
     data: DataOption = DATA,
     as_json: JsonOption = False,
 ) -> None:
-    """How far a grid is, and which drivers are at work on its store."""
+    """Show how far a grid is and who works on it."""
     from pipeline.engine.store import Store
     from pipeline.experiment.grid import expand
     from pipeline.experiment.loading import load
@@ -47,62 +42,49 @@ def status(
     }
     if as_json:
         print(json.dumps(facts, indent=2))
-        return
-    print(f"{grid.name}: {facts['cached']} of {facts['stages']} stages done, {facts['to_run']} to run")
-    print(f"results: {facts['points_with_results']} of {facts['points']} points; {len(facts['diverged'])} diverged")
+    else:
+        _show(facts)
+
+
+def _show(facts: dict[str, Any]) -> None:
+    print(f"{facts['name']}: {facts['cached']} of {facts['stages']} stages done, {facts['to_run']} to run")
+    print(f"results: {facts['points_with_results']} of {facts['points']} points", end="")
+    print(f"; {len(facts['diverged'])} diverged" if facts["diverged"] else "", end="")
+    print(f"; {len(facts['blocked'])} descend from a diverged one" if facts["blocked"] else "")
     for name, doc in facts["drivers"].items():
-        print(f"driver {name}: {doc.get('experiment')}, {doc.get('done')} of {doc.get('total')} stages")
-        for lane in doc.get("lanes", []):
-            print(f"  {lane['lane']}: {lane['stage']} {lane['done']}, {duration(lane['seconds'])}")
+        far = f"{doc['done']} of {doc['total']} stages" if doc.get("total") else "starting"
+        print(f"at work: {name} on {doc.get('experiment', 'a grid')}, {far}")
+        for lane in doc.get("lanes", ()):
+            print(f"  {lane['lane']}: {lane['stage']}, iteration {lane['iteration']} of {lane['iterations']}")
+        for waiting in doc.get("waiting", ()):
+            print(f"  waiting for a lane: {waiting}")
+    if not facts["drivers"]:
+        print("at work: nobody")
     for problem in facts["problems"]:
         print(f"problem: {problem}")
-    print("store: " + ", ".join(f"{area} {size / 1e6:.1f} MB" for area, size in facts["bytes"].items()))
+    areas = {area: count for area, count in facts["bytes"].items() if count}
+    print("store: " + (", ".join(f"{area} {size(count)}" for area, count in areas.items()) or "empty"))
 
 
-def show(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="A stage's key, or its beginning.")],
+def verify(
     store: StoreOption = STORE,
     as_json: JsonOption = False,
+    discard: Annotated[
+        bool, typer.Option("--discard", help="Remove damaged files, so that the next run makes them again.")
+    ] = False,
 ) -> None:
-    """One stage: what it is, what it was made from and with, and its history."""
-    from pipeline.engine.store import MissingOutput, Store
+    """Check every file of the store against its hash.
 
-    opened = Store(store)
-    record = opened.record(_whole_key(key, opened))
-    assert record is not None
-    try:
-        history = json.loads(opened.read(record["key"], "history"))
-    except MissingOutput:
-        history = []
-    if as_json:
-        print(json.dumps({**record, "history": history}, indent=2))
-        return
-    console = Console()
-    console.print(f"[bold]{record['label']}[/bold]  {record['status']}", highlight=False)
-    finished = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record["finished"]))
-    facts = Table(box=None, show_header=False, padding=(0, 2))
-    facts.add_row("key", record["key"])
-    facts.add_row("finished", f"{finished}, after {record['seconds']:.2f} s, attempt {record['attempt']}")
-    facts.add_row("hardware", ", ".join(f"{name} {value}" for name, value in record["hardware"].items()))
-    facts.add_row("versions", ", ".join(f"{name} {value}" for name, value in record["versions"].items()))
-    for role, digest in record["inputs"].items():
-        facts.add_row(f"read {role}", digest)
-    for name, output in record["outputs"].items():
-        facts.add_row(f"output {name}", f"{output['size']:,} bytes" if "size" in output else "collected")
-    console.print(facts, highlight=False)
-    console.print_json(json.dumps(record["fields"]))
-    for entry in history:
-        print("  ".join(f"{name} {value:g}" for name, value in entry.items() if isinstance(value, int | float)))
-    for name, left in record["summary"].get("survivors", {}).items():
-        print(f"{name}: {left:,} of {record['summary']['total'][name]:,} weights survive")
-
-
-def verify(store: StoreOption = STORE, as_json: JsonOption = False) -> None:
-    """Check every file of the store against its hash. Damaged ones are named; `tickets run` makes them again."""
+    Exit code 1 if one is damaged.
+    """
     from pipeline.engine.store import Store
 
-    problems = list(Store(store).verify())
+    opened = Store(store)
+    problems = list(opened.verify())
     bad = [problem for problem in problems if problem.severity != "information"]
+    if discard:
+        for problem in bad:
+            opened.discard_problem(problem)
     if as_json:
         listed = [
             {"path": each.path, "key": each.key, "what": each.what, "severity": each.severity} for each in problems
@@ -111,15 +93,7 @@ def verify(store: StoreOption = STORE, as_json: JsonOption = False) -> None:
     else:
         for problem in problems:
             print(f"{problem.severity}: {problem.path}: {problem.what}")
-        counts = Counter(problem.severity for problem in problems)
-        print("The store is whole." if not bad else f"{counts.total()} problems: run the grid again to repair them.")
+        files = "1 file is" if len(bad) == 1 else f"{len(bad)} files are"
+        remedy = "removed" if discard else "`tickets verify --discard` removes them"
+        print(f"{files} damaged: {remedy}, then `tickets run` makes them again." if bad else "The store is whole.")
     sys.exit(1 if bad else 0)
-
-
-def _whole_key(beginning: str, store: Any) -> str:
-    found = [key for key in store.snapshot() if key.startswith(beginning)]
-    if not found:
-        raise UserError(f"No finished stage's key begins with {beginning!r}. `tickets plan FILE --why` lists keys.")
-    if len(found) > 1:
-        raise UserError(f"{len(found)} keys begin with {beginning!r}: give more of it, e.g. {found[0][:16]}.")
-    return str(found[0])

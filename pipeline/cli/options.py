@@ -5,6 +5,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from pipeline.experiment.errors import UserError
+
 HOME = Path(".tickets")
 """Folder under the working directory where store and tracking database are by default."""
 
@@ -32,9 +34,21 @@ REPORTS = Path("reports")
 
 
 def prepare_tracking(uri: str) -> str:
-    """The tracking URI with its folder made, if it is a local SQLite file."""
-    if uri.startswith("sqlite:///"):
-        path = Path(uri.removeprefix("sqlite:///"))
+    """The tracking URI as MLflow is given it: checked, and a local SQLite file with its folder made.
+
+    Raises UserError.
+    """
+    from pipeline.engine.tracking_uri import SQLITE, check_tracking_uri, sqlite_path
+
+    check_tracking_uri(uri)
+    path = sqlite_path(uri)
+    if path is None:
+        return uri
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return f"sqlite:///{path.resolve()}"
-    return uri
+    except OSError as error:
+        raise UserError(
+            f"The tracking database {path} cannot be made: {error.strerror} ({error.filename}). "
+            f"Name another with --tracking or MLFLOW_TRACKING_URI, e.g. {TRACKING}; `none` logs nothing."
+        ) from error
+    return f"{SQLITE}{path.resolve()}"

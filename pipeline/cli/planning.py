@@ -8,8 +8,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.cli.duration import duration
 from pipeline.cli.options import DATA, STORE, DataOption, File, JsonOption, Overrides, StoreOption
+from pipeline.cli.quantities import duration, size
+from pipeline.cli.terminal import open_console
 
 if TYPE_CHECKING:
     from pipeline.engine.store import Snapshot
@@ -26,7 +27,10 @@ def plan(
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the DAG as a Mermaid diagram.")] = False,
     why: Annotated[bool, typer.Option("--why", help="List every stage to run with the reason.")] = False,
 ) -> None:
-    """Stages by kind, cached, shared and to run; longest chain; estimated time and bytes."""
+    """Show what a run would do, and why; runs nothing.
+
+    Stages by kind, cached and to run; what is shared; the longest chain; estimated time and bytes.
+    """
     from pipeline.engine.store import Store
     from pipeline.experiment.grid import expand
     from pipeline.experiment.loading import load
@@ -44,7 +48,7 @@ def plan(
     if as_json:
         print(json.dumps({**facts, "reasons": todo.reasons}, indent=2))
         return
-    _show(facts, Console())
+    _show(facts, open_console())
     if why:
         for key, reason in todo.reasons.items():
             print(f"{key[:12]}  {grid.stages[key].label}: {reason}")
@@ -59,11 +63,14 @@ def _describe(grid: "Grid", todo: "Plan", snapshot: "Snapshot") -> dict[str, Any
     time = estimate(grid, todo, seconds_per_iteration(records))
     roles = Counter(grid.roles.values())
     waiting = Counter(grid.roles[key] for key in todo.to_run)
+    cached = Counter(grid.roles[key] for key in todo.cached)
     known = time.unknown < sum(grid.stages[key].kind == "train" for key in todo.to_run) or not todo.to_run
-    shapes = {stage.shape for stage in grid.stages.values()}
+    shapes = dict.fromkeys(stage.shape for stage in grid.stages.values())
     return {
         "name": grid.name,
-        "stages": {role: {"all": count, "to_run": waiting[role]} for role, count in roles.items()},
+        "stages": {
+            role: {"all": count, "cached": cached[role], "to_run": waiting[role]} for role, count in roles.items()
+        },
         "cached": len(todo.cached),
         "to_run": len(todo.to_run),
         "blocked": todo.blocked,
@@ -84,15 +91,16 @@ def _describe(grid: "Grid", todo: "Plan", snapshot: "Snapshot") -> dict[str, Any
 
 
 def _show(facts: dict[str, Any], console: Console) -> None:
-    table = Table(title=f"{facts['name']}: {facts['results']} results", title_justify="left")
-    table.add_column("stages")
+    print(f"{facts['name']}: {facts['to_run'] + facts['cached']} stages for {facts['results']} results")
+    table = Table(box=None, padding=(0, 2))
+    table.add_column("")
     for column in ("all", "cached", "to run"):
         table.add_column(column, justify="right")
     for role, count in facts["stages"].items():
-        table.add_row(role, str(count["all"]), str(count["all"] - count["to_run"]), str(count["to_run"]))
+        table.add_row(_in_words(role), *(f"{count[column]:,}" for column in ("all", "cached", "to_run")))
     console.print(table)
     asked, saved = facts["requested"].get("train", 0), facts["shared"].get("train", 0)
-    print(f"shared: {saved} of {asked} trainings that were asked for are done once for several purposes")
+    print(f"shared: {asked:,} trainings are asked for, {asked - saved:,} are different ones")
     print(f"longest chain: {facts['chain_stages']} stages, {facts['chain_iterations']:,} iterations")
     if facts["seconds"] is None:
         print("time: unknown; nothing like it has run on this store yet")
@@ -102,7 +110,17 @@ def _show(facts: dict[str, Any], console: Console) -> None:
             f"time: {duration(facts['seconds'])} on one lane{left}; "
             f"at least {duration(facts['seconds_longest_chain'])} on any number"
         )
-    print(f"lanes: {', '.join(facts['lane_shapes'])}; this node's memory allows {facts['lane_limit']}")
-    print(f"store: about {facts['bytes_kept'] / 1e6:.1f} MB stay when all is done")
+    print(f"a lane holds: {', '.join(facts['lane_shapes'])}; memory here allows {facts['lane_limit']} lanes")
+    print(f"store: about {size(facts['bytes_kept'])} stay when all is done")
     for reason in sorted(set(facts["blocked"].values())):
         print(f"missing: {reason}")
+
+
+def _in_words(role: str) -> str:
+    """What the stages of a role do. Roles other than these are kinds of tickets."""
+    known = {
+        "chain": "train a source's rounds",
+        "prune": "prune: a mask for each round",
+        "dense": "train dense networks on targets",
+    }
+    return known.get(role, f"train {role} tickets on targets")

@@ -1,6 +1,7 @@
 """`tickets report`, `sync` and `ui`: what came out, on disk, in the terminal and in MLflow."""
 
 import os
+import socket
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,11 @@ from pipeline.cli.options import (
     TrackingOption,
     prepare_tracking,
 )
+from pipeline.cli.terminal import open_console, say
+from pipeline.experiment.errors import UserError
+
+HOST = "127.0.0.1"
+"""Where MLflow's UI listens: on this machine only, it knows no users."""
 
 if TYPE_CHECKING:
     from pipeline.engine.tracking import Tracker
@@ -48,7 +54,7 @@ def start_tracking(grid: "Grid", tracking: str, store: str, console: Console) ->
     uri, snapshot = prepare_tracking(tracking), Store(store).snapshot()
     if is_tracked(Store(store), uri, grid, snapshot.record):
         return None
-    tracker = Tracker(uri, grid, on_problem=console.print, provenance=describe_driver("."))
+    tracker = Tracker(uri, grid, on_problem=lambda told: say(console, told, "yellow"), provenance=describe_driver("."))
     finished = {point.stage: record for point in grid.points if (record := snapshot.record(point.stage)) is not None}
     tracker.log_stages(finished)
     return tracker
@@ -72,14 +78,21 @@ def write_and_show(
     opened = Store(store)
     snapshot = opened.snapshot()
     table = results_table(grid, snapshot, unmade.failed)
-    files = write_report(grid.name, table, reports / grid.name)
-    console.print(render(table, width=console.width))
+    folder = reports / grid.name
+    try:
+        files = write_report(grid.name, table, folder)
+    except OSError as error:
+        raise UserError(
+            f"The report cannot be written to {folder}: {error.strerror or error}. Results are safe in the store; "
+            "choose another folder with --reports and run `tickets report`."
+        ) from error
+    console.print(render(table, width=console.width, plain=not console.is_terminal))
     if tracker is not None and tracker.finish(table, files, given_up=unmade.given_up):
         from pipeline.engine.tracking_digest import remember_tracked
 
         remember_tracked(opened, tracker, tracker.uri, grid, snapshot.record)
-        console.print(f"MLflow: experiment {grid.name!r} (look at it with `tickets ui`)")
-    console.print(f"Report: {reports / grid.name}{os.sep} ({', '.join(sorted(path.name for path in files))})")
+        say(console, f"MLflow: experiment {grid.name!r} (look at it with `tickets ui`)")
+    say(console, f"Report: {folder}{os.sep} ({', '.join(sorted(path.name for path in files))})")
 
 
 def report(
@@ -89,11 +102,11 @@ def report(
     data: DataOption = DATA,
     reports: ReportsOption = REPORTS,
 ) -> None:
-    """Tables and curves from what is in the store so far."""
+    """Write tables and curves of the results so far."""
     from pipeline.experiment.grid import expand
     from pipeline.experiment.loading import load
 
-    write_and_show(expand(load(file, overrides or []), data), store, reports, Console())
+    write_and_show(expand(load(file, overrides or []), data), store, reports, open_console())
 
 
 def sync(
@@ -103,7 +116,7 @@ def sync(
     tracking: TrackingOption = TRACKING,
     data: DataOption = DATA,
 ) -> None:
-    """Log to MLflow whatever the store has and MLflow lacks."""
+    """Log to MLflow what the store has and MLflow lacks."""
     from pipeline.engine.provenance import describe_driver
     from pipeline.engine.store import Store
     from pipeline.engine.tracking import sync as sync_grid
@@ -112,21 +125,42 @@ def sync(
     from pipeline.experiment.planning import plan
 
     grid = expand(load(file, overrides or []), data)
-    opened = Store(store)
-    snapshot = opened.snapshot()
+    uri = _somewhere(tracking)
+    snapshot = Store(store).snapshot()
     given_up = plan(grid, snapshot).blocked
-    tracker = sync_grid(grid, snapshot, prepare_tracking(tracking), given_up=given_up, provenance=describe_driver("."))
-    print(f"MLflow at {tracking} has all of {grid.name!r} that the store has ({tracker.counts}).")
+    new = sync_grid(grid, snapshot, uri, given_up=given_up, provenance=describe_driver(".")).counts
+    print(
+        f"MLflow at {tracking} has all of {grid.name!r} that the store has: "
+        f"{new.created} runs made, {new.points} points logged, {new.deleted} runs removed."
+    )
 
 
 def ui(
     tracking: TrackingOption = TRACKING,
-    port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
 ) -> None:
-    """Open MLflow's UI on the tracking database, bound to this machine."""
-    uri = prepare_tracking(tracking)
+    """Open MLflow's UI on the tracking database."""
+    from pipeline.engine.tracking_uri import sqlite_path
+
+    uri = _somewhere(tracking)
     if uri.startswith(("http://", "https://")):
         print(f"MLflow's UI is at {uri}")
         return
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", "127.0.0.1"]
-    os.execv(sys.executable, [*command, "--port", str(port)])
+    database = sqlite_path(uri)
+    if database is not None and not database.is_file():
+        raise UserError(f"There is no tracking database {database} yet: `tickets run` or `tickets sync` makes it.")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise UserError(f"Port {port}: {error.strerror}. Choose another with --port.") from error
+    print(f"MLflow's UI on {tracking}: http://{HOST}:{port} in a few seconds; Ctrl-C ends it.", flush=True)
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", HOST, "--port", str(port)]
+    os.execv(sys.executable, [*command, "--workers", "1"])  # the default of four takes four times as long to start
+
+
+def _somewhere(tracking: str) -> str:
+    if tracking == "none":
+        raise UserError("--tracking none: this command needs MLflow; name a database or a server.")
+    return prepare_tracking(tracking)

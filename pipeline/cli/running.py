@@ -1,12 +1,13 @@
 """`tickets run`: everything of a grid that its store lacks, then the report."""
 
+import os
 import sys
-from typing import Annotated, Optional
+from collections import defaultdict
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 from rich.console import Console
 
-from pipeline.cli.duration import duration
 from pipeline.cli.options import (
     DATA,
     REPORTS,
@@ -19,6 +20,14 @@ from pipeline.cli.options import (
     StoreOption,
     TrackingOption,
 )
+from pipeline.cli.quantities import duration
+from pipeline.cli.terminal import open_console, say
+
+if TYPE_CHECKING:
+    from pipeline.engine.driver import Summary
+    from pipeline.experiment.grid import Grid
+
+GO_ON = "Finished stages are in the store: run the same command again to go on."
 
 
 def run(
@@ -41,7 +50,7 @@ def run(
         float, typer.Option(min=5.0, help="Seconds without a sign of life after which a lane's stage goes to another.")
     ] = 60.0,
 ) -> None:
-    """Run a grid: what is in the store already is not run again."""
+    """Run what the store lacks of a grid, then report."""
     from pipeline.cli.display import Display
     from pipeline.cli.reporting import Unmade, start_tracking, write_and_show
     from pipeline.engine.driver import RunOptions
@@ -49,7 +58,7 @@ def run(
     from pipeline.experiment.grid import expand
     from pipeline.experiment.loading import load
 
-    console = Console()
+    console = open_console()
     grid = expand(load(file, overrides or []), data)
     options = RunOptions(
         store,
@@ -61,37 +70,51 @@ def run(
         checkpoint_seconds=checkpoint_minutes * 60,
         lease_timeout=lease_timeout,
     )
-    tracker = start_tracking(grid, tracking, options.store, console)
-    with Display(grid, console, tracker.log_stages if tracker else None) as display:
-        try:
+    if address == "local":
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray's own default, which it else announces in every run
+    try:
+        tracker = start_tracking(grid, tracking, options.store, console)
+        with Display(grid, console, tracker.log_stages if tracker else None) as display:
             summary = run_grid(grid, options, display)
-        except Exception as error:
-            _lost(error)
-            raise
-    if not summary.interrupted:
-        unmade = Unmade(set(summary.failed), set(summary.skipped) | set(summary.blocked))
-        write_and_show(grid, options.store, reports, console, tracker, unmade)
-    console.print(
-        f"{summary.ran} stages run, {summary.cached} cached in {duration(summary.seconds)}"
-        + (f"; {summary.diverged} diverged" if summary.diverged else "")
-        + (f"; {len(summary.skipped)} skipped" if summary.skipped else "")
-        + (f"; {len(summary.blocked)} descend from a diverged one" if summary.blocked else "")
-    )
-    for key, message in summary.failed.items():
-        console.print(f"[red]failed: {grid.stages[key].label}[/red] (tickets show {key[:12]}): {message}")
-    if summary.interrupted:
-        console.print("Stopped. Finished stages are in the store: run the same command again to go on.")
+        if not summary.interrupted:
+            unmade = Unmade(set(summary.failed), set(summary.skipped) | set(summary.blocked))
+            write_and_show(grid, options.store, reports, console, tracker, unmade)
+    except KeyboardInterrupt:  # before the driver watches for it, after it, or a second one in it
+        say(console, f"Stopped at once. {GO_ON}")
+        sys.exit(130)
+    except Exception as error:
+        _lost(error)
+        raise
+    _conclude(console, grid, summary)
     sys.exit(summary.exit_code)
+
+
+def _conclude(console: Console, grid: "Grid", summary: "Summary") -> None:
+    """The last lines: how much was run, what failed (each message once), and how to go on."""
+    counts = [f"{summary.ran} stages run, {summary.cached} cached in {duration(summary.seconds)}"]
+    counts += [f"{summary.diverged} diverged"] if summary.diverged else []
+    counts += [f"{len(summary.failed)} failed"] if summary.failed else []
+    counts += [f"{len(summary.skipped)} skipped"] if summary.skipped else []
+    counts += [f"{len(summary.blocked)} descend from a diverged one"] if summary.blocked else []
+    say(console, "; ".join(counts))
+    failed = defaultdict(list)
+    for key, message in summary.failed.items():
+        failed[message].append(grid.stages[key].label)
+    for message, labels in failed.items():
+        others = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
+        say(console, f"failed: {labels[0]}{others}: {message}", "red")
+    if summary.interrupted:
+        say(console, f"Stopped. {GO_ON}")
+    elif summary.failed:
+        say(console, "When the cause is mended, run the same command again: only what is missing runs.")
 
 
 def _lost(error: Exception) -> None:
     """The board or the cluster is gone: nothing that is finished is lost, and running again goes on."""
+    if "pipeline.engine.ray_lanes" not in sys.modules:
+        return
     from pipeline.engine.ray_lanes import GONE, BoardLostError
 
     if isinstance(error, BoardLostError):
-        print(
-            f"The board of this run is gone ({error}). Finished stages are in the store: "
-            "run the same command again to go on.",
-            file=sys.stderr,
-        )
+        print(f"The board of this run is gone ({error}). {GO_ON}", file=sys.stderr)
         sys.exit(GONE)

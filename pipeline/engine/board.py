@@ -121,11 +121,12 @@ class Board:
         self._take_back(known, "its worker was replaced")
         return known.session
 
-    def goodbye(self, lane: str, reason: str = "its run ended") -> None:
-        """The lane is gone for good."""
+    def goodbye(self, lane: str, reason: str = "its run ended") -> bool:
+        """The lane is gone for good. False if it never said hello."""
         known = self.lanes.pop(lane, None)
         if known is not None:
             self._take_back(known, reason)
+        return known is not None
 
     def lease(self, lane: str, session: int) -> Answer:
         """The next stage for this lane, or whether to wait or to return."""
@@ -137,10 +138,7 @@ class Board:
             self._take_back(known, "it asked for another stage")
         if self._stopping or known.draining or self.over:
             return "return"
-        for key, due in list(self._deferred.items()):
-            if due <= now:
-                del self._deferred[key]
-                self._make_ready(key)
+        self._collect_due()
         heap = self._ready.get(known.shape)
         if not heap:
             return "wait"
@@ -192,9 +190,9 @@ class Board:
 
     @property
     def over(self) -> bool:
-        """Nothing is ready, deferred or leased: nothing more will happen."""
+        """Nothing is leased, and nothing is ready or deferred, or will be leased any more."""
         leased = any(lane.lease for lane in self.lanes.values())
-        return not leased and not self._ready_since and not self._deferred
+        return not leased and (self._stopping or not (self._ready_since or self._deferred))
 
     @property
     def stopping(self) -> bool:
@@ -216,6 +214,7 @@ class Board:
     def view(self) -> View:
         """Take the events since the last view; leases without a heartbeat are taken back on the way."""
         expired = self.expired()
+        self._collect_due()  # also when there is no lane left that could ask for it
         events, self.events = self.events, []
         return View(events, list(self.lanes.values()), expired, self.demand(), self.tally, self.lost_inputs, self.over)
 
@@ -226,6 +225,8 @@ class Board:
 
     def demand(self) -> dict[Shape, tuple[int, float]]:
         """For each shape: how many stages are ready, and how long the oldest has waited, in seconds."""
+        if self._stopping:
+            return {}
         now = self._clock()
         return {
             shape: (len(heap), max(now - self._ready_since[key] for _, _, key in heap))
@@ -251,6 +252,12 @@ class Board:
         for key in self._sorter.get_ready():
             if key not in self.tally.skipped:
                 self._make_ready(key)
+
+    def _collect_due(self) -> None:
+        now = self._clock()
+        for key in [key for key, due in self._deferred.items() if due <= now]:
+            del self._deferred[key]
+            self._make_ready(key)
 
     def _done(self, key: str, outcome: Outcome, lane: str, seconds: float) -> None:
         self._finished.add(key)

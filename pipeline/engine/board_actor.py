@@ -30,9 +30,8 @@ class BoardActor:
     async def hello(self, lane: str, shape: Shape, who: dict[str, Any]) -> int:
         return self._notify(self._board.hello(lane, shape, who))
 
-    async def goodbye(self, lane: str, reason: str) -> None:
-        self._board.goodbye(lane, reason)
-        self._notify(None)
+    async def goodbye(self, lane: str, reason: str) -> bool:
+        return self._notify(self._board.goodbye(lane, reason))
 
     async def complete_and_lease(
         self, lane: str, session: int, finished: tuple[tuple[str, int], Outcome] | None

@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.stages import Shape
@@ -23,6 +23,8 @@ class LaneState:
     shape: Shape
     busy: bool
     draining: bool
+    starting: bool = False
+    """It has not said hello yet: its workers may be waiting for room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +47,20 @@ def fits(shape: Shape, cpus: float, gpus: float) -> int:
     return 10**6 if math.isinf(bound) else int(bound + 1e-9)
 
 
-def check_feasible(shapes: Sequence[Shape], cpus: float, gpus: float) -> None:
-    """Raises UserError if a shape can never be placed: Ray would wait for it for ever, without a word."""
+def check_feasible(shapes: Sequence[Shape], nodes: Sequence[tuple[float, float]]) -> None:
+    """Raises UserError if a shape can never be placed: Ray would wait for it for ever, without a word.
+
+    `nodes`: CPUs and GPUs of each; a worker is on one of them.
+    """
+    cpus, gpus = sum(node[0] for node in nodes), sum(node[1] for node in nodes)
     for shape in shapes:
-        if fits(shape, cpus, gpus) < 1:
+        worker = replace(shape, workers=1)
+        if sum(fits(worker, *node) for node in nodes) < shape.workers:
+            where = f", on {len(nodes)} nodes" if len(nodes) > 1 else ""
             raise UserError(
                 f"resources: a lane of {shape.workers} worker(s) with {shape.cpus_per_worker:g} CPU and "
                 f"{shape.gpus_per_worker:g} GPU each does not fit this cluster, which has {cpus:g} CPUs and {gpus:g} "
-                "GPUs. Lower `resources` in the grid, or use a larger cluster."
+                f"GPUs{where}. Lower `resources` in the grid, or use a larger cluster."
             )
 
 
@@ -74,39 +82,50 @@ def decide(
     start: list[Shape] = []
     drain: list[str] = []
     for shape, (ready, waited) in sorted(demand.items(), key=lambda item: -item[1][1]):
-        idle = sum(1 for lane in lanes if lane.shape == shape and not lane.busy and not lane.draining)
+        own = [lane for lane in lanes if lane.shape == shape and not lane.draining]
+        idle = sum(1 for lane in own if not lane.busy)
         missing = min(ready - idle, limit - len(lanes) - len(start))
         room = min(fits(shape, free_cpus, free_gpus), max(missing, 0))
         start += [shape] * room
         free_cpus -= room * shape.workers * shape.cpus_per_worker
         free_gpus -= room * shape.workers * shape.gpus_per_worker
-        served = idle or room or any(lane.shape == shape and not lane.draining for lane in lanes)
-        if served or ready == 0:
+        if own or room or ready == 0:
+            if own and waited > PATIENCE and all(lane.starting for lane in own):
+                # There is room by the sums, but not where it is needed: on one node, or beside somebody else's job.
+                drain += [lane.name for lane in lanes if not lane.draining and _is_useless(lane, demand)]
             continue
-        drain += _make_room(shape, free_cpus, free_gpus, lanes, demand, waited > PATIENCE)
+        slots = limit - len(lanes) - len(start)
+        drain += _make_room(shape, free_cpus, free_gpus, slots, lanes, demand, waited > PATIENCE)
         break
     return Decision(tuple(start), tuple(drain))
+
+
+def _is_useless(lane: LaneState, demand: Mapping[Shape, tuple[int, float]]) -> bool:
+    return not lane.busy and lane.shape not in demand
 
 
 def _make_room(
     shape: Shape,
     free_cpus: float,
     free_gpus: float,
+    slots: int,
     lanes: Sequence[LaneState],
     demand: Mapping[Shape, tuple[int, float]],
     impatient: bool,
 ) -> list[str]:
-    """Names of lanes of other shapes whose end would let one lane of `shape` start; idle ones first."""
+    """Names of lanes whose end would let one lane of `shape` start; idle ones first.
+
+    `slots`: lanes that may still be started. `shape` has no lane but such as are draining.
+    """
     chosen: list[str] = []
-    others = [lane for lane in lanes if lane.shape != shape]
-    for lane in sorted(others, key=lambda lane: (not lane.draining, lane.busy)):
-        if fits(shape, free_cpus, free_gpus) >= 1:
+    for lane in sorted(lanes, key=lambda lane: (not lane.draining, lane.busy)):
+        if slots >= 1 and fits(shape, free_cpus, free_gpus) >= 1:
             break
-        useless = not lane.busy and lane.shape not in demand
-        if not (lane.draining or useless or impatient):
+        if not (lane.draining or impatient or _is_useless(lane, demand)):
             continue
         if not lane.draining:
             chosen.append(lane.name)
+        slots += 1
         free_cpus += lane.shape.workers * lane.shape.cpus_per_worker
         free_gpus += lane.shape.workers * lane.shape.gpus_per_worker
     return chosen

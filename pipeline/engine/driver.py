@@ -112,8 +112,8 @@ def run(grid: Grid, options: RunOptions, listener: Listener) -> Summary:
             summary.diverged += tally.diverged
             summary.failed, summary.skipped = tally.failed, tally.skipped
             for key, output in lost:
-                store.discard(key, output)
-            if not lost or stop.is_set():
+                _discard_if_lost(store, key, output)
+            if not lost or stop.is_set() or (options.fail_fast and tally.failed):
                 break
         else:
             listener.noted(f"Inputs were lost {PASSES} times in a row: is something deleting files in {options.store}?")
@@ -131,6 +131,17 @@ def _check_workers(grid: Grid) -> None:
             f"{grid.name}: {wide.label} asks for {wide.shape.workers} workers, and training one stage on several "
             "is not built yet: set `resources: {workers: 1}`."
         )
+
+
+def _discard_if_lost(store: Store, key: str, output: str | None) -> None:
+    """Another driver may have mended it since a lane found it lost, and its stages may be reading it by now."""
+    try:
+        if output is not None:
+            store.read(key, output)
+        elif store.record(key) is None:
+            raise MissingOutput(key, None, key, "is damaged")
+    except (MissingOutput, CorruptOutput) as error:
+        store.discard(error.key, error.output)
 
 
 def _take(view: View, collector: Collector, summary: Summary, listener: Listener) -> None:

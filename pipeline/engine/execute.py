@@ -1,5 +1,6 @@
 """Run one stage: read what it needs from the store, let `lottery` do it, write what is wanted."""
 
+import contextlib
 import json
 import threading
 import time
@@ -18,7 +19,7 @@ from pipeline.engine.store import CorruptOutput, MissingOutput, Store
 from pipeline.experiment.stages import Stage
 from pipeline.lottery import plugins
 from pipeline.lottery.checkpoint import Checkpoint
-from pipeline.lottery.data import ImageCache
+from pipeline.lottery.data import DataError, ImageCache
 from pipeline.lottery.determinism import deterministic
 from pipeline.lottery.files import load_mask, load_weights, save_mask, save_weights
 from pipeline.lottery.hooks import Hooks, Interrupted
@@ -54,7 +55,8 @@ def execute(lease: Lease, bench: Bench, progress: Callable[[int, dict[str, Any] 
         try:
             return Outcome("done", record=_run(lease, bench, progress))
         finally:
-            store.release(stage.key, bench.driver)
+            with contextlib.suppress(OSError):  # claims are advisory; what became of the stage is known
+                store.release(stage.key, bench.driver)
     except Interrupted:
         return Outcome("interrupted")
     except (MissingOutput, CorruptOutput) as error:
@@ -62,6 +64,8 @@ def execute(lease: Lease, bench: Bench, progress: Callable[[int, dict[str, Any] 
     except torch.OutOfMemoryError as error:
         torch.cuda.empty_cache()
         return Outcome("failed", error_class="out of memory", message=str(error), trace=traceback.format_exc())
+    except (DataError, plugins.PluginError) as error:  # said in words for the user; trying again changes nothing
+        return Outcome("failed", error_class="user", message=str(error))
     except Exception as error:  # a stage's own exception must not take the lane with it
         return Outcome(
             "failed",

@@ -20,7 +20,7 @@ class Outcome:
     ran: bool = True
     """False if the store had it already (another driver finished it first)."""
     error_class: str = ""
-    """`out of memory`, `lost worker` or `exception`: retries are counted for each class."""
+    """`out of memory`, `lost worker`, `exception` or `user` (a mistake of the user's): retries are counted for each."""
     message: str = ""
     trace: str = ""
     lost: tuple[str, str | None] | None = None

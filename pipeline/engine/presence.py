@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.engine.store import Store
 
-EVERY = 10.0
+EVERY = 5.0
 """Seconds between heartbeats; a driver that is silent for 60 s counts as gone (`Store.stale_after`)."""
 
 

@@ -3,6 +3,8 @@
 import contextlib
 import logging
 import os
+import shutil
+import signal
 import socket
 import tempfile
 import threading
@@ -71,7 +73,7 @@ class RayLanes:
     def __init__(self, options: LaneOptions) -> None:
         self._options = options
         self._runs: dict[str, _Run] = {}
-        self._folder = tempfile.mkdtemp(prefix="ticket-transfer-lanes-")
+        self._folder = ""
         self._names = 0
         self._failed_starts = 0
         self._ended = threading.Event()
@@ -82,6 +84,7 @@ class RayLanes:
             os.environ.setdefault(name, value)
         import ray
 
+        on_sigterm = signal.getsignal(signal.SIGTERM)
         if not ray.is_initialized():
             # `local` is explicit: without it Ray looks for a cluster, and a stale cluster file hangs it for 40 s.
             local = self._options.address == "local"
@@ -92,6 +95,9 @@ class RayLanes:
                 **({"num_cpus": self._options.cpus, "include_dashboard": True} if local else {}),
             )
             self._owns_ray = True
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, on_sigterm)  # ray.init put one in its place that exits at once
+        self._folder = tempfile.mkdtemp(prefix="ticket-transfer-lanes-")
         threading.Thread(target=self._watch_head, name="watchdog", daemon=True).start()
         return self
 
@@ -99,21 +105,23 @@ class RayLanes:
         import ray
 
         self._ended.set()
-        for run in self._runs.values():
-            run.thread.join(timeout=10)
+        self._join(10.0)
         if self._owns_ray:
             ray.shutdown()
-        with contextlib.suppress(OSError):
-            import shutil
+        shutil.rmtree(self._folder, ignore_errors=True)
 
-            shutil.rmtree(self._folder)
+    def _join(self, seconds: float) -> None:
+        """Wait for all lanes' runs to end, so long in all."""
+        deadline = time.monotonic() + seconds
+        for run in list(self._runs.values()):
+            run.thread.join(timeout=max(0.0, deadline - time.monotonic()))
 
-    def resources(self) -> tuple[float, float]:
-        """CPUs and GPUs of the cluster."""
+    def nodes(self) -> list[tuple[float, float]]:
+        """CPUs and GPUs of each node of the cluster."""
         import ray
 
-        found = ray.cluster_resources()
-        return found.get("CPU", 0.0), found.get("GPU", 0.0)
+        found = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        return [(resources.get("CPU", 0.0), resources.get("GPU", 0.0)) for resources in found]
 
     def run(
         self,
@@ -130,8 +138,9 @@ class RayLanes:
         """
         import ray
 
-        cpus, gpus = self.resources()
-        check_feasible(list({stage.shape for stage in stages}), cpus, gpus)
+        nodes = self.nodes()
+        cpus, gpus = sum(node[0] for node in nodes), sum(node[1] for node in nodes)
+        check_feasible(list({stage.shape for stage in stages}), nodes)
         limit = self._options.lanes or lane_limit()
         actor: Any = ray.remote(num_cpus=0, max_restarts=0, max_concurrency=1000)(BoardActor)
         options = {"lease_timeout": self._options.lease_timeout, "fail_fast": self._options.fail_fast}
@@ -151,12 +160,11 @@ class RayLanes:
                     break
                 if told is None:
                     self._place(board, view, cpus, gpus, limit)
-                elif not any(lane.lease for lane in view.lanes) or time.monotonic() - told > GRACE:
+                elif time.monotonic() - told > GRACE:
                     break
                 time.sleep(every)
             ray.get(board.stop.remote())
-            for run in list(self._runs.values()):
-                run.thread.join(timeout=30)
+            self._join(30.0)
             self._reap(board)
         except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError) as error:
             raise BoardLostError(str(error).splitlines()[0]) from error
@@ -172,7 +180,7 @@ class RayLanes:
         for name, run in self._runs.items():
             lane = known.get(name)
             # A lane that has not said hello yet is as good as idle: a stage is on its way to it.
-            states.append(LaneState(name, run.shape, bool(lane and lane.lease), bool(lane and lane.draining)))
+            states.append(LaneState(name, run.shape, bool(lane and lane.lease), bool(lane and lane.draining), not lane))
         decision = decide(cpus, gpus, limit, states, view.demand)
         for shape in decision.start:
             self._start(board, shape)
@@ -204,7 +212,7 @@ class RayLanes:
                 # A fresh name: Ray Train restores a run of the same name without a word.
                 name=f"{name}-{uuid.uuid4().hex[:8]}",
                 storage_path=self._folder,
-                # The board counts what fails; a bound here only ends a lane that dies before it can say hello.
+                # The board counts what fails in stages; this ends a lane that dies before it can say hello.
                 failure_config=FailureConfig(max_failures=20),
             ),
         )
@@ -226,13 +234,12 @@ class RayLanes:
         for name, run in list(self._runs.items()):
             if run.thread.is_alive():
                 continue
-            reason = str(run.error[0]).splitlines()[0] if run.error else "its run ended"
-            ray.get(board.goodbye.remote(name, reason))
+            reason = (str(run.error[0]) or repr(run.error[0])).splitlines()[0] if run.error else "its run ended"
+            had_started = ray.get(board.goodbye.remote(name, reason))
             del self._runs[name]
-            if run.error:
-                self._failed_starts += 1
-                if self._failed_starts >= 3:
-                    raise UserError(f"Three lanes ended with errors; the last: {run.error[0]}")
+            self._failed_starts = self._failed_starts + 1 if run.error and not had_started else 0
+            if self._failed_starts >= 3:
+                raise UserError(f"Three lanes in a row could not start; the last: {run.error[0]}")
 
     def _watch_head(self) -> None:
         """Ends the process when the cluster's head is gone for 10 s: Ray would do so after 63 s, without a word."""

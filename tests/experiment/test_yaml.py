@@ -78,6 +78,6 @@ def test_files_that_are_no_text_of_a_grid_are_refused(tmp_path: Path, content: b
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "none.yaml"):
-        with pytest.raises(UserError, match=r"there is no such file"):
+    for path, what in ((tmp_path, "a folder; name the YAML file"), (tmp_path / "none.yaml", "there is no such file")):
+        with pytest.raises(UserError, match=what):
             read_file(path)

@@ -124,6 +124,13 @@ class Store:
         else:
             payloads.delete(self.folder, key, [output])
 
+    def discard_problem(self, problem: Problem) -> None:
+        """Remove what `verify` found damaged. A record whose payload is missing stays: planning sees that."""
+        if problem.key is not None and problem.output is not None:
+            self.discard(problem.key, problem.output)
+        else:
+            self.folder.delete(problem.path)
+
     def verify(self) -> Iterator[Problem]:
         """Read and check every file; yields what is damaged or missing, and (as information) what is unneeded."""
         return verification.verify(self.folder)

@@ -1,0 +1,106 @@
+"""One small finished grid, and two ways to give commands: in this process, and as a person does."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli import main
+
+GRID = """
+name: tiny
+model: lenet-20-10
+seeds: [0, 1]
+training: {optimizer: {name: sgd, lr: 0.1}, batch_size: 64, length: 2ep, record_every: 1ep}
+prune: {rate: 0.4, rounds: 2, rewind: 5it}
+sources: [{name: low, dataset: {name: digits, classes: [0, 1, 2, 3, 4]}}]
+targets: same
+tickets: [winning, random]
+"""
+SETTINGS = ("TICKETS_STORE", "TICKETS_DATA", "TICKETS_RAY_ADDRESS", "MLFLOW_TRACKING_URI", "COLUMNS", "FORCE_COLOR")
+ENTRY = [sys.executable, "-c", "from pipeline.cli import main; main()"]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+def start(folder: Path, *arguments: str, entry: list[str] = ENTRY) -> subprocess.Popen[str]:
+    environment = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([*entry, *arguments], cwd=folder, env=environment, text=True, **pipes)
+
+
+def as_process(folder: Path, *arguments: str, entry: list[str] = ENTRY) -> Said:
+    with start(folder, *arguments, entry=entry) as command:
+        try:
+            out, err = command.communicate(timeout=90)
+        finally:
+            command.kill()
+    return Said(command.returncode, out, err)
+
+
+@pytest.fixture(scope="session")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Said]:
+    """A working directory in which `tickets run tiny.yaml --local` has just ended, and what it said. Do not change."""
+    folder = tmp_path_factory.mktemp("tiny")
+    (folder / "tiny.yaml").write_text(GRID)
+    return folder, as_process(folder, "run", "tiny.yaml", "--local")
+
+
+@pytest.fixture
+def finished(ran: tuple[Path, Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current directory: a copy of the finished one."""
+    folder = tmp_path / "work"
+    shutil.copytree(ran[0], folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current directory: a grid that has not run."""
+    (tmp_path / "tiny.yaml").write_text(GRID)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def tickets(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """Give a command in this process, in the current directory."""
+    for name in SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+
+    def give(*arguments: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["tickets", *arguments])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 0
+        said = capsys.readouterr()
+        return Said(code, said.out, said.err)
+
+    return give
+
+
+@pytest.fixture(scope="session")
+def begin() -> Callable[..., subprocess.Popen[str]]:
+    """Start a command as a process of its own: `begin(folder, *arguments)`."""
+    return start
+
+
+@pytest.fixture(scope="session")
+def process() -> Callable[..., Said]:
+    """Give a command as a process of its own: `process(folder, *arguments)`."""
+    return as_process

@@ -1,0 +1,122 @@
+"""plan, status, show, verify and doctor say what is there, and `--json` prints nothing but JSON."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.cli.quantities import duration, size
+
+
+def parsed(said: Any) -> Any:
+    assert said.code == 0, said.err
+    assert said.err == ""
+    return json.loads(said.out)
+
+
+def test_plan_tells_a_fresh_grid_from_a_finished_one(finished: Path, tickets: Callable[..., Any]) -> None:
+    fresh = parsed(tickets("plan", "tiny.yaml", "--json", "--store", "empty"))
+    assert (fresh["to_run"], fresh["cached"], fresh["seconds"]) == (14, 0, None)
+    assert fresh["stages"]["chain"] == {"all": 6, "cached": 0, "to_run": 6}
+    assert len(fresh["reasons"]) == 14
+    done = parsed(tickets("plan", "tiny.yaml", "--json"))
+    assert (done["to_run"], done["cached"], done["reasons"]) == (0, 14, {})
+
+
+def test_plan_of_a_longer_grid_estimates_from_what_has_run(finished: Path, tickets: Callable[..., Any]) -> None:
+    facts = parsed(tickets("plan", "tiny.yaml", "--json", "--set", "seeds=[0, 1, 2]"))
+    assert (facts["to_run"], facts["cached"]) == (7, 14)
+    assert facts["seconds"] > 0
+    said = tickets("plan", "tiny.yaml", "--set", "seeds=[0, 1, 2]", "--why")
+    assert "time: " in said.out and "unknown" not in said.out
+    assert "low seed 2 round 1: new" in said.out
+
+
+def test_plan_in_words_says_what_the_stages_do(fresh: Path, tickets: Callable[..., Any]) -> None:
+    said = tickets("plan", "tiny.yaml")
+    for words in ("train a source's rounds", "prune: a mask for each round", "train random tickets on targets"):
+        assert words in said.out
+
+
+def test_mermaid_is_a_flowchart(fresh: Path, tickets: Callable[..., Any]) -> None:
+    assert tickets("plan", "tiny.yaml", "--mermaid").out.startswith("flowchart LR\n")
+
+
+def test_status_counts_stages_and_results(finished: Path, tickets: Callable[..., Any]) -> None:
+    facts = parsed(tickets("status", "tiny.yaml", "--json"))
+    assert (facts["stages"], facts["cached"], facts["to_run"]) == (14, 14, 0)
+    assert (facts["points"], facts["points_with_results"], facts["drivers"]) == (10, 10, {})
+    said = tickets("status", "tiny.yaml")
+    assert "14 of 14 stages done, 0 to run" in said.out and "at work: nobody" in said.out
+
+
+def test_show_finds_a_stage_by_the_beginning_of_its_key(finished: Path, tickets: Callable[..., Any]) -> None:
+    from pipeline.engine.store import Store
+
+    snapshot = Store(".tickets/store").snapshot()
+    keys = sorted(key for key in snapshot if (snapshot.record(key) or {}).get("label") == "low seed 1 round 1")
+    facts = parsed(tickets("show", keys[0][:10], "--json"))
+    assert facts["key"] == keys[0]
+    assert [entry["iteration"] for entry in facts["history"]] == [12, 24]
+    said = tickets("show", keys[0][:10])
+    assert said.out.startswith("low seed 1 round 1: ok\n")
+    assert keys[0] in said.out and "test accuracy" in said.out and "weights survive" in said.out
+
+
+def test_show_answers_an_ambiguous_beginning_with_keys(finished: Path, tickets: Callable[..., Any]) -> None:
+    said = tickets("show", "")
+    assert said.code == 2
+    assert "14 keys begin with ''" in said.err and ", ..." in said.err
+
+
+def test_verify_names_a_damaged_file_and_a_run_mends_it(finished: Path, tickets: Callable[..., Any]) -> None:
+    assert parsed(tickets("verify", "--json")) == []
+    damaged = next((finished / ".tickets" / "store" / "outputs").rglob("mask.*"))
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    said = tickets("verify")
+    assert said.code == 1
+    assert damaged.name in said.out and "tickets run" in said.out
+    listed = json.loads(tickets("verify", "--json").out)
+    assert [Path(problem["path"]).name for problem in listed] == [damaged.name]
+    assert tickets("run", "tiny.yaml", "--local", "--tracking", "none").code == 0
+    assert tickets("verify").out.endswith("The store is whole.\n")
+
+
+def test_damage_that_no_run_would_meet_is_removed_by_verify_and_made_again(
+    finished: Path, tickets: Callable[..., Any]
+) -> None:
+    history = next((finished / ".tickets" / "store" / "outputs").rglob("history.*"))
+    before = history.read_bytes()
+    history.write_bytes(before[:-2] + bytes([before[-2] ^ 1]) + before[-1:])
+    assert tickets("verify", "--discard").code == 1
+    assert tickets("run", "tiny.yaml", "--local", "--tracking", "none").code == 0
+    assert tickets("verify").code == 0 and history.read_bytes() == before
+
+
+def test_doctor_tells_versions_store_and_data(finished: Path, tickets: Callable[..., Any], tmp_path: Path) -> None:
+    raw = tmp_path / "data" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    assert parsed(tickets("doctor", "--json", "--data", str(tmp_path / "data")))["data"]["found"] == []
+    for part in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        (raw / f"{part}-ubyte.gz").touch()
+    facts = parsed(tickets("doctor", "--json", "--data", str(tmp_path / "data")))
+    assert facts["data"]["found"] == ["MNIST"]
+    assert facts["store"]["stages"] == 14
+    assert {"python", "torch", "ray", "mlflow"} <= facts["versions"].keys()
+    assert "unusable" in tickets("doctor", "--store", "tiny.yaml").out
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"), (7320, "2 h 2 min")]
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (33_110, "33 kB"), (999_999, "1.0 MB")]
+)
+def test_sizes(count: int, text: str) -> None:
+    assert size(count) == text

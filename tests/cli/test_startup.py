@@ -1,0 +1,66 @@
+"""A command imports what it needs and no more: waiting for torch, Ray or MLflow is for commands that use them."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HEAVY = ("torch", "torchvision", "ray", "mlflow", "pandas", "sklearn", "pyarrow", "matplotlib", "scipy")
+
+
+def reporting(*modules: str) -> list[str]:
+    """An entry point that ends with the line `imported: ...` on standard error."""
+    watched = f"[name for name in {modules!r} if name in sys.modules]"
+    ending = f"print('imported:', *{watched}, file=sys.stderr)"
+    return [sys.executable, "-c", f"import sys\nfrom pipeline.cli import main\ntry:\n main()\nfinally:\n {ending}"]
+
+
+def test_help_is_quick_and_imports_nothing_heavy(process: Callable[..., Any], tmp_path: Path) -> None:
+    began = time.perf_counter()
+    said = process(tmp_path, "--help", entry=reporting(*HEAVY, "numpy", "yaml", "pydantic"))
+    assert time.perf_counter() - began < 1.5, "0.1 s on a quiet machine; the budget is 0.4 s"
+    assert said.code == 0
+    assert said.err.splitlines()[-1].strip() == "imported:"
+
+
+def test_help_lists_every_command_in_the_order_of_use_with_a_whole_sentence(
+    process: Callable[..., Any], tmp_path: Path
+) -> None:
+    text = process(tmp_path, "--help").out
+    listed = [line.split()[0] for line in text.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()]
+    assert listed == ["run", "plan", "status", "report", "show", "export", "sync", "verify", "ui", "doctor"]
+    assert "..." not in text.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize("command", ["plan", "status"])
+def test_plan_and_status_import_neither_torch_nor_ray(
+    ran: Any, process: Callable[..., Any], tmp_path: Path, command: str
+) -> None:
+    for store in (str(tmp_path / "empty"), str(ran[0] / ".tickets" / "store")):
+        said = process(ran[0], command, "tiny.yaml", "--store", store, entry=reporting("torch", "ray", "mlflow"))
+        assert said.code == 0
+        assert said.err.splitlines()[-1].strip() == "imported:"
+
+
+def test_a_cached_run_is_quick_and_imports_neither_torch_nor_ray_nor_mlflow(
+    ran: Any, process: Callable[..., Any]
+) -> None:
+    began = time.perf_counter()
+    said = process(ran[0], "run", "tiny.yaml", entry=reporting("torch", "ray", "mlflow"))
+    assert time.perf_counter() - began < 10, "1.5 s on a quiet machine; the budget is 5 s"
+    assert said.code == 0, said.err
+    assert said.err.splitlines()[-1].strip() == "imported:"
+    assert "0 stages run, 14 cached" in said.out
+
+
+def test_a_run_into_a_pipe_prints_plain_lines(ran: Any) -> None:
+    _, said = ran
+    assert said.code == 0, said.err
+    assert "\x1b" not in said.out and "\r" not in said.out
+    assert said.out.startswith("tiny: 0 stages cached, 10 trainings and 4 prunings to run\n")
+    assert "14 stages run, 0 cached" in said.out
+    assert "Test accuracy on low" in said.out
+    assert "WARNING" not in said.err and "Warning" not in said.err and "Traceback" not in said.err
