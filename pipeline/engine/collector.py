@@ -63,6 +63,9 @@ class Collector:
             if name not in keep and record["outputs"][name].get(TRANSIENT) and "path" in record["outputs"][name]
         ]
         if gone:
-            self._store.collect(key, gone)
+            try:
+                self._store.collect(key, gone)
+            except OSError:  # a store that is away for a moment: the next sweep tries again
+                return
             for name in gone:
                 record["outputs"][name] = {"collected": True}

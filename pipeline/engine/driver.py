@@ -15,7 +15,7 @@ from pipeline.engine.collector import Collector
 from pipeline.engine.outcomes import Tally
 from pipeline.engine.presence import Presence
 from pipeline.engine.provenance import driver_id
-from pipeline.engine.store import Snapshot, Store
+from pipeline.engine.store import CorruptOutput, MissingOutput, Snapshot, Store
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import Grid
 from pipeline.experiment.planning import Plan, plan
@@ -112,7 +112,7 @@ def run(grid: Grid, options: RunOptions, listener: Listener) -> Summary:
             summary.diverged += tally.diverged
             summary.failed, summary.skipped = tally.failed, tally.skipped
             for key, output in lost:
-                _discard_if_lost(store, key, output)
+                discard_if_lost(store, key, output)
             if not lost or stop.is_set() or (options.fail_fast and tally.failed):
                 break
         else:
@@ -133,13 +133,14 @@ def _check_workers(grid: Grid) -> None:
         )
 
 
-def _discard_if_lost(store: Store, key: str, output: str | None) -> None:
+def discard_if_lost(store: Store, key: str, output: str | None) -> None:
     """Another driver may have mended it since a lane found it lost, and its stages may be reading it by now."""
+    if output is None:
+        if store.record(key) is None:
+            store.discard(key, None)
+        return
     try:
-        if output is not None:
-            store.read(key, output)
-        elif store.record(key) is None:
-            raise MissingOutput(key, None, key, "is damaged")
+        store.read(key, output)
     except (MissingOutput, CorruptOutput) as error:
         store.discard(error.key, error.output)
 

@@ -36,6 +36,13 @@ QUIET = {
 GRACE = 20.0
 """Seconds that lanes have to checkpoint when a run is stopped; what takes longer is dropped."""
 
+RESTARTS = 3
+"""How often Ray Train replaces the workers of a lane, before a new lane is started. What fails in stages the board
+counts; this ends a lane that dies before it can say hello."""
+
+STARTS = 3
+"""So many lanes in a row that end before they said hello end the run: something is wrong with all of them."""
+
 GONE = 75
 """Exit code (EX_TEMPFAIL) when the cluster or the board is lost: running again goes on."""
 
@@ -52,7 +59,8 @@ class LaneOptions:
     """For a lane's shape, the function that makes the work in its worker process."""
     lanes: int | None = None
     """At most so many lanes; default: what fits CPUs, GPUs and the driver node's memory."""
-    heartbeat: float = 2.0
+    heartbeat: float = 1.0
+    """Seconds between two; also how late a lane learns that it must stop, of the 3 s that `ray job stop` leaves."""
     lease_timeout: float = 60.0
     fail_fast: bool = False
     address: str = "local"
@@ -98,7 +106,8 @@ class RayLanes:
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, on_sigterm)  # ray.init put one in its place that exits at once
         self._folder = tempfile.mkdtemp(prefix="ticket-transfer-lanes-")
-        threading.Thread(target=self._watch_head, name="watchdog", daemon=True).start()
+        head = ray.get_runtime_context().gcs_address  # asked later, in a thread, this might start another Ray
+        threading.Thread(target=self._watch_head, args=(head,), name="watchdog", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -212,8 +221,7 @@ class RayLanes:
                 # A fresh name: Ray Train restores a run of the same name without a word.
                 name=f"{name}-{uuid.uuid4().hex[:8]}",
                 storage_path=self._folder,
-                # The board counts what fails in stages; this ends a lane that dies before it can say hello.
-                failure_config=FailureConfig(max_failures=20),
+                failure_config=FailureConfig(max_failures=RESTARTS),
             ),
         )
         error: list[BaseException] = []
@@ -238,14 +246,12 @@ class RayLanes:
             had_started = ray.get(board.goodbye.remote(name, reason))
             del self._runs[name]
             self._failed_starts = self._failed_starts + 1 if run.error and not had_started else 0
-            if self._failed_starts >= 3:
-                raise UserError(f"Three lanes in a row could not start; the last: {run.error[0]}")
+            if self._failed_starts >= STARTS:
+                raise UserError(f"{STARTS} lanes in a row could not start; the last: {run.error[0]}")
 
-    def _watch_head(self) -> None:
+    def _watch_head(self, head: str) -> None:
         """Ends the process when the cluster's head is gone for 10 s: Ray would do so after 63 s, without a word."""
-        import ray
-
-        host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+        host, _, port = head.rpartition(":")
         lost_since: float | None = None
         while not self._ended.wait(2.0):
             try:

@@ -149,3 +149,23 @@ def test_lost_inputs_and_interruptions_are_not_failures(kind: str) -> None:
     finish(board, board.lease("a", session), session, outcome)
     assert not board.tally.failed
     assert board.lost_inputs == ({("parent", "final")} if kind == "lost input" else set())
+
+
+def test_a_stopping_board_is_over_once_nothing_is_leased_and_wants_no_more_lanes() -> None:
+    board = board_of(stage("bad"), stage("other"), stage("third"), fail_fast=True)
+    a, b = board.hello("a", Shape()), board.hello("b", Shape())
+    bad, other = board.lease("a", a), board.lease("b", b)
+    finish(board, bad, a, Outcome("failed", message="boom"))
+    assert not board.over and board.demand() == {}, "another stage is still in flight"
+    finish(board, other, b, Outcome("interrupted"))
+    assert board.over and board.view().demand == {}
+
+
+def test_a_claimed_stage_becomes_ready_again_without_a_lane_that_asks() -> None:
+    clock = Clock()
+    board = board_of(stage("only"), clock=clock)
+    session = board.hello("a", Shape())
+    finish(board, board.lease("a", session), session, Outcome("claimed"))
+    assert board.goodbye("a") and not board.goodbye("never said hello")
+    clock.now = 2
+    assert board.view().demand[Shape()][0] == 1

@@ -43,7 +43,33 @@ def test_idle_lanes_give_way_at_once() -> None:
 
 def test_a_shape_that_never_fits_is_refused_in_words() -> None:
     with pytest.raises(UserError, match="1 GPU each does not fit this cluster, which has 4 CPUs and 0 GPUs"):
-        check_feasible([Shape(gpus_per_worker=1)], 4, 0)
+        check_feasible([Shape(gpus_per_worker=1)], [(4, 0)])
+
+
+def test_a_worker_that_fits_no_node_is_refused_though_all_nodes_together_have_enough() -> None:
+    check_feasible([Shape(workers=4, cpus_per_worker=2)], [(4, 0), (5, 0)])
+    with pytest.raises(UserError, match="does not fit this cluster, which has 8 CPUs and 2 GPUs, on 2 nodes"):
+        check_feasible([Shape(gpus_per_worker=2)], [(4, 1), (4, 1)])
+    with pytest.raises(UserError, match="on 2 nodes"):
+        check_feasible([Shape(workers=3, cpus_per_worker=2)], [(3, 0), (3, 0)])
+
+
+def test_lanes_give_way_where_only_their_number_is_in_the_way() -> None:
+    assert decide(8, 0, 1, [lane(0, busy=False)], {LARGE: (1, 0.0)}).drain == ("lane-0",)
+    busy = [lane(0), lane(1)]
+    assert decide(9, 0, 2, busy, {SMALL: (5, 0.0), LARGE: (1, PATIENCE - 1)}).drain == ()
+    assert len(decide(9, 0, 2, busy, {SMALL: (5, 0.0), LARGE: (1, PATIENCE + 1)}).drain) == 1
+    leaving = [lane(0), lane(1, draining=True)]
+    assert decide(9, 0, 2, leaving, {SMALL: (5, 0.0), LARGE: (1, PATIENCE + 1)}).drain == ()
+
+
+def test_idle_lanes_give_way_to_one_that_does_not_get_started() -> None:
+    """Two nodes of two CPUs, an idle small lane on each: two CPUs are free, but not for one worker."""
+    pair = Shape(cpus_per_worker=2)
+    lanes = [lane(0, busy=False), lane(1, busy=False), LaneState("pending", pair, False, False, starting=True)]
+    assert decide(4, 0, 9, lanes, {pair: (1, 1.0)}).drain == ()
+    assert decide(4, 0, 9, lanes, {pair: (1, PATIENCE + 1)}).drain == ("lane-0", "lane-1")
+    assert decide(4, 0, 9, lanes, {SMALL: (2, 1.0), pair: (1, PATIENCE + 1)}).drain == ()
 
 
 def test_the_default_number_of_lanes_follows_the_driver_nodes_memory() -> None:

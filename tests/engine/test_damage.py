@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.engine.driver import discard_if_lost
 from pipeline.engine.store import Store
 
 Damage = Callable[[Path], None]
@@ -113,3 +114,18 @@ def test_an_input_that_vanishes_while_the_grid_runs_is_made_again(
         summary, listener = run_locally(small, tmp_path)
     assert damaged and damaged[0].parent.name[:12] in listener.text
     assert summary.exit_code == 0 and results_of(tmp_path) == expected
+
+
+def test_a_lost_input_that_another_driver_has_mended_meanwhile_is_left_alone(store: Path, small: Any) -> None:
+    opened = Store(str(store))
+    key = next(key for key, stage in small.stages.items() if stage.kind == "prune")
+    path = some(store, f"outputs/{key}/mask.*")
+    for output in ("mask", None):
+        discard_if_lost(opened, key, output)
+        assert path.exists() and opened.record(key) is not None
+    flip(path)
+    discard_if_lost(opened, key, "mask")
+    assert not path.exists() and opened.record(key) is not None
+    flip(some(store, f"done/{key}.json"))
+    discard_if_lost(opened, key, None)
+    assert not (store / f"done/{key}.json").exists()

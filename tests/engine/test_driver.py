@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.engine.store import Store
+from pipeline.engine.store import MissingOutput, Store
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import Grid, expand
 from pipeline.experiment.loading import load
@@ -115,3 +115,48 @@ def test_masks_and_starting_weights_survive_a_change_of_retention(tmp_path: Path
     assert "final" in before["low seed 0 round 1"]
     run_locally(grid(), tmp_path)
     assert outputs_there(tmp_path) == before
+
+
+def test_a_store_that_cannot_delete_for_a_moment_costs_neither_the_run_nor_a_retry(
+    tmp_path: Path, small: Grid, run_locally: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def away(what: str) -> None:
+        original = getattr(Store, what)
+
+        def fail_at_first(*arguments: Any) -> Any:
+            calls.append(what)
+            if calls.count(what) <= 2:
+                raise OSError("the store is away")
+            return original(*arguments)
+
+        monkeypatch.setattr(Store, what, fail_at_first)
+
+    away("release")
+    away("collect")
+    summary, listener = run_locally(small, tmp_path)
+    assert summary.exit_code == 0 and summary.ran == len(small.stages)
+    assert not any(event["event"] == "retried" for event in listener.events)
+    assert outputs_there(tmp_path)["low seed 0 round 1"] == {"history"}, "the last sweep made up for it"
+
+
+def test_fail_fast_makes_no_second_pass_for_lost_inputs(
+    tmp_path: Path, small: Grid, run_locally: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pipeline.engine.execute as execute
+
+    def fail(stage: Any, *_: Any) -> Any:
+        if stage.kind == "prune":
+            lost = next(iter(stage.inputs.values()))
+            calls.append(stage.key)
+            if len(calls) == 1:
+                raise MissingOutput(lost.stage, lost.output, "path", "is missing")
+            raise RuntimeError("no such luck")
+        return original(stage, *_)
+
+    calls: list[str] = []
+    original = execute._read_inputs
+    monkeypatch.setattr(execute, "_read_inputs", fail)
+    summary, listener = run_locally(small, tmp_path, fail_fast=True)
+    assert len(calls) == 2 and summary.exit_code == 1 and len(listener.plans) == 1

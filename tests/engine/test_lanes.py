@@ -101,9 +101,9 @@ def test_when_the_board_dies_the_driver_says_so_and_the_lanes_return(wait_until:
         from ray.util.state import list_actors
 
         pids.extend(lane.who["pid"] for lane in view.lanes if lane.who)
-        board = [
-            actor for actor in list_actors(detail=True) if "BoardActor" in actor.class_name and actor.state == "ALIVE"
-        ]
+        here = ray.get_runtime_context().gcs_address  # another Ray may run on this machine
+        actors = list_actors(address=here, detail=True)
+        board = [actor for actor in actors if "BoardActor" in actor.class_name and actor.state == "ALIVE"]
         os.kill(board[0].pid, signal.SIGKILL)
         return True
 
@@ -135,3 +135,43 @@ def test_stages_that_never_fit_are_refused_before_anything_waits() -> None:
     work = stages(1, Shape(workers=1, cpus_per_worker=1000))
     with pytest.raises(UserError, match="does not fit this cluster"):
         run(work, Follower(1, lambda view: True), LaneOptions(slow_work(0.1)))
+
+
+def test_a_run_that_fails_fast_ends_though_stages_are_left() -> None:
+    def fail(shape: Shape) -> Any:
+        return lambda stop: lambda lease, progress: Outcome("failed", message="boom")
+
+    follow, started = Follower(9, lambda view: True), time.monotonic()
+    run(stages(5), follow, LaneOptions(fail, lanes=1, fail_fast=True))
+    assert follow.count("failed") == 1 and time.monotonic() - started < 60
+
+
+def test_lanes_that_cannot_start_end_the_run_with_their_own_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(shape: Shape) -> Any:
+        def make(stop: threading.Event) -> Any:
+            raise RuntimeError("no such module on this node")
+
+        return make
+
+    monkeypatch.setattr("pipeline.engine.ray_lanes.RESTARTS", 0)
+    monkeypatch.setattr("pipeline.engine.ray_lanes.STARTS", 2)
+    with pytest.raises(UserError, match="no such module on this node"):
+        run(stages(1), Follower(9, lambda view: True), LaneOptions(broken, lanes=1))
+
+
+def test_a_ray_that_is_started_here_leaves_sigterm_to_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray puts a handler in its place that exits at once: stages in flight would not be checkpointed."""
+    import ray
+
+    def start(**_: Any) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: None)
+
+    class Context:
+        gcs_address = "127.0.0.1:1"
+
+    for name, value in (("is_initialized", lambda: False), ("init", start), ("shutdown", lambda: None)):
+        monkeypatch.setattr(ray, name, value)
+    monkeypatch.setattr(ray, "get_runtime_context", Context)
+    before = signal.getsignal(signal.SIGTERM)
+    with RayLanes(LaneOptions(slow_work(0.1))):
+        assert signal.getsignal(signal.SIGTERM) is before

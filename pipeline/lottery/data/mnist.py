@@ -1,0 +1,93 @@
+"""MNIST and Fashion-MNIST from torchvision's own files, or downloaded by torchvision where there is a network.
+
+torchvision itself insists on unpacking the archives beside themselves. Here the archives are read as they are, so a
+data root may be read-only and hold nothing else; what is already unpacked is read too.
+"""
+
+import gzip
+import hashlib
+import math
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.lottery.data.images import DataError
+from pipeline.lottery.data.raw import RawPart, RawSet, in_memory, raw_set
+
+
+def mnist(fields: Mapping[str, Any], root: Path, location: str | None) -> RawSet:
+    """60,000 and 10,000 handwritten digits, 28x28 grey. Raises DataError."""
+    return _load("MNIST", root)
+
+
+def fashion_mnist(fields: Mapping[str, Any], root: Path, location: str | None) -> RawSet:
+    """60,000 and 10,000 pictures of clothes, 28x28 grey. Raises DataError."""
+    return _load("FashionMNIST", root)
+
+
+def _load(name: str, root: Path) -> RawSet:
+    # Imported here: torchvision takes a second, and only these data sets need it.
+    from torchvision import datasets
+
+    folder = root / name / "raw"
+    archives: dict[str, str] = dict(getattr(datasets, name).resources)  # file name -> MD5
+    missing = [archive for archive in archives if not _present(folder, archive)]
+    if missing:
+        _download(getattr(datasets, name), root, folder, missing)
+
+    def part(prefix: str) -> RawPart:
+        images, labels = f"{prefix}-images-idx3-ubyte.gz", f"{prefix}-labels-idx1-ubyte.gz"
+        pixels = _idx(folder, images, archives[images], dimensions=3)[:, None]
+        return in_memory(pixels, _idx(folder, labels, archives[labels], dimensions=1), str(folder))
+
+    return raw_set(part("train"), part("t10k"), str(folder))
+
+
+def _present(folder: Path, archive: str) -> bool:
+    return (folder / archive).is_file() or (folder / archive.removesuffix(".gz")).is_file()
+
+
+def _download(dataset: Any, root: Path, folder: Path, missing: list[str]) -> None:
+    """By way of a scratch folder: two lanes may download at once, and neither must read what is half written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="download-", dir=root) as scratch:
+            dataset(scratch, download=True)
+            for archive in missing:
+                (Path(scratch) / dataset.__name__ / "raw" / archive).replace(folder / archive)
+    except (OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(
+            f"{dataset.__name__} is not in {folder}: missing {', '.join(missing)}.\n"
+            f"torchvision could not download it ({reason}).\n"
+            "Put the four original files there, or choose another data root with --data or TICKETS_DATA. "
+            "Where there is a network:\n"
+            f'  python -c "import torchvision.datasets as d; d.{dataset.__name__}({str(root)!r}, download=True)"'
+        ) from error
+
+
+def _idx(folder: Path, archive: str, md5: str, dimensions: int) -> NDArray[np.uint8]:
+    """The array in an IDX file: 0, 0, 8 (unsigned bytes), dimensions; each size as a big-endian uint32; the values."""
+    path = folder / archive
+    if path.is_file():
+        packed = path.read_bytes()
+        found = hashlib.md5(packed, usedforsecurity=False).hexdigest()
+        if found != md5:
+            raise DataError(
+                f"{path} is damaged: its MD5 is {found}, published is {md5}. Delete the file and get it again."
+            )
+        content = gzip.decompress(packed)
+    else:
+        path = path.with_suffix("")
+        content = path.read_bytes()
+    start = 4 + 4 * dimensions
+    whole = len(content) >= start and content[:4] == bytes([0, 0, 8, dimensions])
+    sizes = [int(size) for size in np.frombuffer(content[4:start], dtype=">u4")] if whole else []
+    if not whole or len(content) != start + math.prod(sizes):
+        raise DataError(f"{path} is not a whole IDX file of {dimensions} dimensions. Delete the file and get it again.")
+    # A copy: torch wants memory that may be written to.
+    return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(sizes).copy()

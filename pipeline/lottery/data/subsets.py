@@ -1,0 +1,70 @@
+"""Which images of a data set are used: classes, halves, n per class.
+
+None of these depends on a run's seed: all replicates see the same images. Every class has a permutation of its own,
+named by its label in the whole data set, so leaving classes out does not change which images of the others are chosen.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pipeline.lottery.data.images import DataError
+from pipeline.lottery.randomness import generator
+
+
+def kept_classes(fields: Mapping[str, Any], total: int) -> list[int]:
+    """The original labels that are kept, in the order given; the position in this list is the new label.
+
+    Raises DataError.
+    """
+    kept = list(fields.get("classes", range(total)))
+    unknown = sorted(set(kept) - set(range(total)))
+    if unknown or not kept or len(set(kept)) < len(kept):
+        raise DataError(f"classes: {kept} must be different labels of 0..{total - 1}, at least one.")
+    return kept
+
+
+def training_indices(labels: Tensor, kept: Sequence[int], fields: Mapping[str, Any]) -> Tensor:
+    """Indices, ascending, of what `half` and `per_class` leave of each kept class, by the original `labels` [N]."""
+    chosen = [_per_class(_half(_places(labels, label), label, fields), label, fields) for label in kept]
+    return torch.cat(chosen).sort().values
+
+
+def test_indices(labels: Tensor, kept: Sequence[int]) -> Tensor:
+    """Indices, ascending, of all test images of the kept classes: halves and n per class leave the test set whole."""
+    return torch.cat([_places(labels, label) for label in kept]).sort().values
+
+
+def relabelled(labels: Tensor, kept: Sequence[int]) -> Tensor:
+    """The position in `kept` of each label; all of them must be kept ones."""
+    position = torch.full((max(kept) + 1,), -1)
+    position[torch.tensor(kept)] = torch.arange(len(kept))
+    return position[labels]
+
+
+def _places(labels: Tensor, label: int) -> Tensor:
+    return (labels == label).nonzero().flatten()
+
+
+def _half(places: Tensor, label: int, fields: Mapping[str, Any]) -> Tensor:
+    half = fields.get("half")
+    if half is None:
+        return places
+    if half not in ("a", "b"):
+        raise DataError(f"half: {half!r} must be 'a' or 'b'.")
+    shuffled = places[torch.randperm(len(places), generator=generator("half", fields["name"], label))]
+    middle = -(-len(places) // 2)
+    return shuffled[:middle] if half == "a" else shuffled[middle:]
+
+
+def _per_class(places: Tensor, label: int, fields: Mapping[str, Any]) -> Tensor:
+    count = fields.get("per_class")
+    if count is None:
+        return places
+    if not 1 <= count <= len(places):
+        raise DataError(f"per_class: {count} images are asked of class {label}, which has {len(places)}.")
+    # Sorted first: which images are chosen depends on the set of images, not on how a half was drawn.
+    places = places.sort().values
+    return places[torch.randperm(len(places), generator=generator("per_class", fields["name"], label))[:count]]

@@ -1,0 +1,33 @@
+"""A user's own data set: a function in a file of theirs.
+
+    def squares(root):                      # the data root, a pathlib.Path
+        ...
+        return train_x, train_y, test_x, test_y
+
+Images are uint8 [N, C, H, W], labels integers 0, 1, 2, ... [N]; torch tensors or numpy arrays. Classes, halves, n per
+class, resizing, cropping, channels and normalization are applied to what it returns, as to every other data set. Give
+it no randomness of its own: the key holds the file's source, and the same key must be the same images.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.lottery import plugins
+from pipeline.lottery.data.images import DataError
+from pipeline.lottery.data.raw import RawSet, in_memory, raw_set
+
+
+def user(fields: Mapping[str, Any], root: Path, location: str | None) -> RawSet:
+    """`location` is the file. Raises plugins.PluginError about the file, DataError about what the function returns."""
+    name = fields["function"]
+    function = plugins.load(location, name, fields["source"])
+    where = f"{location}:{name}"
+    try:
+        returned = function(root)
+    except Exception as error:
+        raise DataError(f"{where}({str(root)!r}) failed: {type(error).__name__}: {error}") from error
+    if not isinstance(returned, tuple | list) or len(returned) != 4:
+        raise DataError(f"{where} must return (train_x, train_y, test_x, test_y), not {type(returned).__name__}.")
+    train_x, train_y, test_x, test_y = returned
+    return raw_set(in_memory(train_x, train_y, f"{where}, train"), in_memory(test_x, test_y, f"{where}, test"), where)
