@@ -1,10 +1,7 @@
 """The driver: plan what is missing, run it on lanes, and again until nothing is missing that can be made."""
 
 import contextlib
-import signal
-import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,9 +9,9 @@ from typing import Any, Protocol
 
 from pipeline.engine.board import View
 from pipeline.engine.collector import Collector
-from pipeline.engine.outcomes import Tally
 from pipeline.engine.presence import Presence
 from pipeline.engine.provenance import driver_id
+from pipeline.engine.signals import Stop, stop_on_signals
 from pipeline.engine.store import CorruptOutput, MissingOutput, Snapshot, Store
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import Grid
@@ -76,52 +73,99 @@ def run(grid: Grid, options: RunOptions, listener: Listener) -> Summary:
     the store.
     """
     _check_workers(grid)
-    store, driver, started = Store(options.store), driver_id(), time.monotonic()
-    summary, stop = Summary(), threading.Event()
-    tally = Tally()
-    with contextlib.ExitStack() as stack:
-        signals = stack.enter_context(_signals(stop, listener))
-        presence = stack.enter_context(
-            Presence(store, driver, lambda: {"experiment": grid.name, "total": tally.total, "done": tally.done})
-        )
-        lanes = None
-        for number in range(PASSES):
-            snapshot = store.snapshot()
-            for problem in snapshot.problems:
-                listener.noted(f"{problem.path}: {problem.what}; it is made again")
-            todo = plan(grid, snapshot)
-            if number == 0:
-                summary.cached = len(todo.cached)
-            listener.planned(todo, snapshot)
-            summary.blocked = dict(todo.blocked)
-            collector = Collector(grid, todo.to_run, snapshot, store, presence.alone)
+    return _Driver(grid, options, listener).run()
+
+
+class _Driver:
+    """One run of one grid."""
+
+    def __init__(self, grid: Grid, options: RunOptions, listener: Listener) -> None:
+        self._grid, self._options, self._listener = grid, options, listener
+        self._store = Store(options.store)
+        self._name = driver_id()
+        self._summary = Summary()
+        self._view: View | None = None
+        self._lanes: Any = None
+
+    def run(self) -> Summary:
+        started = time.monotonic()
+        with contextlib.ExitStack() as stack:
+            stop = stack.enter_context(stop_on_signals(self._listener.noted))
+            presence = stack.enter_context(Presence(self._store, self._name, self._describe))
+            for number in range(PASSES):
+                snapshot = self._store.snapshot()
+                todo = self._plan(snapshot, first=number == 0)
+                collector = Collector(self._grid, todo.to_run, snapshot, self._store, presence.alone)
+                collector.sweep()
+                if not todo.to_run or not self._work(todo, collector, stop, stack):
+                    break
+            else:
+                self._listener.noted(
+                    f"Inputs were lost {PASSES} times in a row: is something deleting files in {self._store.uri}?"
+                )
             collector.sweep()
-            if not todo.to_run:
-                break
-            if lanes is None:
-                lanes = stack.enter_context(_lanes(options, store.uri, driver))
-            lost: set[tuple[str, str | None]] = set()
+            self._summary.interrupted = stop.signal
+            self._store.compact()
+        self._summary.seconds = time.monotonic() - started
+        return self._summary
 
-            def follow(view: View, collector: Collector = collector, lost: set[tuple[str, str | None]] = lost) -> None:
-                nonlocal tally
-                tally = view.tally
-                lost |= view.lost_inputs
-                _take(view, collector, summary, listener)
+    def _plan(self, snapshot: Snapshot, first: bool) -> Plan:
+        for problem in snapshot.problems:
+            self._listener.noted(f"{problem.path}: {problem.what}; it is made again")
+        todo = plan(self._grid, snapshot)
+        if first:
+            self._summary.cached = len(todo.cached)
+        self._summary.blocked = dict(todo.blocked)
+        self._listener.planned(todo, snapshot)
+        return todo
 
-            lanes.run([grid.stages[key] for key in todo.to_run], todo.to_run, grid.keep, stop, follow)
-            summary.diverged += tally.diverged
-            summary.failed, summary.skipped = tally.failed, tally.skipped
-            for key, output in lost:
-                discard_if_lost(store, key, output)
-            if not lost or stop.is_set() or (options.fail_fast and tally.failed):
-                break
-        else:
-            listener.noted(f"Inputs were lost {PASSES} times in a row: is something deleting files in {options.store}?")
-        collector.sweep()
-        summary.interrupted = signals.received if stop.is_set() else 0
-        store.compact()
-    summary.seconds = time.monotonic() - started
-    return summary
+    def _work(self, todo: Plan, collector: Collector, stop: Stop, stack: contextlib.ExitStack) -> bool:
+        """Run what is to run. True if inputs were lost on the way: what is missing now has to be planned again."""
+        if self._lanes is None:
+            self._lanes = stack.enter_context(_lanes(self._options, self._store.uri, self._name))
+        lost: set[tuple[str, str | None]] = set()
+
+        def follow(view: View) -> None:
+            self._view = view
+            lost.update(view.lost_inputs)
+            for event in view.events:
+                if event["event"] == "done":
+                    self._summary.ran += event["ran"]
+                    collector.done(event["stage"], event["record"])
+            self._listener.followed(view)
+
+        stages = [self._grid.stages[key] for key in todo.to_run]
+        self._lanes.run(stages, todo.to_run, self._grid.keep, stop.event, follow)
+        assert self._view is not None
+        tally = self._view.tally
+        self._summary.diverged += tally.diverged
+        self._summary.failed, self._summary.skipped = tally.failed, tally.skipped
+        for key, output in lost:
+            discard_if_lost(self._store, key, output)
+        return bool(lost) and not stop.event.is_set() and not (self._options.fail_fast and tally.failed)
+
+    def _describe(self) -> dict[str, Any]:
+        """What `tickets status` tells others of this run."""
+        doc: dict[str, Any] = {"experiment": self._grid.name}
+        if self._view is not None:
+            view, shapes = self._view, {lane.shape for lane in self._view.lanes}
+            doc |= {"total": view.tally.total, "done": view.tally.done}
+            doc["lanes"] = [
+                {
+                    "lane": lane.name,
+                    "stage": lane.lease.stage.label,
+                    "iteration": lane.progress.get("iteration", 0),
+                    "iterations": lane.lease.stage.iterations,
+                }
+                for lane in view.lanes
+                if lane.lease
+            ]
+            doc["waiting"] = [
+                f"{ready} stages of {shape.workers} x ({shape.cpus_per_worker:g} CPU, {shape.gpus_per_worker:g} GPU)"
+                for shape, (ready, _) in view.demand.items()
+                if shape not in shapes
+            ]
+        return doc
 
 
 def _check_workers(grid: Grid) -> None:
@@ -143,14 +187,6 @@ def discard_if_lost(store: Store, key: str, output: str | None) -> None:
         store.read(key, output)
     except (MissingOutput, CorruptOutput) as error:
         store.discard(error.key, error.output)
-
-
-def _take(view: View, collector: Collector, summary: Summary, listener: Listener) -> None:
-    for event in view.events:
-        if event["event"] == "done":
-            summary.ran += event["ran"]
-            collector.done(event["stage"], event["record"])
-    listener.followed(view)
 
 
 def _lanes(options: RunOptions, store: str, driver: str) -> Any:
@@ -184,31 +220,3 @@ def _make_work(*arguments: Any) -> Any:
     from pipeline.engine.execute import make_work
 
     return make_work(*arguments)
-
-
-@dataclass(slots=True)
-class _Signals:
-    received: int = 0
-
-
-@contextlib.contextmanager
-def _signals(stop: threading.Event, listener: Listener) -> Iterator[_Signals]:
-    """SIGINT and SIGTERM stop the run cleanly; a second one ends it at once."""
-    state = _Signals()
-
-    def handle(number: int, _: Any) -> None:
-        if state.received:
-            raise KeyboardInterrupt
-        state.received = number
-        stop.set()
-        listener.noted("Stopping: stages in flight are checkpointed. Once more to end at once.")
-
-    if threading.current_thread() is not threading.main_thread():
-        yield state
-        return
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield state
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

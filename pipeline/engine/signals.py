@@ -1,0 +1,39 @@
+"""SIGINT and SIGTERM stop a run cleanly; a second one ends it at once."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class Stop:
+    """Whether the run is to stop, and by which signal (0: none)."""
+
+    event: threading.Event = field(default_factory=threading.Event)
+    signal: int = 0
+
+
+@contextlib.contextmanager
+def stop_on_signals(note: Callable[[str], None]) -> Iterator[Stop]:
+    """A Stop that signals set; outside the main thread, where Python allows no handlers, nothing sets it."""
+    stop = Stop()
+
+    def handle(number: int, _: Any) -> None:
+        if stop.signal:
+            raise KeyboardInterrupt
+        stop.signal = number
+        stop.event.set()
+        note("Stopping: stages in flight are checkpointed. Once more to end at once.")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
