@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -86,6 +87,7 @@ class _Driver:
         self._summary = Summary()
         self._view: View | None = None
         self._lanes: Any = None
+        self._hardware: set[str] = set()
 
     def run(self) -> Summary:
         started = time.monotonic()
@@ -104,6 +106,7 @@ class _Driver:
                     f"Inputs were lost {PASSES} times in a row: is something deleting files in {self._store.uri}?"
                 )
             collector.sweep()
+            self._warn_of_mixed_hardware()
             self._summary.interrupted = stop.signal
             self._store.compact()
         self._summary.seconds = time.monotonic() - started
@@ -115,6 +118,8 @@ class _Driver:
         todo = plan(self._grid, snapshot)
         if first:
             self._summary.cached = len(todo.cached)
+            for key in todo.cached:
+                self._note_hardware(snapshot.record(key))
         self._summary.blocked = dict(todo.blocked)
         self._listener.planned(todo, snapshot)
         return todo
@@ -131,6 +136,7 @@ class _Driver:
             for event in view.events:
                 if event["event"] == "done":
                     self._summary.ran += event["ran"]
+                    self._note_hardware(event["record"])
                     collector.done(event["stage"], event["record"])
             self._listener.followed(view)
 
@@ -143,6 +149,19 @@ class _Driver:
         for key, output in lost:
             discard_if_lost(self._store, key, output)
         return bool(lost) and not stop.event.is_set() and not (self._options.fail_fast and tally.failed)
+
+    def _note_hardware(self, record: Mapping[str, Any] | None) -> None:
+        hardware = dict((record or {}).get("hardware", {}))
+        hardware.pop("host", None)
+        if hardware:
+            self._hardware.add(", ".join(f"{name} {value}" for name, value in sorted(hardware.items())))
+
+    def _warn_of_mixed_hardware(self) -> None:
+        if len(self._hardware) > 1:
+            self._listener.noted(
+                "The results come from different hardware, on which the same key need not give the same bits: "
+                + "; ".join(sorted(self._hardware))
+            )
 
     def _describe(self) -> dict[str, Any]:
         """What `tickets status` tells others of this run."""

@@ -67,6 +67,12 @@ def results(store: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
+def quiet() -> type[Quiet]:
+    """The listener's class, to derive from."""
+    return Quiet
+
+
+@pytest.fixture(scope="session")
 def small_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("grids") / "small.yaml"
     path.write_text(SMALL)

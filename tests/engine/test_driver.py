@@ -102,6 +102,17 @@ def test_fail_fast_stops_at_the_first_failure(
     assert summary.ran < len(small.stages) - 10
 
 
+def test_results_from_different_hardware_are_warned_of(tmp_path: Path, small: Grid, run_locally: Run) -> None:
+    _, listener = run_locally(small, tmp_path)
+    assert "different hardware" not in listener.text
+    store = Store(str(tmp_path))
+    record = store.record(next(iter(small.stages)))
+    assert record is not None
+    store.finish({**record, "hardware": {**record["hardware"], "cpu_capability": "AVX2"}})
+    _, listener = run_locally(small, tmp_path)
+    assert "different hardware" in listener.text and "AVX2" in listener.text
+
+
 def test_several_workers_a_stage_are_refused_before_anything_runs(tmp_path: Path, run_locally: Run, grid: Any) -> None:
     with pytest.raises(UserError, match="asks for 2 workers"):
         run_locally(grid("resources.workers=2"), tmp_path)

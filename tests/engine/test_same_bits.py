@@ -1,5 +1,6 @@
 """The same grid gives the same bits: in this process, on one lane, on two, killed and run again."""
 
+import os
 import random
 import signal
 import subprocess
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.engine.board import View
+from pipeline.engine.driver import RunOptions, run
 from pipeline.engine.store import Store
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -104,6 +107,34 @@ def test_lanes_give_the_same_results_as_this_process(
 ) -> None:
     summary, _ = run_locally(small, tmp_path, local=False, lanes=lanes)
     assert summary.exit_code == 0 and summary.ran == len(small.stages)
+    assert results_of(tmp_path) == expected
+
+
+@pytest.mark.ray
+def test_a_worker_killed_in_the_middle_of_a_stage_changes_nothing(
+    ray_cluster: None,
+    small: Any,
+    tmp_path: Path,
+    expected: dict[str, Any],
+    results_of: Results,
+    quiet: type,
+) -> None:
+    """The run goes on by itself; what the worker had leased comes back."""
+    killed: list[int] = []
+
+    class Killer(quiet):  # type: ignore[misc]
+        def followed(self, view: View) -> None:
+            super().followed(view)
+            busy = [lane for lane in view.lanes if lane.lease and lane.lease.stage.kind == "train"]
+            if busy and not killed and sum(event["event"] == "done" for event in self.events) >= 3:
+                killed.append(busy[0].who["pid"])
+                os.kill(killed[0], signal.SIGKILL)
+
+    listener = Killer()
+    options = RunOptions(str(tmp_path), Path("data"), lanes=2)
+    summary = run(small, options, listener)
+    assert killed and any(event["event"] == "retried" for event in listener.events)
+    assert summary.exit_code == 0
     assert results_of(tmp_path) == expected
 
 
