@@ -34,6 +34,9 @@ class Lease:
     attempt: int
 
 
+Work = Callable[[Lease, Callable[[int, dict[str, Any] | None], None]], Outcome]
+"""What runs one lease in a lane's process; it is given where to report iterations done and records."""
+
 Answer = Lease | Literal["wait", "return"]
 
 

@@ -26,6 +26,7 @@ class Collector:
             record = snapshot.record(key)
             if record is not None:
                 self._records[key] = record
+        self._waiting = set(to_run)
         self._readers: dict[tuple[str, str], set[str]] = defaultdict(set)
         for key in to_run:
             for read in grid.stages[key].inputs.values():
@@ -34,6 +35,7 @@ class Collector:
     def done(self, key: str, record: dict[str, Any]) -> None:
         """A stage is done: what it was the last to read can go."""
         self._records[key] = record
+        self._waiting.discard(key)
         for read in self._grid.stages[key].inputs.values():
             readers = self._readers.get((read.stage, read.output))
             if readers is not None:
@@ -51,6 +53,9 @@ class Collector:
                     del out[TRANSIENT]
                 self._store.finish(record)
             self._collect(key, [name for name in record["outputs"] if not self._readers.get((key, name))])
+        if self._alone():  # a driver that was killed between a stage's record and the end of its checkpoints left them
+            for key in self._store.checkpointed() & (self._records.keys() - self._waiting):
+                self._store.drop_checkpoints(key)
 
     def _collect(self, key: str, names: list[str]) -> None:
         record = self._records.get(key)

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from pipeline.engine.board import Lease
+from pipeline.engine.board import Lease, Work
 from pipeline.engine.outcomes import TRANSIENT, Outcome
 from pipeline.engine.provenance import hardware, versions
 from pipeline.engine.store import CorruptOutput, MissingOutput, Store
@@ -202,7 +202,7 @@ def _checkpoint(store: Store, key: str) -> Checkpoint | None:
 
 def make_work(
     store_uri: str, data_root: str, driver: str, device: str, checkpoint_seconds: float, stop: threading.Event
-) -> Callable[[Lease, Callable[[int, dict[str, Any] | None], None]], Outcome]:
+) -> Work:
     """The work of a lane's process: `execute` on a bench of its own, with torch set to repeat its bits."""
     deterministic()
     bench = Bench(Store(store_uri), ImageCache(Path(data_root), IMAGE_BYTES), driver, device, checkpoint_seconds, stop)

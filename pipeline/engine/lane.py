@@ -5,15 +5,12 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import ray
 
-from pipeline.engine.board import Lease
+from pipeline.engine.board import Work
 from pipeline.engine.outcomes import Outcome
-
-Work = Callable[[Lease, Callable[[int, dict[str, Any] | None], None]], Outcome]
 
 
 class Heartbeat(threading.Thread):

@@ -5,8 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pipeline.engine.board import Board, Lease, View
-from pipeline.engine.lane import Work
+from pipeline.engine.board import Board, Lease, View, Work
 from pipeline.experiment.stages import Shape, Stage
 
 LANE = "local"

@@ -56,6 +56,13 @@ def test_a_cached_run_is_quick_and_imports_neither_torch_nor_ray_nor_mlflow(
     assert "0 stages run, 14 cached" in said.out
 
 
+def test_a_local_run_imports_no_ray(ran: Any, process: Callable[..., Any], tmp_path: Path) -> None:
+    arguments = ("--local", "--store", str(tmp_path / "store"), "--tracking", "none")
+    said = process(ran[0], "run", "tiny.yaml", *arguments, entry=reporting("ray", "torch"))
+    assert said.code == 0, said.err
+    assert said.err.splitlines()[-1].strip() == "imported: torch"
+
+
 def test_a_run_into_a_pipe_prints_plain_lines(ran: Any) -> None:
     _, said = ran
     assert said.code == 0, said.err

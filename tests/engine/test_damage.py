@@ -88,6 +88,15 @@ def test_a_damaged_checkpoint_is_passed_over(
     assert summary.exit_code == 0 and results_of(store) == expected
 
 
+def test_checkpoints_that_a_killed_driver_left_of_a_finished_stage_are_removed(
+    store: Path, small: Any, run_locally: Any
+) -> None:
+    key = next(key for key, stage in small.stages.items() if stage.kind == "train")
+    Store(str(store)).write_checkpoint(key, "killed", 50, b"state")
+    run_locally(small, store)
+    assert Store(str(store)).checkpointed() == set()
+
+
 def test_a_folder_that_exists_does_not_count_as_done(store: Path, small: Any, run_locally: Any) -> None:
     shutil.rmtree(store / "done")
     (store / "done").mkdir()

@@ -52,6 +52,7 @@ def root(tmp_path: Path) -> Path:
     store.write_checkpoint(KEY, "one", 10, b"state at 10")
     store.write_checkpoint(KEY, "one", 20, b"state at 20")
     store.write_document("runs", {"id": 1})
+    store.heartbeat("driver", {})
     store.claim(KEY, "driver")
     touch_later = tmp_path / f"done/{'c' * 64}.json"
     finish(store, "c" * 64)
@@ -184,6 +185,7 @@ def test_a_damaged_index_is_ignored_named_and_replaced(root: Path, damage: Calla
 
 def test_a_damaged_claim_is_free(root: Path) -> None:
     truncate(root / f"claims/{KEY}.json")
+    Store(root).heartbeat("another", {})
     assert Store(root).claim(KEY, "another")
 
 

@@ -26,6 +26,12 @@ def best(folder: Folder, key: str) -> tuple[int, bytes] | None:
     return None
 
 
+def keys(folder: Folder) -> set[str]:
+    """The stages that have checkpoints."""
+    named = (layout.parse_checkpoint(listed.path) for listed in folder.files("checkpoints"))
+    return {parsed[0] for parsed in named if parsed is not None}
+
+
 def drop(folder: Folder, key: str) -> None:
     folder.delete_folder(layout.checkpoints(key))
 

@@ -145,6 +145,10 @@ class Store:
         """The furthest state of any attempt that verifies, as (iteration, bytes)."""
         return checkpoints.best(self.folder, key)
 
+    def checkpointed(self) -> set[str]:
+        """Keys of the stages that have checkpoints."""
+        return checkpoints.keys(self.folder)
+
     def drop_checkpoints(self, key: str) -> None:
         checkpoints.drop(self.folder, key)
 
