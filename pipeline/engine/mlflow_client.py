@@ -153,7 +153,7 @@ class MlflowExperiment:
                 return
 
 
-def connect(tracking_uri: str, name: str) -> MlflowExperiment:
+def connect(tracking_uri: str, name: str, description: str = "") -> MlflowExperiment:
     """Find the experiment `name`, or make it (and the SQLite database), or restore it if somebody deleted it."""
     for variable, value in QUIET.items():
         os.environ.setdefault(variable, value)
@@ -168,7 +168,8 @@ def connect(tracking_uri: str, name: str) -> MlflowExperiment:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            return MlflowExperiment(client, client.create_experiment(name, artifact_location=artifacts))
+            tags = {"mlflow.note.content": description} if description else None
+            return MlflowExperiment(client, client.create_experiment(name, artifact_location=artifacts, tags=tags))
         except MlflowException:
             experiment = client.get_experiment_by_name(name)
             if experiment is None:

@@ -52,7 +52,7 @@ class Tracker:
     ) -> None:
         """`provenance`: of the driver, as `provenance.describe_driver` gives it; records bring their own."""
         self.uri = tracking_uri
-        self._writer = TrackingWriter(tracking_uri, grid.name)
+        self._writer = TrackingWriter(tracking_uri, grid.name, grid.spec.description)
         self._grid = grid
         self._on_problem = on_problem
         self._provenance = dict(provenance or {})

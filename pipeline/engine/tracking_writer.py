@@ -10,12 +10,13 @@ from pipeline.engine.tracking_runs import WantedRun
 class TrackingWriter:
     """One experiment in MLflow, looked up once and remembered until `forget`."""
 
-    def __init__(self, tracking_uri: str, experiment: str) -> None:
+    def __init__(self, tracking_uri: str, experiment: str, description: str = "") -> None:
         self.counts = Counts()
         self.runs: dict[str, ExistingRun] = {}
         """Those of ours that MLflow has, by key."""
         self._uri = tracking_uri
         self._name = experiment
+        self._description = description
         self._experiment: MlflowExperiment | None = None
 
     def forget(self) -> None:
@@ -37,7 +38,7 @@ class TrackingWriter:
 
     def _connected(self) -> MlflowExperiment:
         if self._experiment is None:
-            experiment = connect(self._uri, self._name)
+            experiment = connect(self._uri, self._name, self._description)
             experiment.counts = self.counts
             self.runs = experiment.runs()
             self._experiment = experiment

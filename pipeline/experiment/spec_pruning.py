@@ -1,6 +1,5 @@
 """How tickets are found: the fields of `prune`."""
 
-import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PlainSerializer, PlainValidator, model_validator
@@ -104,9 +103,3 @@ class Prune(Strict):
     def pruned_round(self, number: int) -> int:
         """The round whose trained weights make the mask of round `number`."""
         return 0 if self.method == "one-shot" else number - 1
-
-    def expected_fraction(self, number: int) -> float:
-        """The fraction pruned at a round before rounding to whole weights, for messages."""
-        if self.fractions is not None:
-            return self.fractions[number - 1] if number else 0.0
-        return 1 - math.pow(1 - self.rate_a_round, number)

@@ -187,9 +187,6 @@ class Store:
         path = layout.document(name)
         self.folder.write(path, sealed.seal(path, obj))
 
-    def list_documents(self, prefix: str = "") -> list[str]:
-        return documents.names(self.folder, prefix)
-
     def bytes_by_area(self) -> dict[str, int]:
         """Bytes of each of the store's folders."""
         return {area: sum(file.size for file in self.folder.files(area)) for area in layout.AREAS}
