@@ -5,13 +5,14 @@ import sys
 import typer
 
 from pipeline.cli import doctor, exporting, inspection, planning, reporting, running, showing
+from pipeline.engine.addresses import shown
 from pipeline.experiment.errors import UserError
 
 app = typer.Typer(
     name="tickets",
     help="Find lottery tickets and learn where they transfer.",
     epilog="Begin with `tickets plan FILE`, then `tickets run FILE`. Exit codes: 0 done, 1 stages failed or files are "
-    "damaged, 2 a mistake that the message explains, 75 the cluster was lost, 130 interrupted.",
+    "damaged, 2 a mistake that the message explains, 75 the cluster was lost, 130 and 143 stopped.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -44,5 +45,5 @@ def main() -> None:
 
 
 def _end(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {shown(message)}", file=sys.stderr)
     sys.exit(2)

@@ -25,6 +25,7 @@ def doctor(
     as_json: JsonOption = False,
 ) -> None:
     """Show what a run would find here; starts nothing."""
+    from pipeline.engine.addresses import shown
     from pipeline.engine.capacity import lane_limit
     from pipeline.engine.provenance import versions
 
@@ -38,7 +39,7 @@ def doctor(
         "lane_limit": lane_limit(),
         "ray_address": os.environ.get("TICKETS_RAY_ADDRESS", "local"),
         "store": _store(store),
-        "tracking": tracking,
+        "tracking": shown(tracking),
         "data": {"root": str(data), "found": _found(data)},
     }
     if as_json:
@@ -81,13 +82,14 @@ def _gpus() -> list[str]:
 
 
 def _store(uri: str) -> dict[str, Any]:
+    from pipeline.engine.addresses import shown
     from pipeline.engine.store import Store
 
     try:
-        snapshot = Store(uri).snapshot()
+        snapshot = Store(uri, create=False).snapshot()
     except UserError as error:
-        return {"uri": uri, "stages": 0, "damaged": 0, "error": str(error)}
-    return {"uri": uri, "stages": len(snapshot), "damaged": len(snapshot.problems), "error": None}
+        return {"uri": shown(uri), "stages": 0, "damaged": 0, "error": str(error)}
+    return {"uri": shown(uri), "stages": len(snapshot), "damaged": len(snapshot.problems), "error": None}
 
 
 def _found(root: Path) -> list[str]:

@@ -41,7 +41,7 @@ def export(
         )
     from pipeline.engine.assembly import assemble
 
-    made = assemble(grid, point, Store(store))
+    made = assemble(grid, point, Store(store, create=False).existing())
     made.save(output)
     print(f"{output}: {made.fraction_pruned:.2%} pruned, {grid.stages[point.stage].label}")
 

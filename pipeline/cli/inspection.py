@@ -24,7 +24,7 @@ def status(
     from pipeline.experiment.planning import plan
 
     grid = expand(load(file, overrides or []), data)
-    opened = Store(store)
+    opened = Store(store, create=False)
     snapshot = opened.snapshot()
     todo = plan(grid, snapshot)
     facts: dict[str, Any] = {
@@ -79,7 +79,7 @@ def verify(
     """
     from pipeline.engine.store import Store
 
-    opened = Store(store)
+    opened = Store(store, create=False).existing()
     problems = list(opened.verify())
     bad = [problem for problem in problems if problem.severity != "information"]
     if discard:

@@ -1,4 +1,4 @@
-"""`tickets plan`: what a grid would run and why, before anything runs. Imports neither torch nor Ray."""
+"""`tickets plan`: what a grid would run and why. No Ray, and torch only for a user's own model or data set."""
 
 import json
 from collections import Counter
@@ -37,7 +37,7 @@ def plan(
     from pipeline.experiment.planning import plan as plan_grid
 
     grid = expand(load(file, overrides or []), data)
-    snapshot = Store(store).snapshot()
+    snapshot = Store(store, create=False).snapshot()
     todo = plan_grid(grid, snapshot)
     if mermaid:
         from pipeline.experiment.diagram import mermaid as draw

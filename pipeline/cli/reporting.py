@@ -54,7 +54,7 @@ def start_tracking(grid: "Grid", tracking: str, store: str, console: Console) ->
     uri, snapshot = prepare_tracking(tracking), Store(store).snapshot()
     if is_tracked(Store(store), uri, grid, snapshot.record):
         return None
-    tracker = Tracker(uri, grid, on_problem=lambda told: say(console, told, "yellow"), provenance=describe_driver("."))
+    tracker = Tracker(uri, grid, on_problem=lambda told: say(console, told, "yellow"), provenance=describe_driver())
     finished = {point.stage: record for point in grid.points if (record := snapshot.record(point.stage)) is not None}
     tracker.log_stages(finished)
     return tracker
@@ -75,7 +75,7 @@ def write_and_show(
     from pipeline.report.results import results_table
     from pipeline.report.terminal import report as render
 
-    opened = Store(store)
+    opened = Store(store, create=False).existing()
     snapshot = opened.snapshot()
     table = results_table(grid, snapshot, unmade.failed)
     folder = reports / grid.name
@@ -115,22 +115,34 @@ def sync(
     store: StoreOption = STORE,
     tracking: TrackingOption = TRACKING,
     data: DataOption = DATA,
+    reports: ReportsOption = REPORTS,
 ) -> None:
     """Log to MLflow what the store has and MLflow lacks."""
+    from pipeline.engine.addresses import shown
     from pipeline.engine.provenance import describe_driver
     from pipeline.engine.store import Store
     from pipeline.engine.tracking import sync as sync_grid
+    from pipeline.engine.tracking_digest import remember_tracked
     from pipeline.experiment.grid import expand
     from pipeline.experiment.loading import load
     from pipeline.experiment.planning import plan
+    from pipeline.report.files import write_report
+    from pipeline.report.results import results_table
 
     grid = expand(load(file, overrides or []), data)
     uri = _somewhere(tracking)
-    snapshot = Store(store).snapshot()
+    opened = Store(store, create=False).existing()
+    snapshot = opened.snapshot()
     given_up = plan(grid, snapshot).blocked
-    new = sync_grid(grid, snapshot, uri, given_up=given_up, provenance=describe_driver(".")).counts
+    table = results_table(grid, snapshot)
+    files = write_report(grid.name, table, reports / grid.name)
+    tracker = sync_grid(
+        grid, snapshot, uri, table=table, artifacts=files, given_up=given_up, provenance=describe_driver()
+    )
+    remember_tracked(opened, tracker, uri, grid, snapshot.record)
+    new = tracker.counts
     print(
-        f"MLflow at {tracking} has all of {grid.name!r} that the store has: "
+        f"MLflow at {shown(tracking)} has all of {grid.name!r} that the store has: "
         f"{new.created} runs made, {new.points} points logged, {new.deleted} runs removed."
     )
 
@@ -140,11 +152,12 @@ def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
 ) -> None:
     """Open MLflow's UI on the tracking database."""
+    from pipeline.engine.addresses import shown
     from pipeline.engine.tracking_uri import sqlite_path
 
     uri = _somewhere(tracking)
     if uri.startswith(("http://", "https://")):
-        print(f"MLflow's UI is at {uri}")
+        print(f"MLflow's UI is at {shown(uri)}")
         return
     database = sqlite_path(uri)
     if database is not None and not database.is_file():
@@ -155,9 +168,11 @@ def ui(
             probe.bind((HOST, port))
         except OSError as error:
             raise UserError(f"Port {port}: {error.strerror}. Choose another with --port.") from error
-    print(f"MLflow's UI on {tracking}: http://{HOST}:{port} in a few seconds; Ctrl-C ends it.", flush=True)
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", HOST, "--port", str(port)]
-    os.execv(sys.executable, [*command, "--workers", "1"])  # the default of four takes four times as long to start
+    print(f"MLflow's UI on {shown(tracking)}: http://{HOST}:{port} in a few seconds; Ctrl-C ends it.", flush=True)
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port)]
+    # One worker: the default of four takes four times as long to start. The address by the environment: `ps` shows
+    # command lines to everybody.
+    os.execve(sys.executable, [*command, "--workers", "1"], {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri})
 
 
 def _somewhere(tracking: str) -> str:

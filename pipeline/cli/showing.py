@@ -24,7 +24,7 @@ def show(
     """Show one stage: origin, inputs, outputs, history."""
     from pipeline.engine.store import MissingOutput, Store
 
-    opened = Store(store)
+    opened = Store(store, create=False).existing()
     record = opened.record(_whole_key(key, opened, store))
     assert record is not None
     try:

@@ -47,6 +47,6 @@ def assemble(grid: Grid, point: Point, store: Store) -> Ticket:
         "fields": json.loads(json.dumps(stage.fields)),
         "inputs": hashes,
         "test_accuracy": record["summary"]["test_accuracy"] if record else None,
-        "git_commit": git_commit("."),
+        "git_commit": git_commit(),
     }
     return Ticket(mask=mask, weights=dict(model.state_dict()), provenance=provenance)

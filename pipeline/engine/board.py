@@ -49,7 +49,6 @@ class Lane:
     session: int = 0
     """Raised each time the lane says hello: a worker that was replaced cannot lease or complete any more."""
     lease: Lease | None = None
-    since: float = 0.0
     seen: float = 0.0
     progress: dict[str, Any] = field(default_factory=dict)
     who: dict[str, Any] = field(default_factory=dict)
@@ -136,7 +135,7 @@ class Board:
         known = self.lanes.get(lane)
         if known is None or known.session != session:
             return "return"
-        now = known.seen = self._clock()
+        known.seen = self._clock()
         if known.lease is not None:
             self._take_back(known, "it asked for another stage")
         if self._stopping or known.draining or self.over:
@@ -150,7 +149,7 @@ class Board:
         self._attempts[key] += 1
         keep = self._keep.get(key, frozenset())
         known.lease = Lease(self._stages[key], self._wanted[key], keep, lane, self._attempts[key])
-        known.since, known.progress = now, {}
+        known.progress = {}
         self.events.append({"event": "started", "stage": key, "lane": lane, "attempt": self._attempts[key]})
         return known.lease
 
@@ -162,11 +161,11 @@ class Board:
         key = known.lease.stage.key
         if (key, known.lease.attempt) != attempt:
             return False
-        seconds, known.lease, known.progress = self._clock() - known.since, None, {}
+        known.lease, known.progress = None, {}
         known.seen = self._clock()
         match outcome.kind:
             case "done":
-                self._done(key, outcome, lane, seconds)
+                self._done(key, outcome, lane)
             case "failed":
                 self._retry_or_fail(key, outcome)
             case "lost input":
@@ -262,14 +261,12 @@ class Board:
             del self._deferred[key]
             self._make_ready(key)
 
-    def _done(self, key: str, outcome: Outcome, lane: str, seconds: float) -> None:
+    def _done(self, key: str, outcome: Outcome, lane: str) -> None:
         self._finished.add(key)
         self.tally.done += 1
         record = outcome.record or {}
         diverged = record.get("status") == "diverged"
-        self.events.append(
-            {"event": "done", "stage": key, "lane": lane, "record": record, "ran": outcome.ran, "seconds": seconds}
-        )
+        self.events.append({"event": "done", "stage": key, "lane": lane, "record": record, "ran": outcome.ran})
         if diverged:
             self.tally.diverged += 1
             self._skip_descendants(key, f"{self._stages[key].label} diverged")

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from pipeline.engine.addresses import shown
 from pipeline.engine.board import View
 from pipeline.engine.collector import Collector
 from pipeline.engine.presence import Presence
@@ -32,7 +33,6 @@ class RunOptions:
     local: bool = False
     lanes: int | None = None
     address: str = "local"
-    cpus: int | None = None
     fail_fast: bool = False
     checkpoint_seconds: float = 600.0
     lease_timeout: float = 60.0
@@ -56,6 +56,8 @@ class Summary:
     failed: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     blocked: dict[str, str] = field(default_factory=dict)
+    gave_up: bool = False
+    """Inputs were lost again and again: stages are left that were not run."""
     interrupted: int = 0
     """Signal that ended the run, or 0."""
     seconds: float = 0.0
@@ -64,7 +66,7 @@ class Summary:
     def exit_code(self) -> int:
         if self.interrupted:
             return 128 + self.interrupted
-        return 1 if self.failed else 0
+        return 1 if self.failed or self.gave_up else 0
 
 
 def run(grid: Grid, options: RunOptions, listener: Listener) -> Summary:
@@ -102,8 +104,10 @@ class _Driver:
                 if not todo.to_run or not self._work(todo, collector, stop, stack):
                     break
             else:
+                self._summary.gave_up = True
+                where = shown(self._store.uri)
                 self._listener.noted(
-                    f"Inputs were lost {PASSES} times in a row: is something deleting files in {self._store.uri}?"
+                    f"Inputs were lost {PASSES} times in a row: is something deleting files in {where}?"
                 )
             collector.sweep()
             self._warn_of_mixed_hardware()
@@ -224,7 +228,6 @@ def _lanes(options: RunOptions, store: str, driver: str) -> Any:
             lease_timeout=options.lease_timeout,
             fail_fast=options.fail_fast,
             address=options.address,
-            cpus=options.cpus,
         )
     )
 

@@ -14,7 +14,7 @@ import torch
 
 from pipeline.engine.board import Lease, Work
 from pipeline.engine.outcomes import TRANSIENT, Outcome
-from pipeline.engine.provenance import hardware, versions
+from pipeline.engine.provenance import git_commit, hardware, versions
 from pipeline.engine.store import CorruptOutput, MissingOutput, Store
 from pipeline.experiment.stages import Stage
 from pipeline.lottery import plugins
@@ -110,6 +110,7 @@ def _run(lease: Lease, bench: Bench, progress: Callable[[int, dict[str, Any] | N
         "driver": bench.driver,
         "hardware": hardware(bench.device),
         "versions": versions(),
+        "git_commit": git_commit(),
     }
     record = bench.store.finish(record)
     bench.store.drop_checkpoints(stage.key)

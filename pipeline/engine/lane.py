@@ -4,7 +4,6 @@ import contextlib
 import os
 import socket
 import threading
-import time
 from typing import Any
 
 import ray
@@ -75,7 +74,7 @@ def _lease_and_work(board: Any, lane: str, session: int, work: Work, heart: Hear
         finished = None
         if answer == "wait":
             continue
-        heart.progress = {"since": time.time(), "iterations": answer.stage.iterations, "iteration": 0}
+        heart.progress = {"iteration": 0}
 
         def progress(iteration: int, record: dict[str, Any] | None) -> None:
             heart.progress["iteration"] = iteration

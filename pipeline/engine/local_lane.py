@@ -66,7 +66,7 @@ class LocalLane:
     def _progress(
         board: Board, lane: str, session: int, follow: Callable[[View], None]
     ) -> Callable[[int, dict[str, Any] | None], None]:
-        state: dict[str, Any] = {"since": time.time()}
+        state: dict[str, Any] = {"iteration": 0}
         shown = time.monotonic()
 
         def progress(iteration: int, record: dict[str, Any] | None) -> None:

@@ -26,7 +26,7 @@ class Outcome:
     lost: tuple[str, str | None] | None = None
     """(stage, output) that is missing or damaged; the output is None for the stage's record."""
     poisoned: bool = False
-    """The process can no longer be trusted (a CUDA error, peers in a collective) and must be replaced."""
+    """The process can no longer be trusted (a CUDA error) and must be replaced."""
 
 
 @dataclass(slots=True)

@@ -41,8 +41,9 @@ def hardware(device: str) -> dict[str, str]:
 
 
 @cache
-def git_commit(folder: str) -> str:
-    """Commit of the checkout that `folder` lies in, with `+` if it has changes; empty outside a checkout."""
+def git_commit() -> str:
+    """Commit of the checkout that this package runs from, with `+` if it has changes; empty if it was installed."""
+    folder = str(Path(__file__).parent)
     try:
         commit = _git(folder, "rev-parse", "HEAD")
         return commit + ("+" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "")
@@ -55,9 +56,9 @@ def driver_id() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}"
 
 
-def describe_driver(folder: str) -> dict[str, Any]:
+def describe_driver() -> dict[str, Any]:
     """For the tracking run of a grid."""
-    return {"versions": versions(), "host": socket.gethostname(), "git_commit": git_commit(folder)}
+    return {"versions": versions(), "host": socket.gethostname(), "git_commit": git_commit()}
 
 
 def _git(folder: str, *arguments: str) -> str:

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -64,8 +65,6 @@ class LaneOptions:
     lease_timeout: float = 60.0
     fail_fast: bool = False
     address: str = "local"
-    cpus: int | None = None
-    """CPUs of a local Ray; default: all."""
 
 
 @dataclass(slots=True)
@@ -100,7 +99,7 @@ class RayLanes:
                 address=self._options.address,
                 logging_level=logging.WARNING,
                 log_to_driver=False,
-                **({"num_cpus": self._options.cpus, "include_dashboard": True} if local else {}),
+                **({"include_dashboard": True} if local else {}),
             )
             self._owns_ray = True
             if threading.current_thread() is threading.main_thread():
@@ -263,6 +262,7 @@ class RayLanes:
                     print(
                         "The head of the Ray cluster is gone. Finished stages are in the store: "
                         "run the same command again to go on.",
+                        file=sys.stderr,
                         flush=True,
                     )
                     os._exit(GONE)

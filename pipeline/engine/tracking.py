@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
 
+from pipeline.engine.addresses import shown
 from pipeline.engine.mlflow_client import Counts
 from pipeline.engine.tracking_runs import Measurement, WantedRun, curves_of, report_run_key
 from pipeline.engine.tracking_writer import TrackingWriter
@@ -153,10 +154,10 @@ class Tracker:
         return False
 
     def _report(self, error: Exception) -> None:
-        first_line = (str(error) or type(error).__name__).splitlines()[0]
+        first_line = shown((str(error) or type(error).__name__).splitlines()[0])
         if self._last_error is None:
             self._on_problem(
-                f"MLflow at {self.uri} could not be written: {first_line} "
+                f"MLflow at {shown(self.uri)} could not be written: {first_line} "
                 "The run goes on without it; `tickets sync` brings MLflow up to date from the store."
             )
         self._last_error = first_line

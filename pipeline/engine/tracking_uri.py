@@ -3,6 +3,7 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pipeline.engine.addresses import shown
 from pipeline.experiment.errors import UserError
 
 SQLITE = "sqlite:///"
@@ -14,13 +15,13 @@ def check_tracking_uri(uri: str) -> None:
     parts = urlsplit(uri)
     if parts.scheme in ("", "file"):
         raise UserError(
-            f"MLflow does not track in a folder ({uri}): give a database, for instance "
+            f"MLflow does not track in a folder ({shown(uri)}): give a database, for instance "
             f"{SQLITE}{parts.path.rstrip('/') or 'tracking'}/mlflow.db, or the http address of a server."
         )
     if parts.scheme.partition("+")[0] not in SCHEMES:
         raise UserError(
-            f"MLflow knows no tracking URI like {uri}: give a database, for instance {SQLITE}tracking/mlflow.db, "
-            "or the http address of a server."
+            f"MLflow knows no tracking URI like {shown(uri)}: give a database, for instance "
+            f"{SQLITE}tracking/mlflow.db, or the http address of a server."
         )
 
 

@@ -106,7 +106,10 @@ class Chain:
             fields["mask"] = inputs["mask"].reference()
         fields |= {"layers": list(self.schedule.layers), "seed": self.seed, "rule": self.schedule.rules[number]}
         locations = dict(self.source.locations)
-        if self.prune.criterion != "magnitude":
+        if ".py:" not in self.prune.criterion:
+            if self.prune.criterion != "magnitude":
+                fields["criterion"] = {"name": self.prune.criterion}
+        else:
             file, function, digest = _criterion(self.prune.criterion)
             fields["criterion"] = {"name": "user", "function": function, "source": digest}
             locations["criterion"] = file

@@ -38,6 +38,10 @@ Start = Annotated[
 ]
 
 
+CRITERIA = ("magnitude",)
+"""Built-in criteria by name, as `lottery.pruning.CRITERIA` has them."""
+
+
 class Prune(Strict):
     """Iterative or one-shot pruning, by a rate a round or by cumulative fractions.
 
@@ -68,9 +72,9 @@ class Prune(Strict):
             raise refuse("is missing (or give fractions: [...]).", "rounds")
         if self.rates and self.scope == "global":
             raise refuse("rates by layer need scope: layerwise.", "rates")
-        if self.criterion != "magnitude" and ".py:" not in self.criterion:
+        if self.criterion not in CRITERIA and ".py:" not in self.criterion:
             raise refuse(
-                f"unknown criterion {self.criterion!r}.{did_you_mean(self.criterion, ['magnitude'])}"
+                f"unknown criterion {self.criterion!r}.{did_you_mean(self.criterion, list(CRITERIA))}"
                 " Your own is written file.py:function.",
                 "criterion",
             )

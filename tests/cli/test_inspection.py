@@ -120,3 +120,26 @@ def test_durations(seconds: float, text: str) -> None:
 )
 def test_sizes(count: int, text: str) -> None:
     assert size(count) == text
+
+
+@pytest.mark.parametrize("command", [("verify",), ("show", "abc"), ("report", "tiny.yaml"), ("sync", "tiny.yaml")])
+def test_a_mistyped_store_is_named_and_not_made(
+    finished: Path, tickets: Callable[..., Any], tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    typo = tmp_path / "typo"
+    said = tickets(*command, "--store", str(typo))
+    assert said.code == 2 and "There is no store at" in said.err
+    assert not typo.exists()
+
+
+@pytest.mark.parametrize("command", [("plan", "tiny.yaml"), ("status", "tiny.yaml"), ("doctor",)])
+def test_looking_makes_no_store(
+    finished: Path, tickets: Callable[..., Any], tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    assert tickets(*command, "--store", str(tmp_path / "none")).code == 0
+    assert not (tmp_path / "none").exists()
+
+
+def test_credentials_are_not_shown(finished: Path, tickets: Callable[..., Any]) -> None:
+    said = tickets("doctor", "--tracking", "postgresql://user:hunter2@host/db")
+    assert said.code == 0 and "hunter2" not in said.out and "host/db" in said.out

@@ -34,9 +34,9 @@ FILES = {
         (["run", "tiny.yaml", "--local", "--tracking", "sqlite:///a-file/x.db"], ["a-file", "--tracking"]),
         (["sync", "tiny.yaml", "--tracking", "none"], ["--tracking none", "database"]),
         (["ui", "--tracking", "sqlite:///nothere.db"], ["nothere.db", "tickets sync"]),
-        (["report", "tiny.yaml", "--reports", "a-file"], ["a-file", "--reports"]),
-        (["export", "tiny.yaml", "out"], ["low seed 0 round 2", "'mask'", "tickets run"]),
-        (["show", "abc"], ["'abc'", "tickets plan"]),
+        (["report", "tiny.yaml", "--store", "a-folder", "--reports", "a-file"], ["a-file", "--reports"]),
+        (["export", "tiny.yaml", "out", "--store", "a-folder"], ["low seed 0 round 2", "'mask'", "tickets run"]),
+        (["show", "abc", "--store", "a-folder"], ["'abc'", "tickets plan"]),
     ],
 )
 def test_a_mistake_is_explained(

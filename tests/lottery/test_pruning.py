@@ -161,6 +161,13 @@ def test_scores_and_masks_that_cannot_be_used_are_refused() -> None:
         prune(weights, {"w": torch.ones(2)}, {"rate": 0.5})
 
 
+def test_planning_knows_the_same_criteria() -> None:
+    from pipeline.experiment.spec_pruning import CRITERIA as PLANNED
+    from pipeline.lottery.pruning import CRITERIA
+
+    assert set(PLANNED) == set(CRITERIA)
+
+
 def test_twenty_million_weights_take_seconds() -> None:
     weights = {f"w{i}": torch.rand(2_500_000).round(decimals=3) for i in range(8)}  # many ties
     begin = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Small JSON documents that belong to no stage (MLflow run ids, for instance)."""
+"""Small JSON documents that belong to no stage (what MLflow has been given, for instance)."""
 
 import logging
 from typing import Any

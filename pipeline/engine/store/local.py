@@ -15,10 +15,11 @@ TEMPORARY = ".tmp-"
 class LocalFolder:
     """A `Folder` on a local or mounted file system."""
 
-    def __init__(self, root: Path) -> None:
-        """Create `root` if need be. OSError where that cannot be."""
+    def __init__(self, root: Path, create: bool = True) -> None:
+        """Make `root` if need be, and if `create`. OSError where that cannot be."""
         self.root = root
-        root.mkdir(parents=True, exist_ok=True)
+        if create or (root.exists() and not root.is_dir()):
+            root.mkdir(parents=True, exist_ok=True)
 
     def read(self, path: str) -> bytes:
         return (self.root / path).read_bytes()

@@ -1,9 +1,9 @@
 """From a store's URI to its folder, or to an error that says what would work."""
 
-import re
 from pathlib import Path
 from typing import Any
 
+from pipeline.engine.addresses import shown
 from pipeline.engine.store.filesystem import Folder
 from pipeline.engine.store.local import LocalFolder
 from pipeline.engine.store.remote import RemoteFolder
@@ -18,21 +18,16 @@ def absolute(uri: str | Path) -> str:
     return text if "://" in text else str(Path(text).expanduser().absolute())
 
 
-def shown(text: str) -> str:
-    """A URI, or a message with URIs in it, without credentials."""
-    return re.sub(r"://[^/@\s]*@", "://", text)
-
-
-def open_folder(uri: str) -> Folder:
+def open_folder(uri: str, create: bool) -> Folder:
     """Open what `absolute` returned; UserError if there is no such place, or no way to use it."""
     if "://" not in uri:
-        return _local(uri, Path(uri))
+        return _local(uri, Path(uri), create)
     from pyarrow.fs import FileSystem, LocalFileSystem
 
     try:
         filesystem, base = FileSystem.from_uri(uri)
         if isinstance(filesystem, LocalFileSystem):
-            return _local(uri, Path(base))
+            return _local(uri, Path(base), create)
         _check_bucket(filesystem, base)
     # pyarrow: ArrowInvalid is a ValueError, ArrowNotImplementedError a NotImplementedError, the rest are OSErrors.
     except (OSError, ValueError, NotImplementedError) as error:
@@ -42,9 +37,9 @@ def open_folder(uri: str) -> Folder:
     return RemoteFolder(filesystem, base)
 
 
-def _local(uri: str, root: Path) -> Folder:
+def _local(uri: str, root: Path, create: bool) -> Folder:
     try:
-        return LocalFolder(root)
+        return LocalFolder(root, create)
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pipeline.engine.addresses import shown
 from pipeline.engine.store import (
     checkpoints,
     claims,
@@ -19,9 +20,11 @@ from pipeline.engine.store import (
 )
 from pipeline.engine.store import snapshot as snapshots
 from pipeline.engine.store.filesystem import Folder
+from pipeline.engine.store.local import LocalFolder
 from pipeline.engine.store.problems import Problem
 from pipeline.engine.store.remote import RemoteFolder
 from pipeline.engine.store.sealed import DamageError
+from pipeline.experiment.errors import UserError
 
 _log = logging.getLogger(__name__)
 
@@ -32,8 +35,10 @@ class Store:
     Any number of processes may use it at once, without a lock. Pickling keeps the address and opens it again.
     """
 
-    def __init__(self, uri: str | Path, *, filesystem: Any = None, stale_after: float = 60.0) -> None:
-        """Open the store, creating a local folder. UserError for an address that cannot be used.
+    def __init__(
+        self, uri: str | Path, *, filesystem: Any = None, stale_after: float = 60.0, create: bool = True
+    ) -> None:
+        """Open the store; `create` makes a local folder. UserError for an address that cannot be used.
 
         `filesystem`: a `pyarrow.fs.FileSystem` in which `uri` is a path, where a URI cannot say all (credentials).
         `stale_after`: seconds without a heartbeat after which a driver's claims are void.
@@ -42,14 +47,20 @@ class Store:
         self.stale_after = stale_after
         self._filesystem = filesystem
         self.folder: Folder = (
-            opening.open_folder(self.uri) if filesystem is None else RemoteFolder(filesystem, self.uri)
+            opening.open_folder(self.uri, create) if filesystem is None else RemoteFolder(filesystem, self.uri)
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(Store, filesystem=self._filesystem, stale_after=self.stale_after), (self.uri,)
 
     def __repr__(self) -> str:
-        return f"Store({opening.shown(self.uri)!r})"
+        return f"Store({shown(self.uri)!r})"
+
+    def existing(self) -> "Store":
+        """This store; UserError if its folder is not there: a mistyped address must not be taken for a whole store."""
+        if isinstance(self.folder, LocalFolder) and not self.folder.root.is_dir():
+            raise UserError(f"There is no store at {shown(self.uri)}: `tickets run` makes one. Check --store.")
+        return self
 
     # Stages
 
