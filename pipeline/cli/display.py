@@ -13,7 +13,7 @@ from rich.text import Text
 
 from pipeline.cli.quantities import duration
 from pipeline.cli.terminal import say
-from pipeline.engine.board import Lane, View
+from pipeline.engine.leases import Lane, View
 from pipeline.engine.store import Snapshot
 from pipeline.experiment.grid import Grid
 from pipeline.experiment.planning import Plan

@@ -7,10 +7,10 @@ import heapq
 import itertools
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
-from typing import Any, Literal
+from typing import Any
 
+from pipeline.engine.leases import Answer, Lane, Lease, View
 from pipeline.engine.outcomes import Outcome, Tally
 from pipeline.experiment.stages import Shape, Stage
 
@@ -19,53 +19,6 @@ RETRIES = {"lost worker": 3, "out of memory": 1, "exception": 1}
 
 OVERHEAD = 50
 """Iterations that a stage costs beside its own: keeps long chains of short stages ahead of single evaluations."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """One attempt at one stage by one lane."""
-
-    stage: Stage
-    wanted: frozenset[str]
-    """Outputs to write."""
-    keep: frozenset[str]
-    """Outputs that stay when all is done; others are transient."""
-    lane: str
-    attempt: int
-
-
-Work = Callable[[Lease, Callable[[int, dict[str, Any] | None], None]], Outcome]
-"""What runs one lease in a lane's process; it is given where to report iterations done and records."""
-
-Answer = Lease | Literal["wait", "return"]
-
-
-@dataclass(slots=True)
-class Lane:
-    """What the board knows of a lane."""
-
-    name: str
-    shape: Shape
-    session: int = 0
-    """Raised each time the lane says hello: a worker that was replaced cannot lease or complete any more."""
-    lease: Lease | None = None
-    seen: float = 0.0
-    progress: dict[str, Any] = field(default_factory=dict)
-    who: dict[str, Any] = field(default_factory=dict)
-    draining: bool = False
-
-
-@dataclass(slots=True)
-class View:
-    """What the driver follows a run by: events since the last view, and the state of the lanes now."""
-
-    events: list[dict[str, Any]]
-    lanes: list[Lane]
-    expired: list[Lane]
-    demand: dict[Shape, tuple[int, float]]
-    tally: Tally
-    lost_inputs: set[tuple[str, str | None]]
-    over: bool
 
 
 class Board:

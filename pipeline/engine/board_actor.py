@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from pipeline.engine.board import Answer, Board, View
+from pipeline.engine.board import Board
+from pipeline.engine.leases import Answer, View
 from pipeline.engine.outcomes import Outcome
 from pipeline.experiment.stages import Shape, Stage
 

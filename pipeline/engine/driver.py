@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline.engine.addresses import shown
-from pipeline.engine.board import View
 from pipeline.engine.collector import Collector
+from pipeline.engine.leases import View
 from pipeline.engine.presence import Presence
 from pipeline.engine.provenance import driver_id
 from pipeline.engine.signals import Stop, stop_on_signals

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from pipeline.engine.board import Lease, Work
+from pipeline.engine.leases import Lease, Work
 from pipeline.engine.outcomes import TRANSIENT, Outcome
 from pipeline.engine.provenance import git_commit, hardware, versions
 from pipeline.engine.store import CorruptOutput, MissingOutput, Store

@@ -8,7 +8,7 @@ from typing import Any
 
 import ray
 
-from pipeline.engine.board import Work
+from pipeline.engine.leases import Work
 from pipeline.engine.outcomes import Outcome
 
 

@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pipeline.engine.board import Board, Lease, View, Work
+from pipeline.engine.board import Board
+from pipeline.engine.leases import Lease, View, Work
 from pipeline.experiment.stages import Shape, Stage
 
 LANE = "local"

@@ -15,10 +15,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.engine.board import View
 from pipeline.engine.board_actor import BoardActor
 from pipeline.engine.capacity import LaneState, check_feasible, decide, lane_limit
 from pipeline.engine.lane import run_lane
+from pipeline.engine.leases import View
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.stages import Shape, Stage
 

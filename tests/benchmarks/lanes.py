@@ -20,7 +20,7 @@ from typing import Any
 
 import ray
 
-from pipeline.engine.board import View
+from pipeline.engine.leases import View
 from pipeline.engine.outcomes import Outcome
 from pipeline.engine.ray_lanes import LaneOptions, RayLanes
 from pipeline.experiment.stages import Shape, make_stage

@@ -7,7 +7,8 @@ import pytest
 from rich.console import Console
 
 from pipeline.cli.display import Display
-from pipeline.engine.board import Board, Lease
+from pipeline.engine.board import Board
+from pipeline.engine.leases import Lease
 from pipeline.engine.outcomes import Outcome
 from pipeline.experiment.grid import Grid, expand
 from pipeline.experiment.loading import load

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.engine.board import View
 from pipeline.engine.driver import RunOptions, Summary, run
+from pipeline.engine.leases import View
 from pipeline.engine.store import Snapshot, Store
 from pipeline.experiment.grid import Grid, expand
 from pipeline.experiment.loading import load

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from pipeline.engine.board import Board, Lease
+from pipeline.engine.board import Board
+from pipeline.engine.leases import Lease
 from pipeline.engine.outcomes import Outcome
 from pipeline.experiment.stages import Input, Shape, Stage, make_stage
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.engine.board import View
+from pipeline.engine.leases import View
 from pipeline.engine.outcomes import Outcome
 from pipeline.engine.ray_lanes import BoardLostError, LaneOptions, RayLanes
 from pipeline.experiment.errors import UserError

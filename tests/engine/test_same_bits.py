@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.engine.board import View
 from pipeline.engine.driver import RunOptions, run
+from pipeline.engine.leases import View
 from pipeline.engine.store import Store
 
 Start = Callable[..., "subprocess.Popen[str]"]
