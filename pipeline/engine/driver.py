@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from pipeline.engine.addresses import shown
 from pipeline.engine.collector import Collector
+from pipeline.engine.experiments import remember, remember_failures
 from pipeline.engine.leases import View
 from pipeline.engine.presence import Presence
 from pipeline.engine.provenance import driver_id
@@ -93,6 +94,7 @@ class _Driver:
 
     def run(self) -> Summary:
         started = time.monotonic()
+        remember(self._store, self._grid)
         with contextlib.ExitStack() as stack:
             stop = stack.enter_context(stop_on_signals(self._listener.noted))
             presence = stack.enter_context(Presence(self._store, self._name, self._describe))
@@ -112,6 +114,7 @@ class _Driver:
             collector.sweep()
             self._warn_of_mixed_hardware()
             self._summary.interrupted = stop.signal
+            remember_failures(self._store, self._grid.name, self._summary.failed, self._summary.skipped)
             self._store.compact()
         self._summary.seconds = time.monotonic() - started
         return self._summary

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pipeline.experiment.models import UserModel
 from pipeline.experiment.spec import ANY
+from pipeline.experiment.user_files import split_reference
 
 if TYPE_CHECKING:
     from pipeline.experiment.grid import Grid
+    from pipeline.experiment.models import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +28,16 @@ def labels_of(grid: Grid, source: str, target: str) -> PointLabels:
     """Labels of the points of `grid` with this source and target."""
     sources = {side.name: side.training.optimizer.name for side in grid.spec.sources}
     targets = {side.name: side.training.optimizer.name for side in grid.spec.targets}
-    return PointLabels(model_label(grid.spec.model.fields()), sources.get(source, ANY), targets[target])
+    return PointLabels(model_label(grid.spec.model), sources.get(source, ANY), targets[target])
 
 
-def model_label(model: Mapping[str, Any]) -> str:
-    """`lenet-300-100`, `convnet-16`; a user's model by its class."""
-    if model["name"] == "user":
-        return str(model["class"])
-    sizes = [size for value in model.values() if not isinstance(value, str) for size in _sizes(value)]
-    return "-".join([str(model["name"]), *map(str, sizes)])
+def model_label(model: Model) -> str:
+    """`lenet-300-100`, `convnet-16`; a user's model by its class, whose file need not be here."""
+    if isinstance(model, UserModel):
+        return split_reference(model.source)[1]
+    fields = model.fields()
+    sizes = [size for value in fields.values() if not isinstance(value, str) for size in _sizes(value)]
+    return "-".join([str(fields["name"]), *map(str, sizes)])
 
 
 def _sizes(value: object) -> list[int]:

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model
 
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.models import Model
+from pipeline.experiment.spec_analysis import Analysis
 from pipeline.experiment.spec_base import Int, Strict, refuse
 from pipeline.experiment.spec_sides import Source, Target
 from pipeline.experiment.spec_tickets import Head, Ticket, named_ticket
@@ -77,6 +78,7 @@ class Spec(Strict):
     dense: Annotated[bool, Field(strict=True)] = True
     """Whether the dense network is trained from scratch on every target."""
     retention: Retention = Retention()
+    analysis: Analysis = Analysis()
 
     _place: Callable[[tuple[str | int, ...], str], UserError] | None = PrivateAttr(default=None)
 

@@ -8,7 +8,10 @@ import pytest
 from pipeline.engine.point_labels import model_label
 from pipeline.experiment.grid import Grid, expand
 from pipeline.experiment.loading import load
+from pipeline.experiment.models import Convnet, Lenet, UserModel
+from pipeline.report.comparisons import chosen_level, comparisons
 from pipeline.report.results import COLUMNS, results_table
+from pipeline.report.statistics import curves
 from pipeline.report.terminal import plain_text
 
 GRID = """
@@ -93,26 +96,29 @@ def test_a_grid_of_which_nothing_ran_has_the_same_columns_and_types(grid, snapsh
 
 
 def test_the_table_feeds_the_rest_of_the_report(grid, snapshot):
-    text = plain_text(results_table(grid, snapshot))
+    table = results_table(grid, snapshot)
+    compared = comparisons(table, grid.spec)
+    text = plain_text(table, curves(table), compared, chosen_level(compared, None))
     assert "12.5 % left" in text
     assert "a -> b" in text
 
 
 @pytest.mark.parametrize(
-    ("fields", "label"),
+    ("model", "label"),
     [
-        ({"name": "lenet", "hidden": [300, 100]}, "lenet-300-100"),
-        ({"name": "convnet", "width": 16}, "convnet-16"),
-        ({"name": "user", "class": "Net", "source": "0" * 64}, "Net"),
+        (Lenet(hidden=(300, 100)), "lenet-300-100"),
+        (Convnet(width=16), "convnet-16"),
+        (UserModel(source="a/folder/that/is/not/here.py:Net"), "Net"),
     ],
 )
-def test_models_have_short_names(fields, label):
-    assert model_label(fields) == label
+def test_models_have_short_names(model, label):
+    assert model_label(model) == label
 
 
 def test_a_report_needs_no_torch_ray_or_mlflow():
     code = (
-        "import sys; import pipeline.report.files, pipeline.report.results, pipeline.report.terminal; "
+        "import sys; import pipeline.report.gathering, pipeline.report.page, pipeline.report.figures; "
+        "import pipeline.report.files, pipeline.report.terminal, pipeline.report.reading, pipeline.report.comparing; "
         "print(sorted({'mlflow', 'torch', 'ray', 'matplotlib', 'scipy.stats'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -76,6 +76,7 @@ FIELDS: dict[type[BaseModel], tuple[str, dict[str, tuple[Any, set[str]]]]] = {
             "diagonal": ("retrain", {OWN, "shuffled"}),
             "dense": (False, NOTHING),
             "retention": ({"chains": "weights", "evaluations": "weights"}, NOTHING),
+            "analysis": ({"fraction_pruned": 0.5, "margin": 0.02, "convergence": "moving-average"}, NOTHING),
         },
     ),
     Training: ("training.", TRAINING),

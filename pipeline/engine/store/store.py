@@ -198,6 +198,12 @@ class Store:
         path = layout.document(name)
         self.folder.write(path, sealed.seal(path, obj))
 
+    def document_names(self, folder: str) -> list[str]:
+        """Names of the documents right under `folder`, without it."""
+        prefix = layout.document(f"{folder}/x").removesuffix("x.json")
+        names = (file.path.removeprefix(prefix).removesuffix(".json") for file in self.folder.files(prefix.rstrip("/")))
+        return sorted(name for name in names if "/" not in name)
+
     def bytes_by_area(self) -> dict[str, int]:
         """Bytes of each of the store's folders."""
         return {area: sum(file.size for file in self.folder.files(area)) for area in layout.AREAS}
