@@ -1,27 +1,68 @@
-"""Means over seeds, their intervals, and the paired comparison of winning with random tickets.
+"""Accuracy over seeds: one row of numbers a point, its mean, spread and interval.
 
-The unit is the seed: several values of one seed are averaged first. scipy.special rather than scipy.stats: the same
-t distribution, whole columns at a time, and without the 0.8 s that importing scipy.stats costs a cached rerun.
+The unit is the seed: several values of one seed are averaged first.
 """
 
-from typing import cast
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from pipeline.experiment.spec import ANY, DENSE
+from pipeline.report.paired_tests import half_width
+
+Floats = npt.NDArray[np.float64]
+Whole = npt.NDArray[np.int64]
 
 CURVE = ["experiment", "model", "source", "target", "source_optimizer", "target_optimizer", "ticket"]
 POINT = ["round", "fraction_pruned", "survivors", "total"]
-CONFIDENCE = 0.95
-FEWEST = 3
-"""Seeds that a test needs: with two, the interval spans 25 standard deviations."""
 ROUNDING = 1e-12
 """Accuracies are quotients of counts: differences this small are rounding."""
 
 
-COMPARISON = ["experiment", "model", "source", "target", "ticket", "reference", "round", "fraction_pruned"]
-RESULT = ["n", "difference", "std", "low", "high", "t", "p", "remark"]
+@dataclass(frozen=True, slots=True)
+class BySeed:
+    """Values of every point, seeds side by side. Neither depends on the order of the table's rows."""
+
+    points: pd.DataFrame
+    """CURVE and POINT, one row a point, in the order in which the table first has them; index 0, 1, 2 ..."""
+    values: Floats
+    """[points, seeds]; seeds ascending, NaN where a seed has no value."""
+    cells: Whole
+    """[rows of the table]: place of the row's point and seed in `values`, flattened."""
+
+
+def by_seed(table: pd.DataFrame, values: "pd.Series[float]") -> BySeed:
+    """`values` (one for each row of the results table) by point and seed, several of one seed averaged."""
+    keys = table.reset_index(drop=True)[[*CURVE, *POINT]]
+    place = keys.groupby([*CURVE, *POINT], dropna=False, sort=False).ngroup()
+    points = keys[~place.duplicated()].reset_index(drop=True)
+    seeds, seed = np.unique(table["seed"].to_numpy(), return_inverse=True)
+    shape = len(points), len(seeds)
+    cells: Whole = place.to_numpy(dtype="int64") * len(seeds) + seed
+    numbers = values.to_numpy(dtype="float64")
+    # ascending within a cell, so that the sum's rounding does not depend on the order of the rows
+    order = np.lexsort((numbers, cells))
+    there = order[~np.isnan(numbers[order])]
+    count = np.bincount(cells[there], minlength=shape[0] * shape[1])
+    total = np.bincount(cells[there], weights=numbers[there], minlength=len(count))
+    means = np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+    return BySeed(points, means.reshape(shape), cells)
+
+
+def moments(values: Floats) -> tuple[Whole, Floats, Floats]:
+    """How many values each row of `values` [rows, seeds] has, their mean, and their standard deviation (ddof = 1).
+
+    NaN are no values. The deviation is NaN for fewer than two, and 0 exactly where values differ by rounding only.
+    """
+    there = ~np.isnan(values)
+    n: Whole = there.sum(axis=1)
+    mean = np.divide(np.where(there, values, 0).sum(axis=1), n, out=np.full(len(n), np.nan), where=n > 0)
+    away = np.where(there, values - mean[:, None], 0)
+    std = np.sqrt(np.divide((away**2).sum(axis=1), n - 1, out=np.full(len(n), np.nan), where=n > 1))
+    # the mean of equal values may differ from them in its last digit
+    equal = (n > 1) & (np.abs(away).max(axis=1, initial=0) < ROUNDING)
+    return n, mean, np.where(equal, 0.0, std)
 
 
 def curves(table: pd.DataFrame) -> pd.DataFrame:
@@ -31,82 +72,29 @@ def curves(table: pd.DataFrame) -> pd.DataFrame:
     a result), `n_diverged` (of them), `n_missing` (seeds without one), `low` and `high` (95 % t interval of the mean,
     NaN for fewer than two seeds).
     """
-    rows = table.assign(diverged=table["status"] == "diverged")
-    by_seed = rows.groupby([*CURVE, *POINT, "seed"], dropna=False, as_index=False, sort=False).agg(
-        accuracy=("test_accuracy", "mean"), diverged=("diverged", "max")
-    )
-    result = by_seed.groupby([*CURVE, *POINT], dropna=False, as_index=False, sort=False).agg(
-        mean=("accuracy", "mean"),
-        std=("accuracy", "std"),
-        n=("accuracy", "count"),
-        n_diverged=("diverged", "sum"),
-        n_missing=("accuracy", "size"),
-    )
-    half = _half_width(result["std"], result["n"])
-    return result.assign(
-        n_missing=result["n_missing"] - result["n"], low=result["mean"] - half, high=result["mean"] + half
+    seeds = by_seed(table, table["test_accuracy"])
+    n, mean, std = moments(seeds.values)
+    shape = seeds.values.shape
+    asked = np.bincount(seeds.cells, minlength=seeds.values.size).reshape(shape) > 0
+    of_diverged = seeds.cells[(table["status"] == "diverged").to_numpy(dtype=bool)]
+    diverged = np.bincount(of_diverged, minlength=seeds.values.size).reshape(shape) > 0
+    half = half_width(std, n)
+    return seeds.points.assign(
+        mean=mean,
+        std=std,
+        n=n,
+        n_diverged=(diverged & ~np.isnan(seeds.values)).sum(axis=1),
+        n_missing=asked.sum(axis=1) - n,
+        low=mean - half,
+        high=mean + half,
     )
 
 
-def winning_vs_random(table: pd.DataFrame, winning: str = "winning") -> pd.DataFrame:
-    """Winning minus every other ticket, paired by seed, one row for each (source, target, reference, round).
+def level_of(table: pd.DataFrame) -> "pd.Series[float]":
+    """The level of each row: weights remaining, in [0, 1], from its `fraction_pruned`, to 3 significant digits.
 
-    Only tickets with equally many survivors are compared; a random ticket of source "any" is paired with every
-    source. Columns: `source`, `target`, `ticket`, `reference` (the other ticket), `round`, `fraction_pruned`, `n`
-    (pairs), `difference` (mean), `std`, `low` and `high` (95 % t interval), `t`, `p` (two-sided, as
-    scipy.stats.ttest_rel; not corrected for the number of comparisons), and `remark`: why there is no test, where
-    there is none.
+    Chains that prune to within a few weights of one another are at one level.
     """
-    pairs = _pairs(table, winning)
-    if pairs.empty:
-        return pd.DataFrame(columns=[*COMPARISON, *RESULT])
-    by_seed = pairs.groupby([*COMPARISON, "seed"], as_index=False, sort=False)["difference"].mean()
-    grouped = by_seed.groupby(COMPARISON, sort=False)["difference"]
-    result = grouped.agg(n="count", difference="mean", std="std", least="min", most="max").reset_index()
-    few = result["n"] < FEWEST
-    constant = (result["most"] - result["least"]).abs() < ROUNDING
-    testable = ~(few | constant)
-    std = result["std"].where(testable)
-    t = result["difference"] / (std / np.sqrt(result["n"]))
-    half = _half_width(std, result["n"])
-    few_words = "n = " + result["n"].astype(str) + ": too few seeds for a test"
-    words = few_words.where(few, "every seed has the same difference: no variance to test against")
-    tested: pd.DataFrame = result.assign(
-        low=result["difference"] - half,
-        high=result["difference"] + half,
-        t=t,
-        p=_two_sided(t, result["n"]),
-        remark=words.where(~testable, ""),
-    )
-    return tested.reindex(columns=[*COMPARISON, *RESULT])
-
-
-def _pairs(table: pd.DataFrame, winning: str) -> pd.DataFrame:
-    """Rows of winning tickets beside the rows they are compared with; `difference` in accuracy, [-1, 1]."""
-    measured = table[table["test_accuracy"].notna() & (table["ticket"] != DENSE)]
-    shared = ["experiment", "model", "target", "round", "survivors", "seed"]
-    left = measured.loc[
-        measured["ticket"] == winning, [*shared, "source", "ticket", "fraction_pruned", "test_accuracy"]
-    ]
-    right = measured.loc[measured["ticket"] != winning, [*shared, "source", "ticket", "test_accuracy"]]
-    right = right.rename(
-        columns={"ticket": "reference", "source": "reference_source", "test_accuracy": "reference_accuracy"}
-    )
-    pairs = left.merge(right, on=shared)
-    same = (pairs["reference_source"] == ANY) | (pairs["reference_source"] == pairs["source"])
-    kept: pd.DataFrame = pairs[same]
-    return kept.assign(difference=kept["test_accuracy"] - kept["reference_accuracy"])
-
-
-def _half_width(std: "pd.Series[float]", n: "pd.Series[int]") -> "pd.Series[float]":
-    from scipy.special import stdtrit
-
-    degrees = (n - 1).where(n > 1).astype("float64")
-    quantile = stdtrit(degrees.to_numpy(), np.full(len(n), 0.5 + CONFIDENCE / 2))
-    return cast("pd.Series[float]", std * quantile / np.sqrt(n))
-
-
-def _two_sided(t: "pd.Series[float]", n: "pd.Series[int]") -> "pd.Series[float]":
-    from scipy.special import stdtr
-
-    return pd.Series(2 * stdtr((n - 1).to_numpy(dtype="float64"), -t.abs().to_numpy()), index=t.index)
+    codes, remaining = pd.factorize(1 - table["fraction_pruned"])
+    rounded = np.array([float(f"{fraction:.3g}") for fraction in remaining], dtype="float64")
+    return pd.Series(rounded[codes] if len(rounded) else np.empty(0), index=table.index, dtype="float64")

@@ -1,4 +1,4 @@
-"""The report in the terminal: accuracy by weights left, then winning against random tickets in numbers and in words."""
+"""The report in the terminal: accuracy by weights left, then what winning tickets are compared with, also in words."""
 
 import io
 import math
@@ -11,66 +11,57 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.experiment.spec import ANY
-from pipeline.report.statistics import curves, winning_vs_random
+from pipeline.experiment.spec import ANY, DENSE
+from pipeline.report.comparisons import levels
+from pipeline.report.verdicts import answers, differences
+from pipeline.report.wording import interval, listed, p_value, percent_left, points
 
-SIGNIFICANT = 0.05
-SMALLEST_P = 0.0001
 ROUND, NUMBERS = 14, 12
 """Characters of a round's column with its frame, and of the remaining columns beside the two names."""
 FEWEST_ROUNDS = 3
-SPELLED_OUT = 8
-"""Transfers that get a sentence each; larger grids get the summary only."""
+LONGEST = 60
+"""Rows that a table of comparisons may have."""
+LEVELS = 2
+"""Levels that are compared in tables: the chosen one and the less pruned one before it."""
 
 
-def report(table: pd.DataFrame, *, width: int = 100, last: int = 2, plain: bool = False) -> RenderableType:
+def report(
+    results: pd.DataFrame,
+    curves: pd.DataFrame,
+    compared: pd.DataFrame,
+    level: float | None,
+    *,
+    width: int = 100,
+    plain: bool = False,
+) -> RenderableType:
     """All of the terminal's report, for `rich.console.Console.print`.
 
-    `width`: columns of the terminal, which decide how many rounds a table shows (the first and the last among them);
-    `last`: how many of the last rounds are compared; `plain`: ASCII lines instead of box characters.
+    `compared`: the table of `comparisons`, read at `level` (weights remaining, in [0, 1]; None: there is nothing to
+    compare) and at the one before it; `width`: columns of the terminal, which decide how many rounds a table shows (the
+    first and the last among them); `plain`: ASCII lines instead of box characters.
     """
     style = box.ASCII if plain else box.SIMPLE_HEAD
-    names = [table[column].str.len().max() for column in ("source", "ticket")] if len(table) else []
+    names = [results[column].str.len().max() for column in ("source", "ticket")] if len(results) else []
     columns = max(FEWEST_ROUNDS, (width - sum(map(int, names)) - NUMBERS) // ROUND)
-    parts: list[RenderableType] = [*_accuracy_tables(curves(table), columns, style)]
-    comparison = winning_vs_random(table)
-    if len(comparison):
-        of_reference = _last_rounds(comparison, last).groupby("reference", sort=False)
-        parts += [_comparison_table(str(reference), rows, style) for reference, rows in of_reference]
-        parts += map(Text, verdicts(comparison))
-    parts += [Text(line) for line in _without_result(table)]
+    parts: list[RenderableType] = [*_accuracy_tables(curves, columns, style)]
+    parts += _comparison_tables(compared, level, style)
+    parts += map(Text, [*answers(compared, level, curves), *differences(compared, level)])
+    parts += [Text(line) for line in _without_result(results)]
     return Group(*parts)
 
 
-def plain_text(table: pd.DataFrame, width: int = 120) -> str:
+def plain_text(
+    results: pd.DataFrame, curves: pd.DataFrame, compared: pd.DataFrame, level: float | None, width: int = 120
+) -> str:
     """The report without colours or box characters, for logs and pipes."""
     stream = io.StringIO()
-    Console(file=stream, width=width, color_system=None).print(report(table, width=width, plain=True))
+    whole = report(results, curves, compared, level, width=width, plain=True)
+    Console(file=stream, width=width, color_system=None).print(whole)
     return stream.getvalue()
 
 
-def verdicts(comparison: pd.DataFrame) -> list[str]:
-    """What the comparison at the last round says, in sentences: one for all transfers, then one for each of a few."""
-    sentences = []
-    at_end = _last_rounds(comparison, 1)
-    for reference, rows in at_end.groupby("reference", sort=False):
-        tested = rows[rows["p"].notna()]
-        above = int(((tested["p"] < SIGNIFICANT) & (tested["difference"] > 0)).sum())
-        below = int(((tested["p"] < SIGNIFICANT) & (tested["difference"] < 0)).sum())
-        undecided = len(tested) - above - below
-        untested = len(rows) - len(tested)
-        sentences.append(
-            f"At the last round, winning tickets are above {reference} ones in {above} of {len(rows)} transfers "
-            f"and below in {below} (p < {SIGNIFICANT:g}, each test on its own); {undecided} undecided"
-            + (f", {untested} not testable." if untested else ".")
-        )
-    if len(at_end) <= SPELLED_OUT:
-        sentences += map(_sentence, _rows(at_end))
-    return sentences
-
-
 def _accuracy_tables(means: pd.DataFrame, columns: int, style: box.Box) -> list[Table]:
-    left = (1 - means["fraction_pruned"]).map(_percent_left)
+    left = (1 - means["fraction_pruned"]).map(percent_left)
     means = means.assign(left=left)
     tables = []
     for target, of_target in means.groupby("target", sort=False):
@@ -93,44 +84,42 @@ def _accuracy_tables(means: pd.DataFrame, columns: int, style: box.Box) -> list[
     return tables
 
 
-def _comparison_table(reference: str, comparison: pd.DataFrame, style: box.Box) -> Table:
-    title = f"Winning minus {reference}, paired by seed, in points of accuracy"
-    table = Table(title=title, box=style, title_justify="left", pad_edge=False)
+def _comparison_tables(compared: pd.DataFrame, level: float | None, style: box.Box) -> list[RenderableType]:
+    """A table for each kind of winning ticket and what it is compared with, rows with any result only."""
+    if level is None:
+        return []
+    shown = [other for other in levels(compared) if other >= level][-LEVELS:]
+    rows = compared[compared["left"].isin(shown) & (compared["n"] > 0) & (compared["comparison"] != DENSE)]
+    parts: list[RenderableType] = []
+    for (comparison, ticket, reference), of_one in rows.groupby(["comparison", "ticket", "reference"], sort=False):
+        title = f"{ticket} minus {reference if comparison == 'control' else 'that of the target itself'}"
+        if len(of_one) <= LONGEST:
+            parts.append(_comparison_table(title, of_one, style))
+        else:
+            parts.append(Text(f"{title}: {len(of_one):,} comparisons, too many for a terminal; the report has them."))
+    return parts
+
+
+def _comparison_table(what: str, compared: pd.DataFrame, style: box.Box) -> Table:
+    title = f"{what}, paired by seed, in points of accuracy"
+    table = Table(title=title, box=style, title_justify="left", pad_edge=False, caption_justify="left")
     for heading in ("source", "target"):
         table.add_column(heading, overflow="fold")
-    for heading in ("left", "difference", "95 % interval", "p", "n"):
+    for heading in ("left", "difference", "95 % interval", "p (Holm)", "n"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for row in _rows(comparison):
-        left, difference = _percent_left(1 - row.fraction_pruned), f"{100 * row.difference:+.2f}"
-        test = ("no test", "") if row.remark else (_interval(row), _p(row.p))
-        table.add_row(row.source, row.target, left, difference, *test, str(row.n))
+    for row in _rows(compared):
+        test = ("no test", "") if row.remark else (interval(row), p_value(row.p_holm))
+        table.add_row(row.source, row.target, percent_left(row.left), points(row.difference), *test, str(row.n))
+    tests = compared.drop_duplicates("left").sort_values("left", ascending=False)
+    corrected = [f"{row.tests} with {percent_left(row.left)} left" for row in _rows(tests)]
+    table.caption = f"p: two-sided, Holm-corrected over the tests of a level: {listed(corrected)}"
     return table
-
-
-def _sentence(row: Any) -> str:
-    left = _percent_left(1 - row.fraction_pruned)
-    where = f"{row.source} -> {row.target} with {left} of the weights left: "
-    if row.remark:
-        return f"{where}winning minus {row.reference} is {100 * row.difference:+.2f} points; {row.remark}."
-    p = _p(row.p) if row.p < SMALLEST_P else f"= {_p(row.p)}"
-    numbers = f"({_interval(row)}, p {p}, n = {row.n})"
-    if row.p >= SIGNIFICANT:
-        return f"{where}no difference between winning and {row.reference} tickets is shown {numbers}."
-    side = "above" if row.difference > 0 else "below"
-    return f"{where}winning tickets are {100 * abs(row.difference):.2f} points {side} {row.reference} ones {numbers}."
 
 
 def _without_result(table: pd.DataFrame) -> list[str]:
     counts = table["status"].value_counts()
     words = {"diverged": "diverged (counted with their accuracy)", "failed": "failed", "missing": "have no result yet"}
     return [f"{counts[status]} of {len(table)} runs {text}." for status, text in words.items() if status in counts]
-
-
-def _last_rounds(comparison: pd.DataFrame, count: int) -> pd.DataFrame:
-    """The last rounds of every (source, target, reference): chains may differ in length."""
-    by = ["source", "target", "reference"]
-    rank = comparison.groupby(by)["round"].rank(method="dense", ascending=False)
-    return comparison[rank <= count]
 
 
 def _spread(items: list[tuple[int, str]], count: int) -> list[tuple[int, str]]:
@@ -150,16 +139,3 @@ def _cell(row: Any, seeds: int) -> str:
 
 def _rows(table: pd.DataFrame) -> Iterable[Any]:
     return table.itertuples()
-
-
-def _interval(row: Any) -> str:
-    return f"{100 * row.low:+.2f} to {100 * row.high:+.2f}"
-
-
-def _percent_left(fraction: float) -> str:
-    """Three significant digits, so that 0.12 % is told from 0.15 %."""
-    return f"{100 * fraction:.3g} %"
-
-
-def _p(p: float) -> str:
-    return f"<{SMALLEST_P:f}".rstrip("0") if p < SMALLEST_P else f"{p:.2g}"

@@ -1,18 +1,18 @@
-"""The numbers of the report against scipy's and against hand calculations."""
+"""The numbers of the curves against scipy's and against hand calculations."""
 
 import subprocess
 import sys
-from itertools import chain
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
 from scipy import stats
 
-from pipeline.report.statistics import curves, winning_vs_random
+from pipeline.report.statistics import by_seed, curves, level_of, moments
 
-WINNING = [0.90, 0.92, 0.91, 0.95]
-RANDOM = [0.80, 0.85, 0.79, 0.90]
+ACCURACIES = [0.90, 0.92, 0.91, 0.95]
 
 
 def rows(ticket: str, accuracies, source: str = "a", target: str = "b", number: int = 1, survivors: int = 80, **more):
@@ -33,18 +33,12 @@ def rows(ticket: str, accuracies, source: str = "a", target: str = "b", number: 
     return [fixed | {"seed": seed, "test_accuracy": value} | more for seed, value in enumerate(accuracies)]
 
 
-def compared(*parts) -> pd.Series:
-    comparison = winning_vs_random(pd.DataFrame(list(chain(*parts))))
-    assert len(comparison) == 1
-    return comparison.iloc[0]
-
-
 def test_a_curve_has_mean_std_n_and_t_interval_of_its_seeds():
-    curve = curves(pd.DataFrame(rows("winning", WINNING))).iloc[0]
+    curve = curves(pd.DataFrame(rows("winning", ACCURACIES))).iloc[0]
     assert curve["mean"] == pytest.approx(0.92)
-    assert curve["std"] == pytest.approx(np.std(WINNING, ddof=1))
+    assert curve["std"] == pytest.approx(np.std(ACCURACIES, ddof=1))
     assert (curve["n"], curve["n_diverged"], curve["n_missing"]) == (4, 0, 0)
-    assert (curve["low"], curve["high"]) == pytest.approx(stats.t.interval(0.95, 3, 0.92, stats.sem(WINNING)))
+    assert (curve["low"], curve["high"]) == pytest.approx(stats.t.interval(0.95, 3, 0.92, stats.sem(ACCURACIES)))
 
 
 def test_diverged_runs_count_with_their_accuracy_and_missing_ones_do_not():
@@ -64,6 +58,12 @@ def test_one_seed_has_a_mean_and_no_spread():
     assert curve[["std", "low", "high"]].isna().all()
 
 
+def test_equal_seeds_have_no_spread_at_all_and_not_one_by_rounding():
+    curve = curves(pd.DataFrame(rows("winning", [0.1 + 0.2, 0.3, 0.3]))).iloc[0]
+    assert curve["std"] == 0
+    assert curve["low"] == curve["high"] == curve["mean"]
+
+
 def test_values_of_one_seed_are_averaged_before_anything_else():
     """Three controls of one ticket are one observation, not three."""
     nested = rows("random", [0.6, 0.8]) + rows("random", [0.8, 0.8])
@@ -77,72 +77,50 @@ def test_curves_keep_the_order_of_the_table():
     assert list(curves(table)["source"]) == ["z", "a"]
 
 
-def test_the_comparison_is_scipys_paired_t_test():
-    result = compared(rows("winning", WINNING), rows("random", RANDOM))
-    expected = stats.ttest_rel(WINNING, RANDOM)
-    assert (result["t"], result["p"]) == pytest.approx((expected.statistic, expected.pvalue))
-    assert (result["low"], result["high"]) == pytest.approx(tuple(expected.confidence_interval(0.95)))
-    assert result["difference"] == pytest.approx(0.085)
-    assert (result["n"], result["remark"], result["reference"]) == (4, "", "random")
+def test_a_table_without_rows_has_no_curves():
+    empty = pd.DataFrame(rows("winning", [0.9])).iloc[:0]
+    assert curves(empty).empty
+    assert {"mean", "std", "n", "low"} <= set(curves(empty).columns)
 
 
-def test_seeds_are_paired_by_seed_and_not_by_order():
-    shuffled = [rows("random", RANDOM)[place] for place in (2, 0, 3, 1)]
-    straight = compared(rows("winning", WINNING), rows("random", RANDOM))
-    pd.testing.assert_series_equal(compared(rows("winning", WINNING), shuffled), straight)
-
-
-def test_only_seeds_that_both_have_are_compared():
-    result = compared(rows("winning", WINNING), rows("random", [*RANDOM[:3], np.nan, 0.3]))
-    assert result["n"] == 3
-    assert result["p"] == pytest.approx(stats.ttest_rel(WINNING[:3], RANDOM[:3]).pvalue)
-
-
-def test_random_tickets_of_any_source_are_paired_with_every_source():
-    table = pd.DataFrame(
-        rows("winning", WINNING, source="a")
-        + rows("winning", WINNING, source="c")
-        + rows("random", RANDOM, source="any")
+@settings(deadline=None)
+@given(some.randoms(use_true_random=False), some.lists(some.floats(0, 1), min_size=3, max_size=8))
+def test_numbers_do_not_depend_on_the_order_of_the_rows_bit_for_bit(random, accuracies):
+    turned = [accuracies[place:] + accuracies[:place] for place in range(3)]
+    nested = [row for values in turned for row in rows("winning", values)] + rows("random", accuracies, source="any")
+    shuffled = random.sample(nested, len(nested))
+    straight, other = (
+        curves(pd.DataFrame(part)).sort_values("ticket", ignore_index=True) for part in (nested, shuffled)
     )
-    comparison = winning_vs_random(table)
-    assert list(comparison["source"]) == ["a", "c"]
-    assert list(comparison["n"]) == [4, 4]
+    pd.testing.assert_frame_equal(straight, other, check_exact=True)
 
 
-def test_random_tickets_of_another_source_target_or_size_are_not_compared():
-    others = (
-        rows("random", RANDOM, source="c") + rows("random", RANDOM, target="c") + rows("random", RANDOM, survivors=79)
-    )
-    assert winning_vs_random(pd.DataFrame(rows("winning", WINNING) + others)).empty
+def test_values_lie_by_point_and_by_ascending_seed():
+    table = pd.DataFrame(rows("winning", [0.1, 0.2])[::-1] + [row | {"seed": 7} for row in rows("random", [0.3])])
+    seeds = by_seed(table, table["test_accuracy"])
+    assert list(seeds.points["ticket"]) == ["winning", "random"]
+    np.testing.assert_array_equal(seeds.values, [[0.1, 0.2, np.nan], [np.nan, np.nan, 0.3]])
 
 
-def test_each_kind_of_random_ticket_is_compared_on_its_own_and_dense_is_none():
-    table = pd.DataFrame(
-        rows("winning", WINNING) + rows("random", RANDOM) + rows("shuffled", RANDOM) + rows("dense", RANDOM)
-    )
-    assert sorted(winning_vs_random(table)["reference"]) == ["random", "shuffled"]
+def test_moments_leave_out_what_is_not_there():
+    n, mean, std = moments(np.array([[0.5, np.nan, 0.7], [np.nan, np.nan, np.nan], [0.4, np.nan, np.nan]]))
+    assert list(n) == [2, 0, 1]
+    assert mean == pytest.approx([0.6, np.nan, 0.4], nan_ok=True)
+    assert std == pytest.approx([np.std([0.5, 0.7], ddof=1), np.nan, np.nan], nan_ok=True)
 
 
-@pytest.mark.parametrize(
-    ("winning", "random", "why"),
-    [
-        (WINNING[:2], RANDOM[:2], "n = 2: too few seeds"),
-        ([0.9, 0.8, 0.7], [0.8, 0.7, 0.6], "same difference"),
-        ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5], "same difference"),
-    ],
-)
-def test_what_cannot_be_tested_says_why(winning, random, why):
-    result = compared(rows("winning", winning), rows("random", random))
-    assert why in result["remark"]
-    assert result[["t", "p", "low", "high"]].isna().all()
-    assert result["difference"] == pytest.approx(np.mean(winning) - np.mean(random))
+def test_a_level_is_the_weights_left_in_three_significant_digits():
+    table = pd.DataFrame({"fraction_pruned": [0.0, 0.8, 1 - 0.8**30, 1 - 0.016796, 1 - 0.0168004]})
+    assert list(level_of(table)) == [1.0, 0.2, 0.00124, 0.0168, 0.0168]
+    assert level_of(table.iloc[:0]).empty
 
 
 def test_statistics_need_neither_scipy_stats_nor_torch():
     code = (
-        "import sys, pandas as pd; from pipeline.report.statistics import winning_vs_random, curves\n"
-        f"table = pd.DataFrame({rows('winning', WINNING) + rows('random', RANDOM)})\n"
-        "curves(table); winning_vs_random(table)\n"
+        "import sys, pandas as pd; from pipeline.report.statistics import curves\n"
+        "import pipeline.report.comparisons, pipeline.report.overlap, pipeline.report.layers\n"
+        "import pipeline.report.convergence, pipeline.report.verdicts\n"
+        f"curves(pd.DataFrame({rows('winning', ACCURACIES)}))\n"
         "print(sorted({'scipy.stats', 'torch', 'ray', 'mlflow'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -5,9 +5,42 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from pipeline.report.terminal import plain_text, report
+from pipeline.experiment.loading import load
+from pipeline.report.comparisons import chosen_level, comparisons
+from pipeline.report.statistics import curves
+from pipeline.report.terminal import LONGEST, plain_text, report
 
 SEEDS = 4
+GRID = """
+name: test
+model: {name: lenet, hidden: [30, 10]}
+seeds: 4
+prune: {rate: 0.5, rounds: 20}
+training: {optimizer: {name: sgd, lr: 0.1}, batch_size: 64, length: 1ep}
+sources: [{name: mnist, dataset: {name: digits, half: a}}]
+targets:
+  - {name: mnist, dataset: {name: digits, half: a}}
+  - {name: digits_a, dataset: {name: digits, half: b}}
+  - {name: digits_b, dataset: {name: digits, classes: [0, 1]}}
+"""
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory):
+    file = tmp_path_factory.mktemp("terminal") / "grid.yaml"
+    file.write_text(GRID)
+    return load(file)
+
+
+@pytest.fixture(scope="module")
+def said(spec):
+    """The report of a table of results, in plain text."""
+
+    def say(table: pd.DataFrame, width: int = 120) -> str:
+        compared = comparisons(table, spec)
+        return plain_text(table, curves(table), compared, chosen_level(compared, None), width)
+
+    return say
 
 
 def results(
@@ -29,8 +62,8 @@ def results(
     return table.assign(experiment="test", model="lenet", status="ok", **names, **fractions)
 
 
-def test_a_table_for_each_target_with_weights_left_as_columns():
-    text = plain_text(results(0.2, targets=("digits_a", "digits_b")))
+def test_a_table_for_each_target_with_weights_left_as_columns(said):
+    text = said(results(0.2, targets=("digits_a", "digits_b")))
     assert "Test accuracy on digits_a (%)" in text
     assert "Test accuracy on digits_b (%)" in text
     heading = next(line for line in text.splitlines() if "% left" in line)
@@ -42,52 +75,93 @@ def test_a_table_for_each_target_with_weights_left_as_columns():
 
 
 @pytest.mark.parametrize("width", [80, 100, 140])
-def test_nothing_is_cut_off_at_usual_widths(width):
-    lines = plain_text(results(0.2, rounds=15), width).splitlines()
+def test_nothing_is_cut_off_at_usual_widths(said, width):
+    lines = said(results(0.2, rounds=15, targets=("mnist", "digits_a", "digits_b")), width).splitlines()
     assert max(map(len, lines)) <= width
     assert not any("…" in line for line in lines)
 
 
-def test_a_difference_is_said_with_interval_p_and_n():
-    text = " ".join(plain_text(results(0.2)).split())
-    assert "winning tickets are above random ones in 1 of 1 transfers" in text
+def test_the_tables_p_is_the_corrected_one_and_says_over_how_many_tests(said, spec):
+    table = results(0.03, targets=("mnist", "digits_a", "digits_b"))
+    compared = comparisons(table, spec)
+    row = compared[(compared["round"] == 8) & (compared["comparison"] == "control")].sort_values("p").iloc[0]
+    assert row["p_holm"] > row["p"]
+    text = said(table)
+    line = next(line for line in text.splitlines() if f"| {row['target']} " in line and " 0.4 %" in line)
+    assert f"{row['p_holm']:.2g} " in line
+    assert f"{100 * row['difference']:+.2f}" in line
+    assert f"{100 * row['low']:+.2f} to {100 * row['high']:+.2f}" in line
+    assert "p (Holm)" in text
+    assert "Holm-corrected over the tests of a level: 3 with 0.8 % left and 3 with 0.4 % left" in " ".join(text.split())
+
+
+def test_a_transfer_stands_beside_the_ticket_of_the_target_itself(said, spec):
+    """Tickets of mnist on digits_a, 5 points and a little below digits_a's own."""
+    table = results(0.2)
+    assert "that of the target itself" not in said(table)
+    own = table[table["ticket"] == "winning"].assign(source="own")
+    own["test_accuracy"] += 0.05 + 0.001 * own["seed"]
+    both = pd.concat([table, own])
+    own_source = spec.sources[0].model_copy(update={"name": "own", "dataset": spec.targets[1].dataset})
+    two = spec.model_copy(update={"sources": (*spec.sources, own_source)})
+    text = plain_text(both, curves(both), comparisons(both, two), 0.004)
+    assert "winning minus that of the target itself, paired by seed" in text
+    assert "mnist -> digits_a with 0.4 % of the weights left: winning tickets are 5.15 points below" in " ".join(
+        text.split()
+    )
+
+
+def test_a_difference_is_said_with_interval_p_and_n(said):
+    text = " ".join(said(results(0.2)).split())
+    assert "transferred tickets are above random ones in 1 of 1 transfers" in text
     assert "mnist -> digits_a with 0.4 % of the weights left: winning tickets are 1" in text
     assert "points above random ones (+" in text
-    assert "n = 4)" in text
+    assert "Holm-corrected over 1 test, n = 4)" in text
 
 
-def test_the_other_direction_is_said_too():
-    assert "points below random ones" in " ".join(plain_text(results(-0.2)).split())
+def test_the_other_direction_is_said_too(said):
+    assert "points below random ones" in " ".join(said(results(-0.2)).split())
 
 
-def test_no_difference_is_not_called_one():
-    text = " ".join(plain_text(results(0.0)).split())
-    assert "no difference between winning and random tickets is shown" in text
+def test_no_difference_is_not_called_one(said):
+    text = " ".join(said(results(0.0)).split())
+    assert "no difference between winning tickets and random ones is shown" in text
     assert "above random ones in 0 of 1 transfers and below in 0" in text
 
 
-def test_too_few_seeds_are_said_in_words():
-    text = " ".join(plain_text(results(0.2, seeds=2)).split())
+def test_too_few_seeds_are_said_in_words(said):
+    text = " ".join(said(results(0.2, seeds=2)).split())
     assert "n = 2: too few seeds for a test" in text
     assert "1 not testable" in text
 
 
-def test_missing_failed_and_diverged_runs_are_counted():
+def test_missing_failed_and_diverged_runs_are_counted(said):
     table = results(0.2)
     table.loc[:2, "status"] = ["diverged", "failed", "missing"]
     table.loc[1:2, "test_accuracy"] = np.nan
-    text = plain_text(table)
+    text = said(table)
     assert f"1 of {len(table)} runs diverged" in text
     assert f"1 of {len(table)} runs failed." in text
     assert f"1 of {len(table)} runs have no result yet." in text
 
 
-def test_a_grid_without_any_result_is_shown_as_that():
+def test_a_grid_without_any_result_is_shown_as_that(said):
     table = results(0.2).assign(status="missing", test_accuracy=np.nan)
-    assert f"{len(table)} of {len(table)} runs have no result yet." in plain_text(table)
+    assert f"{len(table)} of {len(table)} runs have no result yet." in said(table)
+    assert "no comparison has results yet" in said(table)
 
 
-def test_a_terminal_gets_box_characters():
+def test_many_comparisons_are_counted_and_not_listed(spec):
+    table = results(0.2)
+    compared = comparisons(table, spec)
+    many = pd.concat([compared] * (LONGEST // 2 + 1), ignore_index=True)
+    text = plain_text(table, curves(table), many, 0.004)
+    assert f"winning minus random: {2 * (LONGEST // 2 + 1)} comparisons, too many for a terminal" in text
+    assert "p (Holm)" not in text
+
+
+def test_a_terminal_gets_box_characters(spec):
+    table = results(0.2)
     console = Console(width=100, force_terminal=True, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
-    console.print(report(results(0.2), width=100))
+    console.print(report(table, curves(table), comparisons(table, spec), 0.004, width=100))
     assert "─" in console.export_text()

@@ -1,0 +1,160 @@
+"""Paired comparisons: winning tickets beside controls, beside those of the target's own source, beside dense networks.
+
+Seeds are paired; the unit is the seed. Nothing is dropped: what cannot be tested has a row that says why.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.experiment.spec import Spec
+from pipeline.report.paired_tests import (
+    SIGNIFICANT,
+    equivalence,
+    half_width,
+    hedges_g,
+    holm,
+    noninferiority,
+    t_statistic,
+    two_sided,
+)
+from pipeline.report.pairings import Pairing, pairings
+from pipeline.report.statistics import CURVE, Floats, Whole, by_seed, level_of, moments
+
+FEWEST = 3
+"""Seeds that a test needs: with two, the interval spans 25 standard deviations."""
+CONSTANT = "every seed has the same difference: no variance to test against"
+FAMILY = ["comparison", "ticket", "reference", "left"]
+"""Tests of one family are corrected together: all sources and targets at one level."""
+PAIR = ["source", "target", "ticket"]
+COLUMNS = [
+    *["comparison", *CURVE, "reference", "reference_source", "round", "fraction_pruned", "left", "survivors"],
+    *["n", "difference", "std", "low", "high", "t", "p", "p_holm", "tests", "effect"],
+    *["margin", "p_equivalence", "equivalent", "p_noninferior", "remark"],
+]
+
+
+def comparisons(results: pd.DataFrame, spec: Spec) -> pd.DataFrame:
+    """One row for every (comparison, source, target, ticket, reference, reference_source, round).
+
+    `comparison`: `control` (a winning kind minus each control, with equally many survivors), `transfer` (a transferred
+    ticket minus the same kind of the target's own source) or `dense` (minus the dense network of the target; no rows
+    where the grid trains none). `reference_source` is NA for a target without a source of its own.
+
+    `left`: weights remaining, to 3 significant digits: the level. `n`: seeds that both have. `difference` (mean, in
+    accuracy, [-1, 1]) and `std` (ddof = 1) of the paired differences, `low` and `high` their 95 % t interval, `t` and
+    `p` the two-sided paired t-test (scipy.stats.ttest_rel). `p_holm`: Holm-corrected over the family (same comparison,
+    ticket, reference and level), which has `tests` members. `effect`: Hedges' g of the differences. `p_equivalence`:
+    two one-sided tests within +-`margin` (`analysis.margin`), and `equivalent` where it is below 0.05;
+    `p_noninferior`: one-sided, that the ticket is not worse by the margin; neither is corrected. `remark`: why there is
+    no test ("" where there is one).
+    """
+    seeds = by_seed(results, results["test_accuracy"])
+    pairs = pd.DataFrame(pairings(seeds.points, spec), columns=Pairing._fields)
+    ticket, reference = _values(seeds.values, pairs["place"]), _values(seeds.values, pairs["other"])
+    unfit = (pairs["remark"] != "").to_numpy(dtype=bool)
+    n, difference, std = moments(np.where(unfit[:, None], np.nan, ticket - reference))
+    testable = (n >= FEWEST) & (std > 0)
+    spread = np.where(testable, std, np.nan)
+    half, t = half_width(spread, n), t_statistic(difference, spread, n)
+    margin = spec.analysis.margin
+    table = seeds.points.iloc[pairs["place"].to_numpy(dtype="int64")].reset_index(drop=True)
+    table = table.assign(
+        **{name: pairs[name].astype("string") for name in ("comparison", "reference", "reference_source")},
+        left=level_of(table),
+        n=n,
+        difference=difference,
+        std=std,
+        low=difference - half,
+        high=difference + half,
+        t=t,
+        p=two_sided(t, n),
+        effect=hedges_g(difference, spread, n),
+        margin=margin,
+        p_equivalence=equivalence(difference, spread, n, margin),
+        p_noninferior=noninferiority(difference, spread, n, margin),
+        remark=_remarks(pairs["remark"], _count(ticket), _count(reference), n, testable),
+    )
+    family = table.groupby(FAMILY, sort=False).ngroup().to_numpy()
+    p_holm, tests = holm(table["p"].to_numpy(dtype="float64"), family)
+    equivalent = (table["p_equivalence"] < SIGNIFICANT).astype("boolean").mask(~testable)
+    return table.assign(p_holm=p_holm, tests=tests, equivalent=equivalent).reindex(columns=COLUMNS)
+
+
+def levels(compared: pd.DataFrame) -> list[float]:
+    """The levels of a table of comparisons: weights remaining, in [0, 1], descending."""
+    return sorted(map(float, compared["left"].unique()), reverse=True)
+
+
+def chosen_level(compared: pd.DataFrame, fraction_pruned: float | None) -> float | None:
+    """The level at which matrices are read; None where there is nothing to compare.
+
+    That nearest to 1 - `fraction_pruned` on a log scale, the less pruned of two. None asked: the most pruned one at
+    which every source has results, else the most pruned one that has any (while there are none: at which every source
+    is compared, else the most pruned one). A network without weights is chosen only where there is no other.
+    """
+    every = levels(compared)
+    if not every or every[0] == 0:
+        return every[0] if every else None
+    if fraction_pruned is not None:
+        wanted = math.log(1 - fraction_pruned)
+        return min(filter(None, every), key=lambda level: abs(math.log(level) - wanted))
+    measured = compared[(compared["n"] > 0) & (compared["left"] > 0)]
+    having = measured if len(measured) else compared[compared["left"] > 0]
+    sources = having.groupby("left")["source"].nunique()
+    shared = sources.index[sources == having["source"].nunique()]
+    return float(min(shared if len(shared) else sources.index))
+
+
+def at_level(compared: pd.DataFrame, level: float | None) -> pd.DataFrame:
+    """The rows at a level; none where `level` is None."""
+    return compared[compared["left"] == level] if level is not None else compared.iloc[:0]
+
+
+def reach(dense: pd.DataFrame) -> pd.DataFrame:
+    """How far each ticket can be pruned: `source`, `target`, `ticket`, `left`, `tested` (levels that could be tested).
+
+    `dense`: comparisons with the dense network. `left`: the most pruned level at which the ticket is non-inferior to it
+    by the margin (p < 0.05) at this and at every less pruned level evaluated; NaN where it is at none. What cannot be
+    tested is not shown. Round 0 is passed over: nothing is pruned, and the ticket may be the dense network itself.
+    """
+    ordered = dense[dense["left"] < 1].sort_values("left", ascending=False, kind="stable")
+    # from the least pruned level on: False from the first level at which it is not shown
+    shown = (ordered["p_noninferior"] < SIGNIFICANT).astype("int64")
+    held = shown.groupby([ordered[name] for name in PAIR], sort=False).cummin() == 1
+    most = ordered[held].groupby(PAIR, sort=False)["left"].min().rename("left")
+    tested = ordered["p_noninferior"].notna().groupby([ordered[name] for name in PAIR], sort=False).sum()
+    numbers = pd.concat([most, tested.rename("tested")], axis=1).reset_index()
+    return dense[PAIR].drop_duplicates().merge(numbers, on=PAIR, how="left")
+
+
+def _values(of_points: Floats, places: "pd.Series[int]") -> Floats:
+    """Rows of `of_points` [points, seeds] at `places`; NaN for NONE."""
+    nothing = np.full((1, of_points.shape[1]), np.nan)
+    rows: Floats = np.vstack([of_points, nothing])[places.to_numpy(dtype="int64")]
+    return rows
+
+
+def _count(values: Floats) -> Whole:
+    count: Whole = (~np.isnan(values)).sum(axis=1)
+    return count
+
+
+def _remarks(
+    unfit: "pd.Series[str]", ticket: Whole, reference: Whole, n: Whole, testable: npt.NDArray[np.bool_]
+) -> "pd.Series[str]":
+    """Why there is no test: the first reason that holds, from `unfit` and the numbers of seeds with a result."""
+    reasons: list[tuple[Any, Any]] = [
+        (unfit != "", unfit),
+        (testable, ""),
+        (ticket == 0, "no result of the ticket yet"),
+        (reference == 0, "no result of the reference yet"),
+        (n == 0, "no seed has a result of both"),
+        (n < FEWEST, "n = " + pd.Series(n).astype("string") + ": too few seeds for a test"),
+    ]
+    holds = [np.asarray(when, dtype=bool) for when, _ in reasons]
+    words = [np.asarray(said, dtype=object) for _, said in reasons]
+    return pd.Series(np.select(holds, words, CONSTANT), dtype="string")

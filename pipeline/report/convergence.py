@@ -1,0 +1,136 @@
+"""When trainings converged, by the rule of the spec."""
+
+from itertools import count
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.experiment.spec_analysis import MovingAverage, Settles
+from pipeline.experiment.steps import Steps
+from pipeline.report.statistics import ROUNDING, Floats, Whole, by_seed, moments
+
+COLUMNS = ["stage", "converged", "iteration", "epoch", "accuracy"]
+
+Marks = npt.NDArray[np.bool_]
+
+
+def convergence(histories: pd.DataFrame, rule: Settles | MovingAverage) -> pd.DataFrame:
+    """One row for each stage of `histories`, in its order: whether the training converged, and when.
+
+    Columns: `stage`, `converged` (bool), `iteration` and `epoch` of the record at which it had converged, `accuracy`
+    (test accuracy of that record, [0, 1]); NaN where it did not: that is a value of its own, not the last iteration.
+
+    `settles`: the first record from which on test accuracy stays within `tolerance` of the last record's. Where that is
+    the last of several records, the training did not converge.
+
+    `moving-average`, Frankle & Carbin 2018, footnote 5: "the moment at which the 1000-iteration moving average of test
+    accuracy changed by less than 0.002 for 1000 consecutive iterations". The average at a record is over the records
+    in the `window` that ends with it, and there is none before a whole window has passed. Converged is the first record
+    from which on every average of the following `patience` differs from its own by less than `tolerance`. The patience
+    must lie within the training and hold a record. The moment is where the patience begins, not where it ends.
+    """
+    order = pd.factorize(histories["stage"])[1]
+    records = histories.sort_values(["stage", "iteration"], kind="stable").reset_index(drop=True)
+    stage = pd.factorize(records["stage"])[0].astype(np.int64)
+    marks = _settled(records, stage, rule.tolerance) if isinstance(rule, Settles) else _steady(records, stage, rule)
+    first = records[marks].drop_duplicates("stage").set_index("stage").reindex(order)
+    return pd.DataFrame(
+        {
+            "stage": pd.Series(order, dtype="string"),
+            "converged": first["iteration"].notna().to_numpy(dtype=bool),
+            "iteration": first["iteration"].to_numpy(dtype="float64"),
+            "epoch": first["epoch"].to_numpy(dtype="float64"),
+            "accuracy": first["test_accuracy"].to_numpy(dtype="float64"),
+        },
+        columns=COLUMNS,
+    )
+
+
+def convergence_curves(results: pd.DataFrame, converged: pd.DataFrame) -> pd.DataFrame:
+    """Convergence over seeds, one row for each (source, target, ticket, round), in the order of `results`.
+
+    Columns: those that name the curve and the point, then `mean` and `std` (ddof = 1) of the iterations over the seeds
+    that converged, `n` (how many those are) and `n_not_converged` (seeds with a history that did not). A mean with
+    seeds that did not converge is of the faster ones only.
+    """
+    of_stage = converged.set_index("stage")
+    has_history = results["stage"].isin(of_stage.index)
+    iterations = by_seed(results, results["stage"].map(of_stage["iteration"]))
+    missed = has_history & ~results["stage"].map(of_stage["converged"].astype("boolean")).fillna(False).astype(bool)
+    # a seed of several runs has converged when all of them have
+    failed = ~np.isnan(by_seed(results, missed.astype("float64").where(missed)).values)
+    n, mean, std = moments(np.where(failed, np.nan, iterations.values))
+    return iterations.points.assign(mean=mean, std=std, n=n, n_not_converged=failed.sum(axis=1))
+
+
+def _settled(records: pd.DataFrame, stage: Whole, tolerance: float) -> Marks:
+    """Records from which on all are near the last one's accuracy; never the last of several."""
+    accuracy = records["test_accuracy"].to_numpy(dtype="float64")
+    last = _is_last(stage)
+    final = accuracy[last][stage]
+    far = ~(np.abs(accuracy - final) <= tolerance + ROUNDING)
+    # from a record on none is far: counted from the end of its stage
+    far_later = pd.Series(far[::-1]).groupby(stage[::-1]).cumsum().to_numpy()[::-1]
+    near: Marks = (far_later == 0) & (~last | _is_first(stage))
+    return near
+
+
+def _steady(records: pd.DataFrame, stage: Whole, rule: MovingAverage) -> Marks:
+    """Records after which the moving average stays where it is for the whole patience."""
+    moment = records["iteration"].to_numpy(dtype="float64")
+    window, patience = _iterations(rule.window, records, stage), _iterations(rule.patience, records, stage)
+    average = _moving_average(records["test_accuracy"].to_numpy(dtype="float64"), moment, stage, window)
+    steady = ~np.isnan(average) & (moment + patience <= moment[_is_last(stage)][stage])
+    followed = np.zeros(len(stage), dtype=bool)
+    for lag in count(1):
+        # at [i]: whether record i + lag is of the same training and within the patience of record i
+        within = (stage[lag:] == stage[:-lag]) & (moment[lag:] - moment[:-lag] <= patience[:-lag])
+        if not within.any():
+            break
+        changed = ~(np.abs(average[lag:] - average[:-lag]) < rule.tolerance - ROUNDING)
+        steady[:-lag] &= ~(within & changed)
+        followed[:-lag] |= within
+    return steady & followed
+
+
+def _moving_average(accuracy: Floats, moment: Floats, stage: Whole, window: Floats) -> Floats:
+    """At each record the mean over the records in (moment - window, moment]; NaN before a whole window has passed."""
+    total, held = accuracy.copy(), np.ones(len(accuracy))
+    for lag in count(1):
+        # at [i]: whether record i is of the same training and in the window of record i + lag
+        inside = (stage[lag:] == stage[:-lag]) & (moment[lag:] - moment[:-lag] < window[lag:])
+        if not inside.any():
+            break
+        total[lag:] += np.where(inside, accuracy[:-lag], 0)
+        held[lag:] += inside
+    whole = (window > 0) & (moment - window >= _beginnings(moment, stage))
+    return np.where(whole, total / held, np.nan)
+
+
+def _beginnings(moment: Floats, stage: Whole) -> Floats:
+    """Where the training of each record began, as far as its records tell: one interval before the first.
+
+    Not 0: a rewound network may train only what was left of the schedule.
+    """
+    first = _is_first(stage)
+    second = ~first & np.append(False, first)[:-1]
+    begins = moment[first]
+    begins[stage[second]] -= moment[second] - begins[stage[second]]
+    return np.maximum(begins, 0)[stage]
+
+
+def _iterations(steps: Steps, records: pd.DataFrame, stage: Whole) -> Floats:
+    """`steps` in iterations of each record's training, which has its own number of them an epoch."""
+    an_epoch = (records["iteration"] / records["epoch"]).to_numpy(dtype="float64")[_is_last(stage)].round()
+    return np.asarray(steps.epochs * an_epoch + steps.extra, dtype="float64")[stage]
+
+
+def _is_first(stage: Whole) -> Marks:
+    first: Marks = np.diff(stage, prepend=-1) != 0
+    return first
+
+
+def _is_last(stage: Whole) -> Marks:
+    last: Marks = np.diff(stage, append=-1) != 0
+    return last

@@ -1,0 +1,60 @@
+"""Survivors by layer: where in the network the pruning takes place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from pipeline.experiment.spec import Spec
+    from pipeline.report.results import Records
+
+COLUMNS = ["source", "ticket", "round", "seed", "layer", "position", "survivors", "total", "fraction_pruned", "ratio"]
+TYPES = {
+    **dict.fromkeys(["source", "ticket", "layer"], "string"),
+    **dict.fromkeys(["round", "seed", "position", "survivors", "total"], "int64"),
+    **dict.fromkeys(["fraction_pruned", "ratio"], "float64"),
+}
+
+
+def survivors_by_layer(results: pd.DataFrame, snapshot: Records, spec: Spec) -> pd.DataFrame:
+    """One row for each prunable layer of every mask that is there, layers in the model's order (`position` 0, 1, ...).
+
+    Masks are those of the sources' chains, once a (source, round, seed), with the name of the first winning kind as
+    `ticket`; and, once a (source, ticket, round, seed), those of controls that move weights from layer to layer. Other
+    tickets have as many in each layer as the chain's mask, and are not repeated.
+
+    `fraction_pruned` is the layer's, in [0, 1]; `ratio` that over the fraction pruned of the whole mask: Morcos et al.
+    2019, Figure 1b, where the layerwise rate is the overall one. It is NaN where nothing is pruned (round 0).
+    """
+    winning = [ticket.name for ticket in spec.tickets if ticket.is_winning][:1]
+    moving = [ticket.name for ticket in spec.tickets if ticket.mask == "permuted-globally"]
+    chains = results[results["mask"].notna()].assign(ticket=(winning or ["winning"])[0], record=results["mask"])
+    # round 0 has no mask: its training says which layers there are; so does a control's how its mask was drawn
+    dense = results[results["ticket"].isin(winning) & (results["round"] == 0)]
+    controls = results[results["ticket"].isin(moving) & (results["round"] > 0)]
+    trainings = pd.concat([dense, controls])
+    trainings = trainings[trainings["status"].isin(["ok", "diverged"])]
+    asked = pd.concat([chains, trainings.assign(record=trainings["stage"])]).sort_index(kind="stable")
+    names = ["source", "ticket", "round", "seed"]
+    rows: list[list[Any]] = []
+    told: set[tuple[Any, ...]] = set()
+    for *name, key in asked[[*names, "record"]].drop_duplicates().itertuples(index=False):
+        # the same mask on every target: the first that has a record tells it
+        record = None if tuple(name) in told else snapshot.record(key)
+        if record is not None:
+            told.add(tuple(name))
+            rows += [[*name, *numbers] for numbers in _layers(record["summary"])]
+    return pd.DataFrame(rows, columns=COLUMNS).astype(TYPES)
+
+
+def _layers(summary: dict[str, Any]) -> list[list[Any]]:
+    """Layer, position, survivors, total, fraction pruned and ratio of each layer of a record's summary."""
+    survivors, total = summary["survivors"], summary["total"]
+    overall = 1 - sum(survivors.values()) / sum(total.values())
+    pruned = {name: 1 - survivors[name] / size for name, size in total.items()}
+    return [
+        [name, position, survivors[name], size, pruned[name], pruned[name] / overall if overall else float("nan")]
+        for position, (name, size) in enumerate(total.items())
+    ]

@@ -1,0 +1,191 @@
+"""What the comparisons say, in sentences: does the ticket transfer, from where, how far, and is the difference real.
+
+"No difference is shown" is not "equal": equivalence is said only where two one-sided tests show it within the margin.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from pipeline.experiment.spec import DENSE
+from pipeline.report.comparisons import PAIR, at_level, reach
+from pipeline.report.paired_tests import SIGNIFICANT
+from pipeline.report.statistics import level_of
+from pipeline.report.wording import interval, listed, margin_points, p_equals, percent_left, points
+
+SPELLED_OUT = 8
+"""Transfers, sources or targets that get a clause each; of more of them, the best and the worst."""
+
+
+def answers(compared: pd.DataFrame, level: float | None, curves: pd.DataFrame) -> list[str]:
+    """The four questions, answered from `comparisons` at one level (weights remaining, in [0, 1]) and from `curves`.
+
+    Each sentence names the test that it rests on, how many tests were corrected for, and what could not be tested.
+    """
+    if level is None:
+        return ["The grid has no winning ticket beside a control, another source's ticket or a dense network."]
+    here = at_level(compared, level)
+    if not here["n"].any():
+        return [f"With {percent_left(level)} of the weights left, no comparison has results yet."]
+    sentences = []
+    for ticket in dict.fromkeys(here["ticket"]):
+        rows = here[here["ticket"] == ticket]
+        transferred = _transferred(rows)
+        sentences += [
+            _does_it_transfer(rows, transferred, level),
+            *_from_where(rows, transferred, level),
+            *_how_far(compared[(compared["ticket"] == ticket) & (compared["comparison"] == "dense")], curves),
+        ]
+    return [*dict.fromkeys(sentences), *_is_it_real(here, level, curves)]
+
+
+def differences(compared: pd.DataFrame, level: float | None) -> list[str]:
+    """A sentence for each comparison with a control and with the target's own ticket; none where these are many."""
+    rows = at_level(compared, level)
+    rows = rows[rows["comparison"].isin(["control", "transfer"])]
+    return [_difference(row) for row in _rows(rows)] if len(rows) <= SPELLED_OUT else []
+
+
+def _transferred(rows: pd.DataFrame) -> "pd.Series[bool]":
+    """Whether each row is of a ticket on a target that is not its own source."""
+    pairs = pd.MultiIndex.from_frame(rows.loc[rows["comparison"] == "transfer", PAIR])
+    return pd.Series(pd.MultiIndex.from_frame(rows[PAIR]).isin(pairs), index=rows.index)
+
+
+def _does_it_transfer(rows: pd.DataFrame, transferred: "pd.Series[bool]", level: float) -> str:
+    question = f"Does the {rows['ticket'].iloc[0]} ticket transfer?"
+    if not transferred.any():
+        return f"{question} No source is evaluated on another target at this level."
+    controls = rows[transferred & (rows["comparison"] == "control")]
+    clauses = [
+        f"{_tally(of_one, f'{reference} ones')}." for reference, of_one in controls.groupby("reference", sort=False)
+    ]
+    own = rows[rows["comparison"] == "transfer"]
+    equivalent = own["equivalent"].fillna(False).astype(bool)
+    neither = (own["remark"] == "") & ~equivalent & ~(own["p_holm"] < SIGNIFICANT)
+    clauses.append(
+        f"{_tally(own, 'tickets of the target itself')}. Equivalent to these within ±{_margin(own)} (two one-sided "
+        f"tests, p < {SIGNIFICANT:g} each, not corrected): {int(equivalent.sum())}; "
+        f"neither a difference nor equivalence is shown: {int(neither.sum())}."
+    )
+    first, *others = clauses
+    told = [f"With {percent_left(level)} of the weights left, transferred tickets are {first}"]
+    return " ".join([question, *told, *(f"They are {other}" for other in others)])
+
+
+def _from_where(rows: pd.DataFrame, transferred: "pd.Series[bool]", level: float) -> list[str]:
+    clauses = []
+    for (comparison, reference), of_one in rows[transferred].groupby(["comparison", "reference"], sort=False):
+        means = of_one.groupby("source", sort=False)["difference"].mean().dropna()
+        if comparison == DENSE or means.empty:
+            continue
+        ranked = [f"{source} {points(mean)}" for source, mean in means.sort_values(ascending=False).items()]
+        if len(ranked) > SPELLED_OUT:
+            ranked = [*ranked[: SPELLED_OUT - 1], f"... {ranked[-1]}"]
+        against = f"{reference} ones" if comparison == "control" else "tickets of the target itself"
+        clauses.append(f"beside {against}: {', '.join(ranked)}")
+    if not clauses:
+        return []
+    ticket = rows["ticket"].iloc[0]
+    return [
+        f"From where does the {ticket} ticket transfer best? Means of the differences over other targets with "
+        f"{percent_left(level)} of the weights left, in points, {'; '.join(clauses)}. "
+        "Sources are not tested against one another."
+    ]
+
+
+def _how_far(dense: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
+    if dense.empty:
+        return ["How far can it be pruned? Not said: the grid trains no dense network to compare with."]
+    ticket, margin = dense["ticket"].iloc[0], _margin(dense)
+    of_dense = curves[curves["ticket"] == DENSE].set_index("target")["mean"]
+    how_far = reach(dense)
+    clauses = []
+    if len(how_far) <= SPELLED_OUT:
+        for target, of_target in how_far.groupby("target", sort=False):
+            accuracy = f" (dense: {100 * of_dense[target]:.1f} %)" if of_dense.get(target, -1) >= 0 else ""
+            far = [f"{_level(row)} from {row.source}" for row in _rows(of_target)]
+            clauses.append(f"on {target}{accuracy} {listed(far)}")
+    else:
+        some = how_far[how_far["left"].notna()].sort_values("left")
+        for words, end in (("furthest", some.head(1)), ("least far", some.tail(1))):
+            clauses += [f"{words} {_level(row)} ({row.source} -> {row.target})" for row in _rows(end)]
+        untested = int((how_far["tested"] == 0).sum())
+        none = len(how_far) - len(some) - untested
+        clauses.append(f"no level in {none} and no test in {untested} of {len(how_far)} transfers")
+    return [
+        f"How far can the {ticket} ticket be pruned? Less than {margin} worse than the dense network down to: "
+        f"{'; '.join(clauses)} (one-sided paired t-tests, p < {SIGNIFICANT:g} at this and every less pruned level "
+        "evaluated, not corrected over transfers)."
+    ]
+
+
+def _is_it_real(here: pd.DataFrame, level: float, curves: pd.DataFrame) -> list[str]:
+    clauses = []
+    for (ticket, reference), rows in here[here["comparison"] == "control"].groupby(["ticket", "reference"], sort=False):
+        tested = rows[rows["remark"] == ""]
+        if tested.empty:
+            clauses.append(f"{ticket} minus {reference} cannot be tested ({_reasons(rows)})")
+            continue
+        least, most = int(tested["n"].min()), int(tested["n"].max())
+        seeds = f"{least}" if least == most else f"{least} to {most}"
+        clauses.append(
+            f"{ticket} minus {reference} has p < {SIGNIFICANT:g} in {int((tested['p_holm'] < SIGNIFICANT).sum())} of "
+            f"{len(tested)} tests on {seeds} seeds, Holm-corrected over all of them, with effects (Hedges' g) of "
+            f"{tested['effect'].min():.1f} to {tested['effect'].max():.1f}"
+        )
+    diverged = int(curves.loc[level_of(curves) == level, "n_diverged"].sum())
+    runs = "run counts with its" if diverged == 1 else "runs count with their"
+    counted = f" {diverged} diverged {runs} accuracy." if diverged else ""
+    answer = f"{'; '.join(clauses)}." if clauses else "The grid has no control to compare with."
+    return [f"Is the difference real? {answer} Where no difference is shown, that does not show equality.{counted}"]
+
+
+def _tally(rows: pd.DataFrame, against: str) -> str:
+    """`above random ones in 3 of 4 transfers ...`: what the tests of one family say of these rows."""
+    tested = rows[rows["remark"] == ""]
+    real = tested[tested["p_holm"] < SIGNIFICANT]
+    above = int((real["difference"] > 0).sum())
+    words = f"above {against} in {above} of {len(rows)} transfers and below in {len(real) - above}"
+    if len(tested):
+        words += f" (paired t-tests, p < {SIGNIFICANT:g}, Holm-corrected over {_tests(int(rows['tests'].iloc[0]))})"
+    words += f"; no difference is shown in {len(tested) - len(real)}"
+    untested = len(rows) - len(tested)
+    return words + (f"; {untested} not testable ({_reasons(rows)})" if untested else "")
+
+
+def _difference(row: Any) -> str:
+    against = f"{row.reference} ones" if row.comparison == "control" else "those of the target itself"
+    where = f"{row.source} -> {row.target} with {percent_left(row.left)} of the weights left: "
+    if row.remark:
+        by = f" differ from {against} by {points(row.difference)} points;" if row.n else f" beside {against}:"
+        return f"{where}{row.ticket} tickets{by} no test, {row.remark}."
+    numbers = f"({interval(row)}, {p_equals(row.p_holm)} Holm-corrected over {_tests(row.tests)}, n = {row.n})"
+    if row.p_holm >= SIGNIFICANT:
+        within = f", and they are equivalent within ±{margin_points(row.margin)}" if row.equivalent else ""
+        return f"{where}no difference between {row.ticket} tickets and {against} is shown {numbers}{within}."
+    side = "above" if row.difference > 0 else "below"
+    return f"{where}{row.ticket} tickets are {100 * abs(row.difference):.2f} points {side} {against} {numbers}."
+
+
+def _margin(rows: pd.DataFrame) -> str:
+    return margin_points(float(rows["margin"].iloc[0]))
+
+
+def _reasons(rows: pd.DataFrame) -> str:
+    return "; ".join(dict.fromkeys(remark for remark in rows["remark"] if remark))
+
+
+def _level(row: Any) -> str:
+    if row.left == row.left:
+        return f"{percent_left(row.left)} of the weights"
+    return "no level" if row.tested > 0 else "no test"
+
+
+def _tests(count: int) -> str:
+    return f"{count} test" + "s" * (count != 1)
+
+
+def _rows(table: pd.DataFrame) -> Iterable[Any]:
+    return table.itertuples()

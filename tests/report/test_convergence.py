@@ -1,0 +1,192 @@
+"""When trainings converge, by either rule, against hand calculations and against the definition spelled out."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from pipeline.experiment.spec_analysis import MovingAverage, Settles
+from pipeline.report.convergence import COLUMNS, convergence, convergence_curves
+
+PER_EPOCH = 50
+
+
+def history(accuracies, every: int = 100, stage: str = "s", start: int = 0, moments=None) -> pd.DataFrame:
+    iteration = np.array(moments) if moments is not None else start + every * np.arange(1, len(accuracies) + 1)
+    return pd.DataFrame(
+        {
+            "stage": pd.Series([stage] * len(iteration), dtype="string"),
+            "iteration": iteration,
+            "epoch": iteration / PER_EPOCH,
+            "test_accuracy": np.array(accuracies, dtype="float64"),
+        }
+    )
+
+
+def moment(rule, *args, **more):
+    (row,) = convergence(history(*args, **more), rule).itertuples()
+    assert row.converged == (row.iteration == row.iteration)
+    return None if math.isnan(row.iteration) else row.iteration
+
+
+def averaged(window: int, tolerance: float, patience: int) -> MovingAverage:
+    return MovingAverage(window=f"{window}it", tolerance=tolerance, patience=f"{patience}it")
+
+
+def test_settled_is_the_first_record_from_which_on_all_are_near_the_last():
+    """0.90 is within 0.01 of the last but is left again; 0.895 is the first to stay."""
+    assert moment(Settles(), [0.5, 0.9, 0.8, 0.895, 0.91, 0.9]) == 400
+
+
+def test_exactly_the_tolerance_is_near_whatever_the_rounding():
+    assert 0.93 - 0.92 > 0.01  # in floating point
+    assert moment(Settles(), [0.5, 0.92, 0.93]) == 200
+
+
+def test_settled_only_at_the_last_of_several_records_is_not_converged():
+    assert moment(Settles(), [0.5, 0.7, 0.9]) is None
+    assert moment(Settles(), [0.9]) == 100
+
+
+def test_a_converged_training_has_iteration_epoch_and_accuracy_of_its_moment():
+    table = convergence(history([0.5, 0.9, 0.9]), Settles())
+    assert list(table.columns) == COLUMNS
+    assert table.iloc[0].to_list() == ["s", True, 200.0, 4.0, 0.9]
+
+
+def test_one_that_did_not_has_none():
+    row = convergence(history([0.5, 0.9]), Settles()).iloc[0]
+    assert not row["converged"]
+    assert row[["iteration", "epoch", "accuracy"]].isna().all()
+
+
+def test_trainings_are_judged_one_by_one_in_their_order_and_whatever_the_order_of_records():
+    first, second = history([0.1, 0.9, 0.9], stage="z"), history([0.3, 0.5], stage="a")
+    table = convergence(pd.concat([first[::-1], second]), Settles())
+    assert list(table["stage"]) == ["z", "a"]
+    assert list(table["converged"]) == [True, False]
+    assert table["iteration"].iloc[0] == 200
+
+
+def test_no_histories_are_an_empty_table():
+    for rule in (Settles(), MovingAverage()):
+        assert list(convergence(history([]), rule).columns) == COLUMNS
+        assert convergence(history([]), rule).empty
+
+
+def test_the_moving_average_of_frankle_and_carbin_by_hand():
+    """Every 100 iterations, window 1,000: at t the mean of the last ten. A step from 0 to 1 after iteration 1,000 makes
+    averages of 0.1 at 1,100 to 1.0 at 2,000; from there on nothing changes, and 1,000 further iterations pass by 3,000.
+    """
+    accuracies = [0.0] * 10 + [1.0] * 20
+    assert moment(MovingAverage(), accuracies) == 2000
+    assert moment(MovingAverage(), accuracies[:-1]) is None  # only 900 iterations of patience
+
+
+def test_a_change_below_the_tolerance_is_none_and_one_of_the_tolerance_is_one():
+    """Window and records of 100: the average is the record. 0.898 differs from 0.9 by 0.002 exactly, 0.8981 by less."""
+    rule = averaged(100, 0.002, 200)
+    assert moment(rule, [0.898, 0.9, 0.9, 0.9]) == 200
+    assert moment(rule, [0.8981, 0.9, 0.9, 0.9]) == 100
+
+
+def test_the_moment_is_where_the_patience_begins_and_later_changes_do_not_count():
+    assert moment(averaged(100, 0.01, 200), [0.5, 0.8, 0.8, 0.8, 0.3, 0.9]) == 200
+
+
+def test_there_is_no_average_before_a_whole_window_has_passed():
+    """A window of 300 is first whole at 300, where the mean of three records is compared."""
+    assert moment(averaged(300, 0.01, 100), [0.8] * 6) == 300
+
+
+def test_a_training_that_begins_late_has_no_window_from_before():
+    """What was left of the schedule after iteration 1,000: records at 1,100, 1,200, ..."""
+    assert moment(averaged(300, 0.01, 100), [0.8] * 6, start=1000) == 1300
+
+
+def test_a_training_shorter_than_window_and_patience_does_not_converge():
+    assert moment(averaged(300, 0.01, 300), [0.8] * 6) == 300
+    assert moment(averaged(300, 0.01, 301), [0.8] * 6) is None
+    assert moment(averaged(1000, 0.01, 100), [0.8] * 6) is None
+
+
+def test_a_patience_without_any_record_shows_nothing():
+    assert moment(averaged(100, 0.01, 50), [0.8] * 6) is None
+
+
+def test_a_single_record_does_not_show_that_an_average_stays():
+    assert moment(averaged(100, 0.01, 100), [0.8]) is None
+
+
+def test_an_accuracy_that_is_not_there_is_not_converged():
+    assert moment(averaged(100, 0.01, 100), [np.nan, np.nan]) is None
+    assert moment(Settles(), [0.9, np.nan]) is None
+
+
+def test_epochs_of_the_rule_are_those_of_each_training():
+    rule = MovingAverage(window="1ep", tolerance=0.01, patience="2ep")
+    short, long = history([0.1] + [0.8] * 4, every=50), history([0.1] + [0.8] * 4, every=100, stage="l")
+    long["epoch"] = long["iteration"] / 100
+    assert list(convergence(pd.concat([short, long]), rule)["iteration"]) == [100, 200]
+
+
+records = some.lists(some.sampled_from([0.80, 0.81, 0.815, 0.82, 0.9]), min_size=1, max_size=25)
+
+
+def by_definition(accuracies, every: int, window: int, tolerance: float, patience: int):
+    at = [every * (number + 1) for number in range(len(accuracies))]
+    average = {
+        t: np.mean([a for u, a in zip(at, accuracies, strict=True) if t - window < u <= t]) for t in at if t >= window
+    }
+    for t, here in average.items():
+        later = [value for u, value in average.items() if t < u <= t + patience]
+        if t + patience <= at[-1] and later and all(abs(value - here) < tolerance - 1e-9 for value in later):
+            return t
+    return None
+
+
+@settings(deadline=None)
+@given(
+    records, some.integers(1, 5), some.integers(1, 5), some.sampled_from([0.004, 0.0101, 0.021]), some.integers(0, 99)
+)
+def test_the_moving_average_is_its_definition(accuracies, window, patience, tolerance, odd):
+    rule = averaged(100 * window + odd, tolerance, 100 * patience)
+    expected = by_definition(accuracies, 100, 100 * window + odd, tolerance, 100 * patience)
+    assert moment(rule, accuracies) == expected
+    # beside another training the same
+    both = convergence(pd.concat([history([0.1] * 30, stage="o"), history(accuracies)]), rule)
+    assert both.iloc[1]["iteration"] == pytest.approx(expected if expected is not None else math.nan, nan_ok=True)
+
+
+def results(*stages: str) -> pd.DataFrame:
+    names = dict.fromkeys(["experiment", "model", "source", "target", "source_optimizer", "target_optimizer"], "x")
+    numbers = {"round": 1, "fraction_pruned": 0.5, "survivors": 50, "total": 100, "ticket": "winning"}
+    return pd.DataFrame([{**names, **numbers, "seed": seed, "stage": stage} for seed, stage in enumerate(stages)])
+
+
+def test_curves_of_convergence_are_over_the_seeds_that_converged():
+    converged = pd.concat(
+        [
+            history(values, stage=name)
+            for name, values in (("a", [0.1, 0.9, 0.9]), ("b", [0.9, 0.9, 0.9]), ("c", [0.1, 0.5, 0.9]))
+        ]
+    )
+    (row,) = convergence_curves(results("a", "b", "c", "unread"), convergence(converged, Settles())).itertuples()
+    assert (row.mean, row.n, row.n_not_converged) == (150, 2, 1)
+    assert row.std == pytest.approx(np.std([200, 100], ddof=1))
+
+
+def test_a_seed_of_several_runs_has_converged_when_all_of_them_have():
+    histories = pd.concat([history([0.1, 0.9, 0.9], stage="a"), history([0.1, 0.5, 0.9], stage="b")])
+    nested = results("a", "b").assign(seed=0)
+    (row,) = convergence_curves(nested, convergence(histories, Settles())).itertuples()
+    assert (row.n, row.n_not_converged) == (0, 1)
+
+
+def test_a_curve_of_which_no_history_was_read_has_no_seeds():
+    (row,) = convergence_curves(results("unread"), convergence(history([0.9]), Settles())).itertuples()
+    assert (row.n, row.n_not_converged) == (0, 0)
+    assert math.isnan(row.mean)

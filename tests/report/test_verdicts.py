@@ -1,0 +1,236 @@
+"""The four questions, answered in words that the tests bear out."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.experiment.loading import load
+from pipeline.report.comparisons import chosen_level, comparisons
+from pipeline.report.statistics import curves
+from pipeline.report.verdicts import answers, differences
+
+GRID = """
+name: test
+model: {name: lenet, hidden: [30, 10]}
+seeds: 6
+prune: {rate: 0.5, rounds: 20}
+training: {optimizer: {name: sgd, lr: 0.1}, batch_size: 64, length: 1ep}
+sources:
+  - {name: a, dataset: {name: digits, half: a}}
+  - {name: b, dataset: {name: digits, half: b}}
+targets: same
+"""
+SEEDS = 6
+NOISE = np.random.default_rng(0).standard_normal((5, SEEDS)) * 0.002
+"""Of a's tickets, b's tickets, random ones and dense networks, by seed; the same at every level."""
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory):
+    file = tmp_path_factory.mktemp("verdicts") / "grid.yaml"
+    file.write_text(GRID)
+    return load(file)
+
+
+def results(levels: dict[tuple[str, str], dict[int, float]], dense: float = 0.95, **more) -> pd.DataFrame:
+    """(source, target) -> round -> mean accuracy; random tickets are source "any"."""
+    rows = []
+    for (source, target), by_round in levels.items():
+        for number, level in by_round.items():
+            noise = NOISE[{"a": 0, "b": 1}.get(source, 2)]
+            ticket = "random" if source == "any" else "winning"
+            rows += [(source, target, ticket, number, seed, level + noise[seed]) for seed in range(SEEDS)]
+    for target in dict.fromkeys(target for _, target in levels):
+        rows += [("any", target, "dense", 0, seed, dense + NOISE[3][seed]) for seed in range(SEEDS)]
+    table = pd.DataFrame(rows, columns=["source", "target", "ticket", "round", "seed", "test_accuracy"])
+    survivors = (1000 * 0.5 ** table["round"]).round().astype("int64")
+    names = {"experiment": "test", "model": "lenet", "source_optimizer": "sgd", "target_optimizer": "sgd"}
+    numbers = {"survivors": survivors, "total": 1000, "fraction_pruned": 1 - survivors / 1000, "status": "ok"}
+    return table.assign(**names, **numbers).assign(**more)
+
+
+GOOD = {
+    ("a", "a"): {1: 0.95, 2: 0.94, 3: 0.90},
+    ("b", "a"): {1: 0.95, 2: 0.90, 3: 0.80},
+    ("any", "a"): {1: 0.90, 2: 0.80, 3: 0.60},
+}
+
+
+def told(table: pd.DataFrame, spec, level: float | None = None) -> list[str]:
+    compared = comparisons(table, spec)
+    return answers(compared, chosen_level(compared, None) if level is None else level, curves(table))
+
+
+def answer(table, spec, question: str, level: float | None = None) -> str:
+    (found,) = [line for line in told(table, spec, level) if line.startswith(question)]
+    return found
+
+
+def test_the_four_questions_are_answered_in_their_order(spec):
+    starts = ["Does the winning ticket transfer?", "From where", "How far", "Is the difference real?"]
+    lines = told(results(GOOD), spec)
+    assert len(lines) == 4
+    assert all(line.startswith(start) for line, start in zip(lines, starts, strict=True))
+
+
+def test_transferred_tickets_are_counted_against_controls_and_against_the_targets_own(spec):
+    line = answer(results(GOOD), spec, "Does")
+    assert "With 12.5 % of the weights left, transferred tickets are above random ones in 1 of 1 transfers" in line
+    # the family holds the source's own ticket as well
+    assert "p < 0.05, Holm-corrected over 2 tests" in line
+    assert "above tickets of the target itself in 0 of 1 transfers and below in 1" in line
+    assert "Holm-corrected over 1 test)" in line
+    assert "Equivalent to these within ±1 point (two one-sided tests, p < 0.05 each, not corrected): 0" in line
+    assert "neither a difference nor equivalence is shown: 0" in line
+
+
+def test_equivalence_is_said_where_it_is_shown(spec):
+    line = answer(results(GOOD), spec, "Does", level=0.5)
+    assert "not corrected): 1; neither a difference nor equivalence is shown: 0" in line
+
+
+def test_no_difference_shown_is_not_equivalence(spec, tmp_path):
+    """The same tickets, noise, and a margin too narrow for six seeds."""
+    narrow = load_with_margin(tmp_path, 0.0001)
+    line = answer(results(GOOD), narrow, "Does", level=0.5)
+    assert "±0.01 points" in line
+    assert "not corrected): 0; neither a difference nor equivalence is shown: 1" in line
+    assert "that does not show equality" in answer(results(GOOD), narrow, "Is", level=0.5)
+
+
+def load_with_margin(folder, margin: float):
+    (folder / "grid.yaml").write_text(GRID)
+    return load(folder / "grid.yaml", [f"analysis.margin={margin}"])
+
+
+def test_sources_are_ranked_by_their_means_over_other_targets(spec):
+    levels = {
+        ("a", "a"): {1: 0.9},
+        ("b", "a"): {1: 0.8},
+        ("any", "a"): {1: 0.7},
+        ("b", "b"): {1: 0.9},
+        ("a", "b"): {1: 0.85},
+        ("any", "b"): {1: 0.7},
+    }
+    line = answer(results(levels), spec, "From where")
+    shift = 100 * (NOISE.mean(axis=1) - NOISE[2].mean())
+    first, second = f"a {15 + shift[0]:+.2f}", f"b {10 + shift[1]:+.2f}"
+    assert f"beside random ones: {first}, {second};" in line
+    assert "beside tickets of the target itself: a -" in line
+    assert "Sources are not tested against one another." in line
+
+
+def test_how_far_is_the_last_level_that_is_not_worse_than_dense(spec):
+    line = answer(results(GOOD), spec, "How far", level=0.5)
+    # dense has 95 %: a's 94 % at 25 % left is a point worse and not shown to be less
+    assert "Less than 1 point worse than the dense network down to: on a (dense: 9" in line
+    assert "50 % of the weights from a and 50 % of the weights from b" in line
+    assert "p < 0.05 at this and every less pruned level evaluated, not corrected over transfers" in line
+
+
+def test_how_far_says_where_no_level_holds_and_where_none_can_be_tested(spec):
+    table = results(GOOD, dense=0.99)
+    assert "no level from a and no level from b" in answer(table, spec, "How far")
+    few = table[(table["seed"] < 2) | (table["source"] != "b")]
+    assert "no level from a and no test from b" in answer(few, spec, "How far")
+
+
+def test_many_transfers_are_summed_up_by_the_furthest_and_the_least(spec):
+    table = results(GOOD)
+    compared = comparisons(table, spec)
+    dense = compared[compared["comparison"] == "dense"]
+    more = [dense.assign(target=f"t{number}") for number in range(5)]
+    more.append(dense.assign(target="t9", p_noninferior=0.5))
+    lines = answers(pd.concat([compared, *more], ignore_index=True), 0.125, curves(table))
+    (line,) = [line for line in lines if line.startswith("How far")]
+    assert "furthest 50 % of the weights (" in line
+    assert "least far 50 % of the weights (" in line
+    assert "no level in 2 and no test in 0 of 14 transfers" in line
+
+
+def test_without_dense_networks_how_far_is_not_said(spec):
+    table = results(GOOD)
+    assert "Not said" in answer(table[table["ticket"] != "dense"], spec, "How far")
+
+
+def test_the_difference_is_real_by_corrected_tests_with_seeds_and_effects(spec):
+    line = answer(results(GOOD), spec, "Is")
+    assert "winning minus random has p < 0.05 in 2 of 2 tests on 6 seeds, Holm-corrected over all of them" in line
+    compared = comparisons(results(GOOD), spec)
+    effects = compared.loc[(compared["comparison"] == "control") & (compared["left"] == 0.125), "effect"]
+    assert f"(Hedges' g) of {effects.min():.1f} to {effects.max():.1f}" in line
+
+
+def test_what_is_significant_alone_and_not_after_correction_is_no_difference(spec):
+    """p of 0.03 twice: 0.06 each after Holm."""
+    table = results(GOOD)
+    compared = comparisons(table, spec)
+    control = compared["comparison"] == "control"
+    compared = compared.assign(p=compared["p"].mask(control, 0.03), p_holm=compared["p_holm"].mask(control, 0.06))
+    lines = answers(compared, 0.125, curves(table))
+    assert "transferred tickets are above random ones in 0 of 1 transfers and below in 0" in lines[0]
+    assert "no difference is shown in 1" in lines[0]
+    assert "p < 0.05 in 0 of 2 tests" in lines[-1]
+    assert any(
+        "no difference between winning tickets and random ones is shown" in d for d in differences(compared, 0.125)
+    )
+
+
+def test_what_cannot_be_tested_is_counted_with_its_reason(spec):
+    table = results(GOOD)
+    few = table[table["seed"] < 2]
+    assert "1 not testable (n = 2: too few seeds for a test)" in answer(few, spec, "Does")
+    assert "winning minus random cannot be tested (n = 2: too few seeds for a test)" in answer(few, spec, "Is")
+
+
+def test_diverged_runs_at_the_level_are_counted(spec):
+    table = results(GOOD)
+    table.loc[(table["round"] == 3) & (table["seed"] == 0) & (table["source"] == "b"), "status"] = "diverged"
+    assert "1 diverged run counts with its accuracy." in answer(table, spec, "Is")
+    assert "diverged" not in answer(table, spec, "Is", level=0.5)
+
+
+def test_a_grid_without_transfers_says_so(spec):
+    own = results({("a", "a"): {1: 0.9}, ("any", "a"): {1: 0.8}})
+    assert "No source is evaluated on another target" in answer(own, spec, "Does")
+    assert not any(line.startswith("From where") for line in told(own, spec))
+
+
+def test_before_there_are_results_nothing_is_claimed(spec):
+    nothing = results(GOOD).assign(test_accuracy=np.nan, status="missing")
+    assert told(nothing, spec) == ["With 12.5 % of the weights left, no comparison has results yet."]
+    assert len(answers(comparisons(nothing.iloc[:0], spec), None, curves(nothing))) == 1
+
+
+def test_each_difference_is_a_sentence_with_its_corrected_p(spec):
+    compared = comparisons(results(GOOD), spec)
+    lines = differences(compared, 0.125)
+    assert len(lines) == 3
+    row = compared[(compared["comparison"] == "transfer") & (compared["left"] == 0.125)].iloc[0]
+    below = f"{-100 * row['difference']:.2f} points below"
+    assert lines[2] == (
+        f"b -> a with 12.5 % of the weights left: winning tickets are {below} those "
+        f"of the target itself ({100 * row['low']:+.2f} to {100 * row['high']:+.2f}, p <0.0001 Holm-corrected over 1 "
+        "test, n = 6)."
+    )
+
+
+def test_a_difference_that_is_not_shown_is_called_equivalent_only_where_that_is(spec, tmp_path):
+    table = results(GOOD)
+    (line,) = [line for line in differences(comparisons(table, spec), 0.5) if "those of the target" in line]
+    assert "no difference between winning tickets and those of the target itself is shown" in line
+    assert line.endswith(", and they are equivalent within ±1 point.")
+    narrow = comparisons(table, load_with_margin(tmp_path, 0.0001))
+    assert not any("equivalent" in line for line in differences(narrow, 0.5))
+
+
+def test_an_untested_difference_is_told_without_a_verdict(spec):
+    few = results(GOOD).query("seed < 2")
+    lines = differences(comparisons(few, spec), 0.125)
+    assert all(line.endswith("no test, n = 2: too few seeds for a test.") for line in lines)
+
+
+def test_more_than_a_few_differences_are_not_spelled_out(spec):
+    compared = comparisons(results(GOOD), spec)
+    assert differences(pd.concat([compared] * 3), 0.125) == []
+    assert differences(compared, None) == []
