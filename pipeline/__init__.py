@@ -1,11 +1,15 @@
-"""Find lottery tickets and learn where they transfer. `from pipeline import Ticket` loads one into a model."""
+"""Find lottery tickets and learn where they transfer.
+
+`from pipeline import Ticket` loads a ticket into a model; `from pipeline import results` reads an experiment.
+"""
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipeline.lottery.ticket import Ticket
+    from pipeline.report.reading import results
 
-__all__ = ["Ticket"]
+__all__ = ["Ticket", "results"]
 
 
 def __getattr__(name: str) -> object:
@@ -14,4 +18,8 @@ def __getattr__(name: str) -> object:
         from pipeline.lottery.ticket import Ticket
 
         return Ticket
+    if name == "results":
+        from pipeline.report.reading import results
+
+        return results
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,11 +1,16 @@
 """Fixtures that every floor's tests share: the data root and one Ray for the whole session."""
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parents[1]
 
@@ -55,3 +60,18 @@ def wait_until() -> Callable[[Callable[[], object], float, str], None]:
         pytest.fail(f"after {seconds} s still not: {what}")
 
     return wait
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """Headless Chromium; skips where there is none."""
+    from playwright.sync_api import sync_playwright
+
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("needs Chromium: install it as `chromium` (Debian, Ubuntu: apt-get install chromium)")
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found, args=[*quiet, "--disable-component-update"])
+        yield chromium
+        chromium.close()

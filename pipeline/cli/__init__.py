@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from pipeline.cli import doctor, exporting, inspection, planning, reporting, running, showing
+from pipeline.cli import comparing, doctor, exporting, inspection, planning, reporting, running, showing, tracking
 from pipeline.engine.addresses import shown
 from pipeline.experiment.errors import UserError
 
@@ -22,11 +22,12 @@ app.command("run")(running.run)
 app.command("plan")(planning.plan)
 app.command("status")(inspection.status)
 app.command("report")(reporting.report)
+app.command("compare")(comparing.compare)
 app.command("show")(showing.show)
 app.command("export")(exporting.export)
-app.command("sync")(reporting.sync)
+app.command("sync")(tracking.sync)
 app.command("verify")(inspection.verify)
-app.command("ui")(reporting.ui)
+app.command("ui")(tracking.ui)
 app.command("doctor")(doctor.doctor)
 
 

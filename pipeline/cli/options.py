@@ -5,12 +5,14 @@ from typing import Annotated, Optional
 
 import typer
 
+from pipeline.engine.addresses import STORE as STORE
+from pipeline.engine.addresses import TRACKING as TRACKING
 from pipeline.experiment.errors import UserError
 
-HOME = Path(".tickets")
-"""Folder under the working directory where store and tracking database are by default."""
-
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The grid, a YAML file.")]
+Experiment = Annotated[
+    str, typer.Argument(metavar="NAME|FILE", help="An experiment that was run, by its name, or the grid's file.")
+]
 Overrides = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads it at run time
     typer.Option(
@@ -27,8 +29,6 @@ DataOption = Annotated[Path, typer.Option("--data", envvar="TICKETS_DATA", help=
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 ReportsOption = Annotated[Path, typer.Option("--reports", help="Folder that reports are written below.")]
 
-STORE = str(HOME / "store")
-TRACKING = f"sqlite:///{HOME / 'mlflow.db'}"
 DATA = Path("data")
 REPORTS = Path("reports")
 

@@ -1,11 +1,11 @@
-"""`tickets report`, `sync` and `ui`: what came out, on disk, in the terminal and in MLflow."""
+"""`tickets report`: what came out, on disk and in the terminal; and the report that ends a run."""
 
-import os
-import socket
-import sys
-from dataclasses import dataclass, field
+import contextlib
+import time
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 from rich.console import Console
@@ -14,32 +14,23 @@ from pipeline.cli.options import (
     DATA,
     REPORTS,
     STORE,
-    TRACKING,
     DataOption,
-    File,
+    Experiment,
     Overrides,
     ReportsOption,
     StoreOption,
-    TrackingOption,
     prepare_tracking,
 )
 from pipeline.cli.terminal import open_console, say
 from pipeline.experiment.errors import UserError
 
-HOST = "127.0.0.1"
-"""Where MLflow's UI listens: on this machine only, it knows no users."""
+RENEW_SECONDS = 10
+"""Between two looks at the store while a report is watched; a page that is partial asks for itself as often."""
 
 if TYPE_CHECKING:
+    from pipeline.engine.store import Snapshot, Store
     from pipeline.engine.tracking import Tracker
     from pipeline.experiment.grid import Grid
-
-
-@dataclass(frozen=True, slots=True)
-class Unmade:
-    """Stage keys without a record: `failed` ran and failed; `given_up` descend from what failed or diverged."""
-
-    failed: set[str] = field(default_factory=set)
-    given_up: set[str] = field(default_factory=set)
 
 
 def start_tracking(grid: "Grid", tracking: str, store: str, console: Console) -> "Tracker | None":
@@ -66,116 +57,103 @@ def write_and_show(
     reports: Path,
     console: Console,
     tracker: "Tracker | None" = None,
-    unmade: Unmade | None = None,
+    given_up: Collection[str] = (),
+    *,
+    anew: bool = False,
 ) -> None:
-    """Write the report's files, print its tables, and hand the files to MLflow."""
-    unmade = unmade or Unmade()
+    """Write the report unless it is there (or `anew`), print its tables, and hand its files to MLflow.
+
+    `given_up`: keys of stages that will have no record, because what they read failed or diverged.
+    """
+    from pipeline.engine.experiments import failures
     from pipeline.engine.store import Store
-    from pipeline.report.files import write_report
+    from pipeline.report.comparisons import chosen_level, comparisons
+    from pipeline.report.files import current_report, digest
     from pipeline.report.results import results_table
+    from pipeline.report.statistics import curves
     from pipeline.report.terminal import report as render
 
     opened = Store(store, create=False).existing()
     snapshot = opened.snapshot()
-    table = results_table(grid, snapshot, unmade.failed)
-    folder = reports / grid.name
+    results = results_table(grid, snapshot, failures(opened, grid.name)[0])
+    files = None if anew else current_report(reports / grid.name, digest(grid.spec, results))
+    if files is None:
+        files = write(grid, opened, snapshot, reports / grid.name)
+    compared = comparisons(results, grid.spec)
+    level = chosen_level(compared, grid.spec.analysis.fraction_pruned)
+    plain = not console.is_terminal
+    console.print(render(results, curves(results), compared, level, width=console.width, plain=plain))
+    if tracker is not None and tracker.finish(results, files, given_up=given_up):
+        from pipeline.engine.tracking_digest import remember_tracked
+
+        remember_tracked(opened, tracker, tracker.uri, grid, snapshot.record)
+        say(console, f"MLflow: experiment {grid.name!r} (look at it with `tickets ui`)")
+    say(console, f"Report: {files[0]}")
+
+
+def write(grid: "Grid", store: "Store", snapshot: "Snapshot", folder: Path, refresh: int | None = None) -> list[Path]:
+    """The report's files, made anew. Raises UserError if they cannot be written."""
+    from pipeline.report.files import write_report
+    from pipeline.report.gathering import Known, gather
+
     try:
-        files = write_report(grid.name, table, folder)
+        return write_report(gather(grid, store, snapshot, Known.in_folder(folder)), folder, refresh=refresh)
     except OSError as error:
         raise UserError(
             f"The report cannot be written to {folder}: {error.strerror or error}. Results are safe in the store; "
             "choose another folder with --reports and run `tickets report`."
         ) from error
-    console.print(render(table, width=console.width, plain=not console.is_terminal))
-    if tracker is not None and tracker.finish(table, files, given_up=unmade.given_up):
-        from pipeline.engine.tracking_digest import remember_tracked
-
-        remember_tracked(opened, tracker, tracker.uri, grid, snapshot.record)
-        say(console, f"MLflow: experiment {grid.name!r} (look at it with `tickets ui`)")
-    say(console, f"Report: {folder}{os.sep} ({', '.join(sorted(path.name for path in files))})")
 
 
 def report(
-    file: File,
+    experiment: Experiment,
     overrides: Overrides = None,
     store: StoreOption = STORE,
     data: DataOption = DATA,
     reports: ReportsOption = REPORTS,
+    at: Annotated[
+        Optional[float],  # noqa: UP045 - typer reads it at run time
+        typer.Option(min=0.0, max=0.999999, help="Fraction pruned at which transfers are compared, e.g. 0.95."),
+    ] = None,
+    margin: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(min=0.0001, max=0.9999, help="Accuracy difference that counts as none, e.g. 0.01."),
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Renew the page while results come in, until all are there.")
+    ] = False,
 ) -> None:
-    """Write tables and curves of the results so far."""
-    from pipeline.experiment.grid import expand
-    from pipeline.experiment.loading import load
-
-    write_and_show(expand(load(file, overrides or []), data), store, reports, open_console())
-
-
-def sync(
-    file: File,
-    overrides: Overrides = None,
-    store: StoreOption = STORE,
-    tracking: TrackingOption = TRACKING,
-    data: DataOption = DATA,
-    reports: ReportsOption = REPORTS,
-) -> None:
-    """Log to MLflow what the store has and MLflow lacks."""
-    from pipeline.engine.addresses import shown
-    from pipeline.engine.provenance import describe_driver
+    """Write the page, figures and tables of the results so far."""
     from pipeline.engine.store import Store
-    from pipeline.engine.tracking import sync as sync_grid
-    from pipeline.engine.tracking_digest import remember_tracked
-    from pipeline.experiment.grid import expand
-    from pipeline.experiment.loading import load
+    from pipeline.report.opening import open_experiment
+
+    console = open_console()
+    grid = open_experiment(experiment, Store(store, create=False).existing(), data, overrides or [])
+    grid = _read_as(grid, at, margin)
+    if watch:
+        renew(grid, Store(store, create=False), reports / grid.name, console)
+    write_and_show(grid, store, reports, console, anew=True)
+
+
+def _read_as(grid: "Grid", at: float | None, margin: float | None) -> "Grid":
+    chosen = {name: value for name, value in (("fraction_pruned", at), ("margin", margin)) if value is not None}
+    analysis = grid.spec.analysis.model_copy(update=chosen)
+    return replace(grid, spec=grid.spec.model_copy(update={"analysis": analysis}))
+
+
+def renew(grid: "Grid", store: "Store", folder: Path, console: Console) -> None:
+    """Write the page again whenever there are new results, until none is missing or Ctrl-C is pressed."""
     from pipeline.experiment.planning import plan
-    from pipeline.report.files import write_report
-    from pipeline.report.results import results_table
 
-    grid = expand(load(file, overrides or []), data)
-    uri = _somewhere(tracking)
-    opened = Store(store, create=False).existing()
-    snapshot = opened.snapshot()
-    given_up = plan(grid, snapshot).blocked
-    table = results_table(grid, snapshot)
-    files = write_report(grid.name, table, reports / grid.name)
-    tracker = sync_grid(
-        grid, snapshot, uri, table=table, artifacts=files, given_up=given_up, provenance=describe_driver()
-    )
-    remember_tracked(opened, tracker, uri, grid, snapshot.record)
-    new = tracker.counts
-    print(
-        f"MLflow at {shown(tracking)} has all of {grid.name!r} that the store has: "
-        f"{new.created} runs made, {new.points} points logged, {new.deleted} runs removed."
-    )
-
-
-def ui(
-    tracking: TrackingOption = TRACKING,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
-) -> None:
-    """Open MLflow's UI on the tracking database."""
-    from pipeline.engine.addresses import shown
-    from pipeline.engine.tracking_uri import sqlite_path
-
-    uri = _somewhere(tracking)
-    if uri.startswith(("http://", "https://")):
-        print(f"MLflow's UI is at {shown(uri)}")
-        return
-    database = sqlite_path(uri)
-    if database is not None and not database.is_file():
-        raise UserError(f"There is no tracking database {database} yet: `tickets run` or `tickets sync` makes it.")
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            raise UserError(f"Port {port}: {error.strerror}. Choose another with --port.") from error
-    print(f"MLflow's UI on {shown(tracking)}: http://{HOST}:{port} in a few seconds; Ctrl-C ends it.", flush=True)
-    command = [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port)]
-    # One worker: the default of four takes four times as long to start. The address by the environment: `ps` shows
-    # command lines to everybody.
-    os.execve(sys.executable, [*command, "--workers", "1"], {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri})
-
-
-def _somewhere(tracking: str) -> str:
-    if tracking == "none":
-        raise UserError("--tracking none: this command needs MLflow; name a database or a server.")
-    return prepare_tracking(tracking)
+    seen = -1
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            snapshot = store.snapshot()
+            found = sum(snapshot.done(point.stage) for point in grid.points)
+            if not plan(grid, snapshot).to_run:
+                return
+            if found != seen:
+                page = write(grid, store, snapshot, folder, refresh=RENEW_SECONDS)[0]
+                say(console, f"{time.strftime('%H:%M:%S')} {found} of {len(grid.points)} runs have a result: {page}")
+                seen = found
+            time.sleep(RENEW_SECONDS)

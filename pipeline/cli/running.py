@@ -52,7 +52,7 @@ def run(
 ) -> None:
     """Run what the store lacks of a grid, then report."""
     from pipeline.cli.display import Display
-    from pipeline.cli.reporting import Unmade, start_tracking, write_and_show
+    from pipeline.cli.reporting import start_tracking, write_and_show
     from pipeline.engine.driver import RunOptions
     from pipeline.engine.driver import run as run_grid
     from pipeline.experiment.grid import expand
@@ -77,8 +77,7 @@ def run(
         with Display(grid, console, tracker.log_stages if tracker else None) as display:
             summary = run_grid(grid, options, display)
         if not summary.interrupted:
-            unmade = Unmade(set(summary.failed), set(summary.skipped) | set(summary.blocked))
-            write_and_show(grid, options.store, reports, console, tracker, unmade)
+            write_and_show(grid, options.store, reports, console, tracker, {*summary.skipped, *summary.blocked})
     except KeyboardInterrupt:  # before the driver watches for it, after it, or a second one in it
         say(console, f"Stopped at once. {GO_ON}")
         sys.exit(130)

@@ -1,0 +1,101 @@
+"""`tickets sync` and `ui`: MLflow, brought up to date and opened."""
+
+import os
+import socket
+import sys
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.options import (
+    DATA,
+    REPORTS,
+    STORE,
+    TRACKING,
+    DataOption,
+    File,
+    Overrides,
+    ReportsOption,
+    StoreOption,
+    TrackingOption,
+    prepare_tracking,
+)
+from pipeline.cli.reporting import write
+from pipeline.experiment.errors import UserError
+
+HOST = "127.0.0.1"
+"""Where MLflow's UI listens: on this machine only, it knows no users."""
+
+
+def sync(
+    file: File,
+    overrides: Overrides = None,
+    store: StoreOption = STORE,
+    tracking: TrackingOption = TRACKING,
+    data: DataOption = DATA,
+    reports: ReportsOption = REPORTS,
+) -> None:
+    """Log to MLflow what the store has and MLflow lacks."""
+    from pipeline.engine.addresses import shown
+    from pipeline.engine.experiments import failures
+    from pipeline.engine.provenance import describe_driver
+    from pipeline.engine.store import Store
+    from pipeline.engine.tracking import sync as sync_grid
+    from pipeline.engine.tracking_digest import remember_tracked
+    from pipeline.experiment.grid import expand
+    from pipeline.experiment.loading import load
+    from pipeline.experiment.planning import plan
+    from pipeline.report.files import current_report, digest
+    from pipeline.report.results import results_table
+
+    grid = expand(load(file, overrides or []), data)
+    uri = _somewhere(tracking)
+    opened = Store(store, create=False).existing()
+    snapshot = opened.snapshot()
+    given_up = plan(grid, snapshot).blocked
+    table = results_table(grid, snapshot, failures(opened, grid.name)[0])
+    folder = reports / grid.name
+    files = current_report(folder, digest(grid.spec, table)) or write(grid, opened, snapshot, folder)
+    tracker = sync_grid(
+        grid, snapshot, uri, table=table, artifacts=files, given_up=given_up, provenance=describe_driver()
+    )
+    remember_tracked(opened, tracker, uri, grid, snapshot.record)
+    new = tracker.counts
+    print(
+        f"MLflow at {shown(tracking)} has all of {grid.name!r} that the store has: "
+        f"{new.created} runs made, {new.points} points logged, {new.deleted} runs removed."
+    )
+
+
+def ui(
+    tracking: TrackingOption = TRACKING,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
+) -> None:
+    """Open MLflow's UI on the tracking database."""
+    from pipeline.engine.addresses import shown
+    from pipeline.engine.tracking_uri import sqlite_path
+
+    uri = _somewhere(tracking)
+    if uri.startswith(("http://", "https://")):
+        print(f"MLflow's UI is at {shown(uri)}")
+        return
+    database = sqlite_path(uri)
+    if database is not None and not database.is_file():
+        raise UserError(f"There is no tracking database {database} yet: `tickets run` or `tickets sync` makes it.")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise UserError(f"Port {port}: {error.strerror}. Choose another with --port.") from error
+    print(f"MLflow's UI on {shown(tracking)}: http://{HOST}:{port} in a few seconds; Ctrl-C ends it.", flush=True)
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port)]
+    # One worker: the default of four takes four times as long to start. The address by the environment: `ps` shows
+    # command lines to everybody.
+    os.execve(sys.executable, [*command, "--workers", "1"], {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri})
+
+
+def _somewhere(tracking: str) -> str:
+    if tracking == "none":
+        raise UserError("--tracking none: this command needs MLflow; name a database or a server.")
+    return prepare_tracking(tracking)

@@ -1,0 +1,63 @@
+"""What results took: stages, what sharing saved, seconds of work by kind of stage."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import pandas as pd
+
+from pipeline.experiment.grid import Grid
+from pipeline.experiment.planning import plan
+
+KINDS = ["kind", "stages", "done", "seconds", "median"]
+
+
+class State(Protocol):
+    """A store's snapshot."""
+
+    def done(self, key: str) -> bool: ...
+    def available(self, key: str, output: str) -> bool: ...
+    def status(self, key: str) -> str | None: ...
+    def record(self, key: str) -> dict[str, Any] | None: ...
+
+
+def cost(grid: Grid, snapshot: State) -> dict[str, Any]:
+    """Counts and times of the grid's stages, whoever ran them.
+
+    `stages`, `trainings`, `prunings`, `done`; `requested` (stages if nothing were shared) and `shared` (of these,
+    saved); `seconds`: DataFrame by kind of stage (`chain`, `prune`, `dense` or a ticket's name) with `stages`, `done`,
+    `seconds` (their sum) and `median` (seconds a stage); `lane_hours` (all of them, on one lane); `iterations`;
+    `first` and `last` (unix seconds of the first start and the last end, None before there is one); `hosts` (how many).
+    """
+    rows = []
+    hosts = set()
+    first, last, iterations = None, None, 0
+    for key, stage in grid.stages.items():
+        record = snapshot.record(key)
+        rows.append((grid.roles[key], stage.kind, record is not None, record["seconds"] if record else None))
+        if record is None:
+            continue
+        hosts.add(record.get("hardware", {}).get("host", ""))
+        started = record.get("started", record["finished"])
+        first = started if first is None else min(first, started)
+        last = record["finished"] if last is None else max(last, record["finished"])
+        iterations += record.get("iterations") or 0
+    table = pd.DataFrame(rows, columns=["kind", "does", "is_done", "took"]).astype({"took": "float64"})
+    by_kind = table.groupby("kind", sort=False).agg(
+        stages=("is_done", "size"), done=("is_done", "sum"), seconds=("took", "sum"), median=("took", "median")
+    )
+    todo = plan(grid, snapshot)
+    return {
+        "stages": len(table),
+        "trainings": int((table["does"] == "train").sum()),
+        "prunings": int((table["does"] == "prune").sum()),
+        "done": int(table["is_done"].sum()),
+        "requested": sum(todo.requested.values()),
+        "shared": sum(todo.shared.values()),
+        "seconds": by_kind.reset_index().reindex(columns=KINDS),
+        "lane_hours": float(table["took"].sum()) / 3600,
+        "iterations": iterations,
+        "first": first,
+        "last": last,
+        "hosts": len(hosts),
+    }

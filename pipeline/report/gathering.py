@@ -1,0 +1,157 @@
+"""From a grid and its store to findings: everything that the report says is read or computed here, once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import yaml
+
+from pipeline.engine.addresses import shown
+from pipeline.engine.experiments import failures
+from pipeline.engine.provenance import describe_driver
+from pipeline.engine.store import CorruptOutput, MissingOutput, Snapshot, Store
+from pipeline.experiment.grid import Grid
+from pipeline.experiment.keys import canonical
+from pipeline.experiment.planning import plan
+from pipeline.report.comparisons import chosen_level, comparisons
+from pipeline.report.convergence import convergence
+from pipeline.report.cost import cost
+from pipeline.report.findings import Findings
+from pipeline.report.histories import histories
+from pipeline.report.layers import survivors_by_layer
+from pipeline.report.overlap import overlap
+from pipeline.report.packed_masks import Mask, packed_mask
+from pipeline.report.results import results_table
+from pipeline.report.settings import in_force
+from pipeline.report.statistics import curves, level_of
+from pipeline.report.unmade import unmade
+
+HISTORIES = 20_000
+"""Trainings whose records are all read; of a larger grid those of one level. Some 160 records and 25 kB each."""
+MASK_BYTES = 4 << 30
+"""Of masks that are all compared; of more of them, those of one level."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Tables of an earlier report that hold what never changes for a key, so that it is not read again."""
+
+    histories: pd.DataFrame | None = None
+    overlap: pd.DataFrame | None = None
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> Known:
+        """What is there and can be read; the rest is made anew."""
+        return cls(_table(folder / "histories.parquet"), _table(folder / "overlap.parquet"))
+
+
+@dataclass(slots=True)
+class _Notes:
+    said: list[str] = field(default_factory=list)
+
+
+def gather(grid: Grid, store: Store, snapshot: Snapshot, known: Known = Known()) -> Findings:
+    """Read and compute all findings. `snapshot` is the moment that they are of.
+
+    A grid whose histories or masks are too many to read has those of one level (`analysis.fraction_pruned`) only;
+    `Findings.notes` says so.
+    """
+    made = time.time()
+    notes = _Notes()
+    failed, skipped = failures(store, grid.name)
+    results = results_table(grid, snapshot, failed)
+    compared = comparisons(results, grid.spec)
+    level = chosen_level(compared, grid.spec.analysis.fraction_pruned)
+    records = histories(store, _stages(results, level, notes), known.histories)
+    return Findings(
+        spec=grid.spec,
+        results=results,
+        curves=curves(results),
+        comparisons=compared,
+        histories=records,
+        convergence=convergence(records, grid.spec.analysis.convergence),
+        layers=survivors_by_layer(results, snapshot, grid.spec),
+        overlap=overlap(_with_masks(results, snapshot, level, notes), _reader(store), known.overlap),
+        settings=in_force(grid.spec),
+        unmade=unmade(results, failed, skipped, plan(grid, snapshot).blocked),
+        cost=cost(grid, snapshot),
+        provenance=_provenance(grid, store, snapshot),
+        made=made,
+        notes=tuple(notes.said),
+    )
+
+
+def _stages(results: pd.DataFrame, level: float | None, notes: _Notes) -> list[str]:
+    """Trainings whose histories are read."""
+    measured = results[results["status"].isin(["ok", "diverged"])]
+    if measured["stage"].nunique() > HISTORIES and level is not None:
+        measured = measured[(level_of(measured) == level) | (measured["round"] == 0)]
+        notes.said.append(
+            f"Learning curves and convergence are of the dense networks and of {level:.3%} of the weights remaining: "
+            f"there are more than {HISTORIES:,} trainings."
+        )
+    return measured["stage"].drop_duplicates().to_list()
+
+
+def _with_masks(results: pd.DataFrame, snapshot: Snapshot, level: float | None, notes: _Notes) -> pd.DataFrame:
+    """Results whose masks are compared."""
+    keys = results["mask"].dropna().drop_duplicates()
+    size = sum(_size(snapshot.record(key)) for key in keys)
+    if size <= MASK_BYTES or level is None:
+        return results
+    notes.said.append(
+        f"Masks are compared at {level:.3%} of the weights remaining only: all of them are {size / 2**30:.0f} GiB."
+    )
+    return results[level_of(results) == level]
+
+
+def _size(record: Mapping[str, Any] | None) -> int:
+    return int((record or {"outputs": {}})["outputs"].get("mask", {}).get("size", 0))
+
+
+def _reader(store: Store) -> Any:
+    def read(stage: str) -> Mask | None:
+        try:
+            return packed_mask(store.read(stage, "mask"))
+        except (MissingOutput, CorruptOutput, ValueError):  # not made yet; or damaged: `tickets verify` names it
+            return None
+
+    return read
+
+
+def _provenance(grid: Grid, store: Store, snapshot: Snapshot) -> dict[str, Any]:
+    versions: dict[str, Any] = {}
+    hardware: dict[str, Any] = {}
+    commits: dict[str, None] = {}
+    drivers: dict[str, None] = {}
+    for key in grid.stages:
+        record = snapshot.record(key)
+        if record is not None:
+            of_host = dict(record.get("hardware", {}))
+            of_host.pop("host", None)
+            versions.setdefault(canonical(record.get("versions", {})), record.get("versions", {}))
+            hardware.setdefault(canonical(of_host), of_host)
+            commits.setdefault(record.get("git_commit", ""))
+            drivers.setdefault(record.get("driver", ""))
+    return {
+        "versions": list(versions.values()),
+        "hardware": list(hardware.values()),
+        "commits": [commit for commit in commits if commit],
+        "drivers": len(drivers),
+        "store": shown(store.uri),
+        "report": describe_driver(),
+        "spec": yaml.safe_dump(grid.spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
+    }
+
+
+def _table(file: Path) -> pd.DataFrame | None:
+    try:
+        return pd.read_parquet(file) if file.is_file() else None
+    except (OSError, pa.ArrowInvalid):  # half a file of another program's
+        return None

@@ -1,0 +1,42 @@
+"""`from pipeline import results`: an experiment as a data frame, for people's own analyses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.engine.addresses import STORE
+from pipeline.engine.experiments import failures
+from pipeline.engine.store import Store
+from pipeline.report.opening import open_experiment
+from pipeline.report.results import results_table
+
+
+def results(
+    experiment: str | Path, *, store: str | None = None, data: str | Path | None = None, overrides: Sequence[str] = ()
+) -> pd.DataFrame:
+    """One row for each (source, target, ticket, round, seed) of an experiment, with a result or not.
+
+    `experiment`: the name it was run under, or its YAML file (with `overrides`, as `--set` takes them, and the data
+    sets below `data`). `store` and `data` are by default those of the command line: TICKETS_STORE or `.tickets/store`,
+    TICKETS_DATA or `data`. Columns:
+
+    - `experiment`, `model`, `source`, `target`, `ticket`: names; source "any" where the ticket depends on none; ticket
+      "dense" is the dense network trained from scratch on the target (round 0).
+    - `source_optimizer`, `target_optimizer`: `sgd` or `adam`; "any" for the source "any".
+    - `round`: prune rounds that the ticket has behind it; `seed`: the replicate.
+    - `fraction_pruned`, in [0, 1]: of the prunable weights; `survivors` of `total`: in weights.
+    - `test_accuracy`, `train_accuracy`, in [0, 1], and `test_loss`, `train_loss`, in nats: at the last iteration; NaN
+      without a result, and for a loss that was not finite.
+    - `status`: `ok`; `diverged` (a result all the same); `failed` when it was last run; `missing`.
+    - `stage`, `mask`: keys of the training and of the pruning that made the mask (`tickets show KEY`).
+    - `seconds`: duration of the training on its lane; `finished`: unix seconds.
+
+    Raises UserError for a store that is not there, a name that it does not know, and a file that is wrong.
+    """
+    opened = Store(store or os.environ.get("TICKETS_STORE") or STORE, create=False).existing()
+    grid = open_experiment(experiment, opened, data or os.environ.get("TICKETS_DATA") or "data", overrides)
+    return results_table(grid, opened.snapshot(), failures(opened, grid.name)[0])

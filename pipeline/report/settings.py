@@ -1,0 +1,109 @@
+"""Settings in force beside those of Morcos et al. 2019, and the choices that the paper leaves open."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+from pydantic import BaseModel
+
+from pipeline.experiment.spec import Spec
+from pipeline.report.paper import FIXED, OPEN, settings_of_the_paper
+
+COLUMNS = ["field", "value", "default", "paper", "differs", "reason"]
+ABOUT = ("name", "description", "sources", "targets", "seeds", "tickets")
+"""Fields of the spec that name or list things; the rows about them are made one by one."""
+
+
+def in_force(spec: Spec) -> pd.DataFrame:
+    """One row for each setting that can change a result or how it is read.
+
+    `field` is the key of the grid; where sources or targets differ in it, a row each, with their names. `value` as YAML
+    would have it; `default`: whether it is the field's default; `paper`: what Morcos et al. 2019 have, empty where
+    the paper says nothing; `differs`: whether that is something else; `reason`: why the default is what it is, for
+    what the paper leaves open. Rows `fixed: ...` are choices that no field changes.
+    """
+    paper = settings_of_the_paper(spec.model.name)
+    rows = []
+    for field, value, default in settings_of(spec):
+        bare = field.partition(" (")[0]
+        stated = paper.get(bare, "")
+        differs = bool(stated) and not _same(value, stated)
+        rows.append((field, written(value), default, _said(stated), differs, OPEN.get(bare, "")))
+    rows += [(f"fixed: {what}", value, True, "", False, reason) for what, value, reason in FIXED]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def settings_of(spec: Spec) -> Iterator[tuple[str, Any, bool]]:
+    """(field, JSON value, whether at its default); ` (names)` follows a field in which sources or targets differ."""
+    yield "model", spec.model.model_dump(mode="json"), False
+    yield "seeds", len(spec.seeds), False
+    for field, value, default in _leaves(spec, ""):
+        if field.partition(".")[0] not in (*ABOUT, "model"):
+            yield field, value, default
+    yield "tickets", [ticket.model_dump(mode="json", exclude_none=True) for ticket in spec.tickets], False
+    yield from _of_sides({side.name: dict(_named(side, "training")) for side in (*spec.sources, *spec.targets)})
+    yield from _of_sides({side.name: dict(_named(side, "prune")) for side in spec.sources})
+
+
+def _named(side: BaseModel, part: str) -> Iterator[tuple[str, tuple[Any, bool]]]:
+    for field, value, default in _leaves(getattr(side, part), f"{part}."):
+        yield field, (value, default)
+
+
+def _of_sides(sides: Mapping[str, Mapping[str, tuple[Any, bool]]]) -> Iterator[tuple[str, Any, bool]]:
+    """A row for each field; one for each group of sides where they differ in it."""
+    for field in dict.fromkeys(field for fields in sides.values() for field in fields):
+        groups: dict[str, tuple[list[str], tuple[Any, bool]]] = {}
+        for name, fields in sides.items():
+            if field in fields:
+                groups.setdefault(json.dumps(fields[field][0]), ([], fields[field]))[0].append(name)
+        for names, (value, default) in groups.values():
+            everywhere = len(groups) == 1 and len(names) == len(sides)
+            yield field if everywhere else f"{field} ({', '.join(names)})", value, default
+
+
+def _leaves(part: BaseModel, prefix: str) -> Iterator[tuple[str, Any, bool]]:
+    """Fields as (path, JSON value, whether at its default); optimizers and rules are one value with their options."""
+    dumped = part.model_dump(mode="json")
+    for name, field in type(part).model_fields.items():
+        value = getattr(part, name)
+        if (
+            isinstance(value, BaseModel)
+            and "name" not in type(value).model_fields
+            and name not in ("lr_decay", "augment")
+        ):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield (
+                f"{prefix}{name}",
+                dumped[name],
+                not field.is_required() and value == field.get_default(call_default_factory=True),
+            )
+
+
+def _same(value: Any, stated: Any) -> bool:
+    """Whether a value is what the paper has; of an alternative, any one will do."""
+    if isinstance(stated, tuple):
+        return any(_same(value, one) for one in stated)
+    if isinstance(stated, dict) and isinstance(value, dict):
+        return all(_same(value.get(key), wanted) for key, wanted in stated.items())
+    return bool(value == stated)
+
+
+def _said(stated: Any) -> str:
+    if isinstance(stated, tuple):
+        return " or ".join(map(written, stated))
+    return written(stated)
+
+
+def written(value: Any) -> str:
+    """A JSON value as YAML has it in one line."""
+    if isinstance(value, dict):
+        inside = ", ".join(f"{key}: {written(one)}" for key, one in value.items())
+        return f"{{{inside}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(written, value))}]"
+    return value if isinstance(value, str) else json.dumps(value)

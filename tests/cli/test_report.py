@@ -1,0 +1,114 @@
+"""`tickets report`: by name or by file, read at another level, renewed while a grid runs."""
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from pipeline import results
+from pipeline.experiment.errors import UserError
+
+PAGE = Path("reports/tiny/report.html")
+
+
+def test_a_report_is_a_page_its_figures_and_its_tables(finished: Path, tickets: Callable[..., Any]) -> None:
+    said = tickets("report", "tiny.yaml")
+    assert said.code == 0, said.err
+    assert f"Report: {PAGE}" in said.out
+    names = {file.name for file in PAGE.parent.iterdir()}
+    assert {
+        "report.html",
+        "curves.png",
+        "curves.svg",
+        "results.parquet",
+        "comparisons.csv",
+        "histories.parquet",
+    } <= names
+
+
+def test_an_experiment_is_found_by_its_name_without_its_file_and_its_data(
+    finished: Path, tickets: Callable[..., Any]
+) -> None:
+    (finished / "tiny.yaml").unlink()
+    PAGE.unlink()
+    said = tickets("report", "tiny")
+    assert said.code == 0, said.err
+    assert PAGE.is_file()
+    assert "winning minus random" in said.out
+
+
+def test_a_name_that_the_store_does_not_know_is_answered_with_those_it_knows(
+    finished: Path, tickets: Callable[..., Any]
+) -> None:
+    said = tickets("report", "tinny")
+    assert said.code == 2
+    assert "no experiment of that name" in said.err and "Did you mean 'tiny'? It has tiny." in said.err
+    assert "There is no file other.yaml" in tickets("report", "other.yaml").err
+    overridden = tickets("report", "tiny", "--set", "seeds=[0]")
+    assert overridden.code == 2 and "--set needs the grid's file" in overridden.err
+
+
+def test_another_level_and_margin_are_read_without_running_anything(
+    finished: Path, tickets: Callable[..., Any]
+) -> None:
+    said = tickets("report", "tiny", "--at", "0.4", "--margin", "0.05")
+    assert said.code == 0, said.err
+    compared = pd.read_parquet(PAGE.parent / "comparisons.parquet")
+    assert set(compared["margin"]) == {0.05}
+    settings = pd.read_parquet(PAGE.parent / "settings.parquet").set_index("field")["value"]
+    assert settings["analysis.fraction_pruned"] == "0.4"
+    assert "60 % of the weights left" in " ".join(said.out.split())
+
+
+def test_a_cached_run_leaves_its_report_as_it_is(finished: Path, process: Callable[..., Any]) -> None:
+    process(finished, "report", "tiny.yaml")
+    before = {file: file.stat().st_mtime_ns for file in PAGE.parent.iterdir()}
+    assert process(finished, "run", "tiny.yaml", "--local").code == 0
+    assert {file: file.stat().st_mtime_ns for file in PAGE.parent.iterdir()} == before
+    PAGE.unlink()
+    assert process(finished, "run", "tiny.yaml", "--local").code == 0
+    assert PAGE.is_file(), "a report that lacks a file is written anew"
+
+
+def test_a_watched_report_is_renewed_and_ends_with_the_grid(
+    fresh: Path,
+    process: Callable[..., Any],
+    begin: Callable[..., subprocess.Popen[str]],
+    wait_until: Callable[..., None],
+) -> None:
+    quiet = ("--tracking", "none", "--local")
+    assert process(fresh, "run", "tiny.yaml", "--set", "seeds=[0]", *quiet).code == 0
+    with begin(fresh, "report", "tiny.yaml", "--watch") as watching:
+        try:
+            wait_until(
+                lambda: "http-equiv" in _text() and "Partial" in _text(), 60, "a partial page that renews itself"
+            )
+            assert process(fresh, "run", "tiny.yaml", *quiet, "--reports", "elsewhere").code == 0
+            out, err = watching.communicate(timeout=60)
+        finally:
+            watching.kill()
+    assert watching.returncode == 0, err
+    assert re.search(r"\d\d:\d\d:\d\d \d+ of \d+ runs have a result", out)
+    assert "http-equiv" not in _text() and "Partial" not in _text()
+
+
+def _text() -> str:
+    """The page without the scripts that draw its charts, whose source has every word."""
+    page = PAGE.read_text() if PAGE.is_file() else ""
+    return re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL).replace('http-equiv="Content-Security', "")
+
+
+def test_results_are_a_data_frame(finished: Path) -> None:
+    table = results("tiny")
+    assert len(table) == len(results("tiny.yaml")) == 2 * (1 + 2 + 2)
+    assert table.duplicated(["source", "target", "ticket", "round", "seed"]).sum() == 0
+    assert table["test_accuracy"].between(0, 1).all() and set(table["status"]) == {"ok"}
+    assert len(results("tiny.yaml", overrides=["seeds=[0]"])) == 5
+    with pytest.raises(UserError, match="no experiment of that name"):
+        results("other")
+    with pytest.raises(UserError, match="There is no store"):
+        results("tiny", store="elsewhere")

@@ -1,0 +1,130 @@
+"""Records of trainings, runs without a result, and what results took, read from a real store."""
+
+import json
+
+import numpy as np
+import pytest
+
+from pipeline.engine.driver import RunOptions, run
+from pipeline.engine.store import Store
+from pipeline.experiment.grid import expand
+from pipeline.experiment.loading import load
+from pipeline.report.cost import cost
+from pipeline.report.histories import COLUMNS, histories
+from pipeline.report.results import results_table
+from pipeline.report.unmade import unmade
+
+GRID = """
+name: small
+model: lenet-12-8
+seeds: [0, 1]
+training: {optimizer: {name: sgd, lr: 0.1}, batch_size: 64, length: 3ep}
+prune: {rate: 0.4, rounds: 2, rewind: 5it}
+sources: [{name: low, dataset: {name: digits, classes: [0, 1, 2]}}]
+targets: same
+"""
+
+
+class Quiet:
+    def planned(self, *arguments): ...
+    def followed(self, *arguments): ...
+    def noted(self, *arguments): ...
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("small")
+    (folder / "grid.yaml").write_text(GRID)
+    grid, store = expand(load(folder / "grid.yaml")), Store(str(folder / "store"))
+    run(grid, RunOptions(store.uri, folder, local=True), Quiet())
+    return grid, store
+
+
+def test_every_record_of_every_training_is_a_row(done):
+    grid, store = done
+    keys = [point.stage for point in grid.points]
+    table = histories(store, keys)
+    assert list(table.columns) == COLUMNS
+    assert len(table) == 3 * len(set(keys))
+    for key in set(keys):
+        rows = table[table["stage"] == key]
+        assert list(rows["epoch"]) == [1.0, 2.0, 3.0]
+        written = json.loads(store.read(key, "history"))
+        np.testing.assert_array_equal(rows["test_accuracy"], [record["test_accuracy"] for record in written])
+    last = table.groupby("stage")["test_accuracy"].last()
+    results = results_table(grid, store.snapshot()).set_index("stage")["test_accuracy"]
+    assert all(last[key] == results[[key]].iloc[0] for key in set(keys))
+
+
+def test_what_is_known_is_not_read_again(done):
+    grid, store = done
+    keys = list(dict.fromkeys(point.stage for point in grid.points))
+    known = histories(store, keys[:2])
+    read = []
+
+    class Counted:
+        def read(self, key, output):
+            read.append(key)
+            return store.read(key, output)
+
+    table = histories(Counted(), keys, known)
+    assert sorted(read) == sorted(keys[2:])
+    assert set(table["stage"]) == set(keys) and len(table) == 3 * len(keys)
+
+
+def test_stages_without_a_history_have_no_rows(done):
+    assert histories(done[1], ["0" * 64]).empty
+
+
+def test_losses_that_are_not_finite_are_nan():
+    class Diverged:
+        def read(self, key, output):
+            return json.dumps([{"iteration": 5, "epoch": 1.0, "test_accuracy": 0.1, "test_loss": None}]).encode()
+
+    row = histories(Diverged(), ["a"]).iloc[0]
+    assert np.isnan(row["test_loss"]) and row["test_accuracy"] == 0.1
+
+
+def test_the_cost_is_the_sum_of_the_records(done):
+    grid, store = done
+    snapshot = store.snapshot()
+    found = cost(grid, snapshot)
+    records = [snapshot.record(key) for key in grid.stages]
+    assert (found["stages"], found["done"]) == (len(grid.stages), len(grid.stages))
+    assert found["trainings"] + found["prunings"] == found["stages"]
+    # for each of 2 seeds: rounds 0 to 2 of the chain (the dense network and the winning tickets), 2 prunings, 2 random
+    assert (found["requested"], found["shared"]) == (2 * (3 + 2 + 2), 0)
+    assert found["lane_hours"] == pytest.approx(sum(record["seconds"] for record in records) / 3600)
+    by_kind = found["seconds"].set_index("kind")
+    assert by_kind["stages"].sum() == found["stages"]
+    assert by_kind.loc["prune", "stages"] == found["prunings"]
+    assert found["first"] == min(record["started"] for record in records)
+    assert found["last"] == max(record["finished"] for record in records)
+    assert found["iterations"] == sum(record["iterations"] for record in records)
+
+
+def test_the_cost_of_nothing_is_nothing(done):
+    class Empty:
+        def done(self, key): ...
+        def available(self, key, output): ...
+        def status(self, key): ...
+        def record(self, key): ...
+
+    found = cost(done[0], Empty())
+    assert (found["done"], found["lane_hours"], found["first"], found["last"]) == (0, 0, None, None)
+
+
+def test_runs_without_a_result_say_why(done):
+    grid, store = done
+    results = results_table(grid, store.snapshot())
+    assert unmade(results, {}, {}, {}).empty
+    keys = results["stage"].unique()
+    statuses = dict(zip(keys, ["diverged", "missing", "missing", "missing", "missing"], strict=False))
+    changed = results.assign(status=results["stage"].map(lambda key: statuses.get(key, "ok")))
+    table = unmade(changed, {keys[1]: "no memory"}, {keys[2]: "a parent failed"}, {keys[3]: "a parent diverged"})
+    found = dict(zip(table["stage"], zip(table["status"], table["why"], strict=True), strict=True))
+    assert found[keys[0]][0] == "diverged"
+    assert found[keys[1]] == ("failed", "no memory")
+    assert found[keys[2]] == ("blocked", "a parent failed")
+    assert found[keys[3]] == ("blocked", "a parent diverged")
+    assert found[keys[4]] == ("missing", "not run yet")

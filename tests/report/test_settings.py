@@ -1,0 +1,86 @@
+"""Settings in force beside the paper's, and what differs between two specs."""
+
+import pytest
+
+from pipeline.experiment.loading import load
+from pipeline.report.settings import COLUMNS, in_force
+from pipeline.report.spec_differences import spec_differences
+
+GRID = """
+name: test
+model: lenet-300-100
+seeds: 6
+training: {batch_size: 512, length: 160ep, lr_decay: {at: [80ep, 120ep], factor: 0.1}}
+prune: {rate: 0.2, rounds: 30, rewind: 1ep, evaluate: [0, 1, 2, 3, 4, 5, 6, 9, 12, 15, 18, 21, 24, 27, 30]}
+sources: [{name: a, dataset: digits}, {name: b, dataset: {name: digits, half: b}}]
+targets: same
+"""
+
+
+@pytest.fixture
+def spec(tmp_path):
+    (tmp_path / "grid.yaml").write_text(GRID)
+    return lambda *overrides: load(tmp_path / "grid.yaml", overrides)
+
+
+def by_field(spec):
+    return in_force(spec).set_index("field")
+
+
+def test_the_papers_own_settings_do_not_differ(spec):
+    table = by_field(spec())
+    assert list(in_force(spec()).columns) == COLUMNS
+    assert set(table.index[table["differs"]]) == {"model"}
+    assert table.loc["training.length", "paper"] == "160ep or 90ep"
+    assert table.loc["prune.evaluate", "value"] == "[0, 1, 2, 3, 4, 5, 6, 9, 12, 15, 18, 21, 24, 27, 30]"
+    adam = by_field(spec("training.optimizer={name: adam, lr: 3.0e-4}"))
+    assert not adam.loc["training.optimizer", "differs"]
+
+
+@pytest.mark.parametrize(
+    ("override", "field", "value"),
+    [
+        ("training.optimizer={name: sgd, lr: 0.05}", "training.optimizer", "lr: 0.05"),
+        ("prune.rate=0.4", "prune.rate", "0.4"),
+        ("prune.scope=layerwise", "prune.scope", "layerwise"),
+        ("seeds=[0, 1]", "seeds", "2"),
+        ("training.batch_size=64", "training.batch_size", "64"),
+    ],
+)
+def test_what_is_set_otherwise_than_in_the_paper_differs(spec, override, field, value):
+    row = by_field(spec(override)).loc[field]
+    assert row["differs"] and value in row["value"] and row["paper"]
+
+
+def test_defaults_are_told_from_what_was_set(spec):
+    table = by_field(spec("diagonal=retrain"))
+    assert table.loc["head", "default"] and table.loc["head", "reason"].startswith("section 3.3")
+    assert not table.loc["diagonal", "default"] and table.loc["diagonal", "value"] == "retrain"
+    assert table.loc["prune.rates", "default"] and not table.loc["training.length", "default"]
+    assert table.loc["analysis.margin", "value"] == "0.01"
+
+
+def test_sources_that_differ_have_a_row_each(spec):
+    table = by_field(spec("sources=[{name: a, dataset: digits}, {name: b, dataset: digits, prune: {rewind: 3ep}}]"))
+    assert table.loc["prune.rewind (a)", "value"] == "1ep"
+    assert table.loc["prune.rewind (b)", "value"] == "3ep"
+    assert "prune.rewind" not in table.index and "prune.rate" in table.index
+
+
+def test_specs_differ_in_what_was_changed_and_nothing_else(spec):
+    assert spec_differences(spec(), spec("name=other", "description=in words")).empty
+    changed = spec_differences(
+        spec(),
+        spec("prune.rounds=12", "prune.evaluate=[12]", "seeds=[0]", "tickets=[winning]", "training.batch_size=64"),
+    ).set_index("field")
+    assert set(changed.index) == {"prune.rounds", "prune.evaluate", "seeds", "ticket random", "training.batch_size"}
+    assert tuple(changed.loc["prune.rounds"]) == ("30", "12")
+    assert tuple(changed.loc["ticket random"]) == ("{mask: permuted-globally, weights: redrawn}", "-")
+    assert tuple(changed.loc["seeds"]) == ("[0, 1, 2, 3, 4, 5]", "[0]")
+
+
+def test_what_differs_for_one_source_is_written_with_its_name(spec):
+    sources = "{name: a, dataset: digits}, {name: b, dataset: {name: digits, half: b}, prune: {rewind: 3ep}}"
+    changed = spec_differences(spec(), spec(f"sources=[{sources}]")).set_index("field")
+    assert tuple(changed.loc["prune.rewind"]) == ("1ep", "1ep (a); 3ep (b)")
+    assert list(changed.index) == ["prune.rewind"]
