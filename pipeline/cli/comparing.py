@@ -35,7 +35,7 @@ def compare(
     """Show in what two experiments differ."""
     from pipeline.engine.experiments import failures
     from pipeline.engine.store import Store
-    from pipeline.report.comparing import compare as compare_results
+    from pipeline.report.analysis.comparing import compare as compare_results
     from pipeline.report.opening import open_experiment
     from pipeline.report.results import results_table
     from pipeline.report.spec_differences import spec_differences

@@ -38,7 +38,7 @@ def prepare_tracking(uri: str) -> str:
 
     Raises UserError.
     """
-    from pipeline.engine.tracking_uri import SQLITE, check_tracking_uri, sqlite_path
+    from pipeline.engine.tracking.uri import SQLITE, check_tracking_uri, sqlite_path
 
     check_tracking_uri(uri)
     path = sqlite_path(uri)

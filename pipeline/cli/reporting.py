@@ -29,7 +29,7 @@ RENEW_SECONDS = 10
 
 if TYPE_CHECKING:
     from pipeline.engine.store import Snapshot, Store
-    from pipeline.engine.tracking import Tracker
+    from pipeline.engine.tracking.tracker import Tracker
     from pipeline.experiment.grid import Grid
 
 
@@ -39,8 +39,8 @@ def start_tracking(grid: "Grid", tracking: str, store: str, console: Console) ->
         return None
     from pipeline.engine.provenance import describe_driver
     from pipeline.engine.store import Store
-    from pipeline.engine.tracking import Tracker
-    from pipeline.engine.tracking_digest import is_tracked
+    from pipeline.engine.tracking.digest import is_tracked
+    from pipeline.engine.tracking.tracker import Tracker
 
     uri, snapshot = prepare_tracking(tracking), Store(store).snapshot()
     if is_tracked(Store(store), uri, grid, snapshot.record):
@@ -67,10 +67,10 @@ def write_and_show(
     """
     from pipeline.engine.experiments import failures
     from pipeline.engine.store import Store
-    from pipeline.report.comparisons import chosen_level, comparisons
+    from pipeline.report.analysis.comparisons import chosen_level, comparisons
+    from pipeline.report.analysis.statistics import curves
     from pipeline.report.files import current_report, digest
     from pipeline.report.results import results_table
-    from pipeline.report.statistics import curves
     from pipeline.report.terminal import report as render
 
     opened = Store(store, create=False).existing()
@@ -83,11 +83,13 @@ def write_and_show(
     level = chosen_level(compared, grid.spec.analysis.fraction_pruned)
     plain = not console.is_terminal
     console.print(render(results, curves(results), compared, level, width=console.width, plain=plain))
-    if tracker is not None and tracker.finish(results, files, given_up=given_up):
-        from pipeline.engine.tracking_digest import remember_tracked
+    if tracker is not None:
+        from pipeline.engine.tracking.digest import remember_tracked
+        from pipeline.engine.tracking.tickets import tickets_of
 
-        remember_tracked(opened, tracker, tracker.uri, grid, snapshot.record)
-        say(console, f"MLflow: experiment {grid.name!r} (look at it with `tickets ui`)")
+        if tracker.finish(results, files, given_up=given_up, tickets=tickets_of(grid, snapshot, opened.uri)):
+            remember_tracked(opened, tracker, tracker.uri, grid, snapshot.record)
+            say(console, f"MLflow: experiment {grid.name!r} (look at it with `tickets ui`)")
     say(console, f"Report: {files[0]}")
 
 

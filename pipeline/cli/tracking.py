@@ -40,8 +40,9 @@ def sync(
     from pipeline.engine.experiments import failures
     from pipeline.engine.provenance import describe_driver
     from pipeline.engine.store import Store
-    from pipeline.engine.tracking import sync as sync_grid
-    from pipeline.engine.tracking_digest import remember_tracked
+    from pipeline.engine.tracking.digest import remember_tracked
+    from pipeline.engine.tracking.tickets import tickets_of
+    from pipeline.engine.tracking.tracker import sync as sync_grid
     from pipeline.experiment.grid import expand
     from pipeline.experiment.loading import load
     from pipeline.experiment.planning import plan
@@ -57,13 +58,21 @@ def sync(
     folder = reports / grid.name
     files = current_report(folder, digest(grid.spec, table)) or write(grid, opened, snapshot, folder)
     tracker = sync_grid(
-        grid, snapshot, uri, table=table, artifacts=files, given_up=given_up, provenance=describe_driver()
+        grid,
+        snapshot,
+        uri,
+        table=table,
+        artifacts=files,
+        given_up=given_up,
+        provenance=describe_driver(),
+        tickets=tickets_of(grid, snapshot, opened.uri),
     )
     remember_tracked(opened, tracker, uri, grid, snapshot.record)
     new = tracker.counts
     print(
         f"MLflow at {shown(tracking)} has all of {grid.name!r} that the store has: "
-        f"{new.created} runs made, {new.points} points logged, {new.deleted} runs removed."
+        f"{new.created} runs made, {new.points} points logged, {new.deleted} runs removed, "
+        f"{new.versions} tickets registered."
     )
 
 
@@ -73,7 +82,7 @@ def ui(
 ) -> None:
     """Open MLflow's UI on the tracking database."""
     from pipeline.engine.addresses import shown
-    from pipeline.engine.tracking_uri import sqlite_path
+    from pipeline.engine.tracking.uri import sqlite_path
 
     uri = _somewhere(tracking)
     if uri.startswith(("http://", "https://")):

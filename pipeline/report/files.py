@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from pipeline.engine.provenance import git_commit, versions
 from pipeline.experiment.keys import key_of
 from pipeline.experiment.spec import Spec
 from pipeline.report.findings import Findings
+from pipeline.report.whole_files import write_whole
 
 PAGE = "report.html"
 CONTENTS = ".contents.json"
@@ -28,7 +28,7 @@ def write_report(findings: Findings, folder: Path, *, refresh: int | None = None
     Each file appears whole or not at all; those of an earlier report are replaced. `refresh`: seconds after which a
     browser reads the page again; such a page is soon replaced, and is written without figures in files of their own.
     """
-    from pipeline.report.page import render
+    from pipeline.report.page.rendering import render
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONTENTS).unlink(missing_ok=True)
@@ -40,7 +40,7 @@ def write_report(findings: Findings, folder: Path, *, refresh: int | None = None
         files.append(write_whole(folder / f"{name}.csv", partial(table.to_csv, index=False)))
     files.append(write_whole(folder / "histories.parquet", partial(findings.histories.to_parquet, index=False)))
     if refresh is None:
-        from pipeline.report.figures import write_figures
+        from pipeline.report.stills.figures import write_figures
 
         files += write_figures(findings, folder)
         contents = {"digest": digest(findings.spec, findings.results), "files": [file.name for file in files]}
@@ -64,15 +64,3 @@ def current_report(folder: Path, wanted: str) -> list[Path] | None:
         return None
     same = isinstance(contents, Mapping) and contents.get("digest") == wanted
     return files if same and all(file.is_file() for file in files) else None
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
-    """`path`, written by `write` to a temporary file beside it that then takes its place."""
-    # The suffix stays last: matplotlib and pandas choose the format by it.
-    partial_file = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        write(partial_file)
-        partial_file.replace(path)
-    finally:
-        partial_file.unlink(missing_ok=True)
-    return path

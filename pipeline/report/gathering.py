@@ -19,17 +19,17 @@ from pipeline.engine.store import CorruptOutput, MissingOutput, Snapshot, Store
 from pipeline.experiment.grid import Grid
 from pipeline.experiment.keys import canonical
 from pipeline.experiment.planning import plan
-from pipeline.report.comparisons import chosen_level, comparisons
-from pipeline.report.convergence import convergence
+from pipeline.report.analysis.comparisons import chosen_level, comparisons
+from pipeline.report.analysis.convergence import convergence
+from pipeline.report.analysis.layers import survivors_by_layer
+from pipeline.report.analysis.overlap import overlap
+from pipeline.report.analysis.packed_masks import Mask, packed_mask
+from pipeline.report.analysis.statistics import curves, level_of
 from pipeline.report.cost import cost
 from pipeline.report.findings import Findings
 from pipeline.report.histories import histories
-from pipeline.report.layers import survivors_by_layer
-from pipeline.report.overlap import overlap
-from pipeline.report.packed_masks import Mask, packed_mask
 from pipeline.report.results import results_table
 from pipeline.report.settings import in_force
-from pipeline.report.statistics import curves, level_of
 from pipeline.report.unmade import unmade
 
 HISTORIES = 20_000

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.experiment.spec import ANY, DENSE
-from pipeline.report.comparisons import levels
+from pipeline.report.analysis.comparisons import levels
 from pipeline.report.verdicts import answers, differences
 from pipeline.report.wording import interval, listed, p_value, percent_left, points
 

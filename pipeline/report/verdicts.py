@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from pipeline.experiment.spec import DENSE
-from pipeline.report.comparisons import PAIR, at_level, reach
-from pipeline.report.paired_tests import SIGNIFICANT
-from pipeline.report.statistics import level_of
+from pipeline.report.analysis.comparisons import PAIR, at_level, reach
+from pipeline.report.analysis.paired_tests import SIGNIFICANT
+from pipeline.report.analysis.statistics import level_of
 from pipeline.report.wording import interval, listed, margin_points, p_equals, percent_left, points
 
 SPELLED_OUT = 8

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from pipeline.experiment.loading import load
-from pipeline.report.comparisons import COLUMNS, at_level, chosen_level, comparisons, levels, reach
-from pipeline.report.pairings import own_sources
+from pipeline.report.analysis.comparisons import COLUMNS, at_level, chosen_level, comparisons, levels, reach
+from pipeline.report.analysis.pairings import own_sources
 
 GRID = """
 name: test

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from pipeline.experiment.spec_analysis import MovingAverage, Settles
-from pipeline.report.convergence import COLUMNS, convergence, convergence_curves
+from pipeline.report.analysis.convergence import COLUMNS, convergence, convergence_curves
 
 PER_EPOCH = 50
 

@@ -8,8 +8,8 @@ import pytest
 from scipy import stats
 
 from pipeline.experiment.loading import load
-from pipeline.report.comparisons import COLUMNS, comparisons
-from pipeline.report.statistics import curves
+from pipeline.report.analysis.comparisons import COLUMNS, comparisons
+from pipeline.report.analysis.statistics import curves
 
 MARGIN = 0.02
 GRID = f"""

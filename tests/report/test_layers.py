@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.experiment.grid import expand
 from pipeline.experiment.loading import load
-from pipeline.report.layers import COLUMNS, survivors_by_layer
+from pipeline.report.analysis.layers import COLUMNS, survivors_by_layer
 from pipeline.report.results import results_table
 
 GRID = """

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as some
 from scipy import stats
 
-from pipeline.report.paired_tests import (
+from pipeline.report.analysis.paired_tests import (
     equivalence,
     half_width,
     hedges_g,

@@ -9,9 +9,9 @@ from pipeline.engine.point_labels import model_label
 from pipeline.experiment.grid import Grid, expand
 from pipeline.experiment.loading import load
 from pipeline.experiment.models import Convnet, Lenet, UserModel
-from pipeline.report.comparisons import chosen_level, comparisons
+from pipeline.report.analysis.comparisons import chosen_level, comparisons
+from pipeline.report.analysis.statistics import curves
 from pipeline.report.results import COLUMNS, results_table
-from pipeline.report.statistics import curves
 from pipeline.report.terminal import plain_text
 
 GRID = """
@@ -117,8 +117,9 @@ def test_models_have_short_names(model, label):
 
 def test_a_report_needs_no_torch_ray_or_mlflow():
     code = (
-        "import sys; import pipeline.report.gathering, pipeline.report.page, pipeline.report.figures; "
-        "import pipeline.report.files, pipeline.report.terminal, pipeline.report.reading, pipeline.report.comparing; "
+        "import sys; import pipeline.report.gathering, pipeline.report.page.rendering, pipeline.report.stills.figures; "
+        "import pipeline.report.files, pipeline.report.terminal, pipeline.report.reading; "
+        "import pipeline.report.analysis.comparing; "
         "print(sorted({'mlflow', 'torch', 'ray', 'matplotlib', 'scipy.stats'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from scipy import stats
 
-from pipeline.report.statistics import by_seed, curves, level_of, moments
+from pipeline.report.analysis.statistics import by_seed, curves, level_of, moments
 
 ACCURACIES = [0.90, 0.92, 0.91, 0.95]
 
@@ -117,9 +117,10 @@ def test_a_level_is_the_weights_left_in_three_significant_digits():
 
 def test_statistics_need_neither_scipy_stats_nor_torch():
     code = (
-        "import sys, pandas as pd; from pipeline.report.statistics import curves\n"
-        "import pipeline.report.comparisons, pipeline.report.overlap, pipeline.report.layers\n"
-        "import pipeline.report.convergence, pipeline.report.verdicts\n"
+        "import sys, pandas as pd; from pipeline.report.analysis.statistics import curves\n"
+        "import pipeline.report.analysis.comparisons, pipeline.report.analysis.overlap\n"
+        "import pipeline.report.analysis.layers\n"
+        "import pipeline.report.analysis.convergence, pipeline.report.verdicts\n"
         f"curves(pd.DataFrame({rows('winning', ACCURACIES)}))\n"
         "print(sorted({'scipy.stats', 'torch', 'ray', 'mlflow'} & set(sys.modules)))"
     )

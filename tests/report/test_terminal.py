@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from pipeline.experiment.loading import load
-from pipeline.report.comparisons import chosen_level, comparisons
-from pipeline.report.statistics import curves
+from pipeline.report.analysis.comparisons import chosen_level, comparisons
+from pipeline.report.analysis.statistics import curves
 from pipeline.report.terminal import LONGEST, plain_text, report
 
 SEEDS = 4

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from pipeline.experiment.loading import load
-from pipeline.report.comparisons import chosen_level, comparisons
-from pipeline.report.statistics import curves
+from pipeline.report.analysis.comparisons import chosen_level, comparisons
+from pipeline.report.analysis.statistics import curves
 from pipeline.report.verdicts import answers, differences
 
 GRID = """

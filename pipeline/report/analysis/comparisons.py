@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.experiment.spec import Spec
-from pipeline.report.paired_tests import (
+from pipeline.report.analysis.paired_tests import (
     SIGNIFICANT,
     equivalence,
     half_width,
@@ -21,8 +21,8 @@ from pipeline.report.paired_tests import (
     t_statistic,
     two_sided,
 )
-from pipeline.report.pairings import Pairing, pairings
-from pipeline.report.statistics import CURVE, Floats, Whole, by_seed, level_of, moments
+from pipeline.report.analysis.pairings import Pairing, pairings
+from pipeline.report.analysis.statistics import CURVE, Floats, Whole, by_seed, level_of, moments
 
 FEWEST = 3
 """Seeds that a test needs: with two, the interval spans 25 standard deviations."""

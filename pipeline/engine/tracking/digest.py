@@ -9,15 +9,16 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
-from pipeline.engine.tracking import Tracker
-from pipeline.engine.tracking_runs import KEY
-from pipeline.engine.tracking_uri import sqlite_path
+from pipeline.engine.tracking.description import description
+from pipeline.engine.tracking.runs import KEY
+from pipeline.engine.tracking.tracker import Tracker
+from pipeline.engine.tracking.uri import sqlite_path
 from pipeline.experiment.keys import key_of
 
 if TYPE_CHECKING:
     from pipeline.experiment.grid import Grid, Point
 
-LAYOUT = 1
+LAYOUT = 2
 """Raised by hand when the runs of the same records change, so that they are projected again."""
 COUNT = """
     SELECT count(*) FROM runs JOIN tags USING (run_uuid) JOIN experiments USING (experiment_id)
@@ -33,14 +34,19 @@ class Documents(Protocol):
     def write_document(self, name: str, value: Any) -> object: ...
 
 
-def projection_digest(points: Iterable[Point], record: Callable[[str], Mapping[str, Any] | None]) -> str:
-    """SHA-256 of what the points' runs in MLflow show. `record`: stage key -> record or None."""
+def projection_digest(
+    points: Iterable[Point], record: Callable[[str], Mapping[str, Any] | None], text: str = ""
+) -> str:
+    """SHA-256 of what the points' runs in MLflow show, and of `text`, the description.
+
+    `record`: stage key -> record or None.
+    """
     shown = []
     for point in points:
         found = record(point.stage)
         status = found["status"] if found else None
         shown.append([point.source, point.target, point.ticket, point.seed, point.round, point.stage, status])
-    return key_of({"layout": LAYOUT, "points": sorted(shown, key=lambda row: row[:6])})
+    return key_of({"layout": LAYOUT, "description": text, "points": sorted(shown, key=lambda row: row[:6])})
 
 
 def is_tracked(
@@ -48,7 +54,7 @@ def is_tracked(
 ) -> bool:
     """Whether the grid's results were all logged to this MLflow, and a local database still has the runs."""
     document = store.read_document(_name(tracking_uri, grid.name))
-    if not document or document.get("digest") != projection_digest(grid.points, record):
+    if not document or document.get("digest") != projection_digest(grid.points, record, description(grid, "")):
         return False
     database = sqlite_path(tracking_uri)
     if database is None:
@@ -66,7 +72,7 @@ def remember_tracked(
     store: Documents, tracker: Tracker, tracking_uri: str, grid: Grid, record: Callable[[str], Mapping[str, Any] | None]
 ) -> None:
     """Call after `Tracker.finish` returned True or `sync` returned."""
-    digest = projection_digest(grid.points, record)
+    digest = projection_digest(grid.points, record, description(grid, ""))
     store.write_document(_name(tracking_uri, grid.name), {"digest": digest, "runs": tracker.runs})
 
 

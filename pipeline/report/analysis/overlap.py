@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from pipeline.report.packed_masks import Mask, packed_mask, survivors_of
+from pipeline.report.analysis.packed_masks import Mask, packed_mask, survivors_of
 
 __all__ = ["Mask", "chance_range", "overlap", "packed_mask"]
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.engine.mlflow_client import connect
 from pipeline.engine.store import Store
-from pipeline.engine.tracking import Tracker, sync
-from pipeline.engine.tracking_digest import is_tracked, projection_digest, remember_tracked
-from pipeline.engine.tracking_runs import KEY
-from pipeline.engine.tracking_uri import check_tracking_uri
+from pipeline.engine.tracking.client import connect
+from pipeline.engine.tracking.digest import is_tracked, projection_digest, remember_tracked
+from pipeline.engine.tracking.runs import KEY
+from pipeline.engine.tracking.tracker import Tracker, sync
+from pipeline.engine.tracking.uri import check_tracking_uri
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import Grid, expand
 from pipeline.experiment.loading import load
@@ -114,7 +114,7 @@ def history(uri: str, grid, run: str, metric: str) -> list[tuple[int, int, float
 def test_one_parent_for_each_transfer_and_one_child_for_each_seed(uri, grid):
     sync(grid, Records(grid), uri)
     runs = shown(uri, grid)
-    parents = {"a -> a, winning", "a -> b, winning", "random on a", "random on b"}
+    parents = {"a -> a, winning, sgd", "a -> b, winning, sgd -> adam", "random on a, sgd", "random on b, adam"}
     assert set(runs) == {"report"} | parents | {f"{name}, seed {seed}" for name in parents for seed in (0, 1)}
     for name in parents:
         for seed in (0, 1):
@@ -124,25 +124,29 @@ def test_one_parent_for_each_transfer_and_one_child_for_each_seed(uri, grid):
 
 def test_the_round_is_the_step_and_the_time_is_the_records(uri, grid):
     sync(grid, Records(grid), uri)
-    steps, times, values = zip(*history(uri, grid, "a -> b, winning, seed 1", "test_accuracy"), strict=True)
+    steps, times, values = zip(
+        *history(uri, grid, "a -> b, winning, sgd -> adam, seed 1", "test_accuracy"), strict=True
+    )
     assert steps == ROUNDS
     assert times == tuple(1_700_000_001_000 + 10_000 * number for number in ROUNDS)
     assert values == pytest.approx([0.899, 0.889, 0.879])
-    pruned = [value for _, _, value in history(uri, grid, "a -> b, winning, seed 1", "fraction_pruned")]
+    pruned = [value for _, _, value in history(uri, grid, "a -> b, winning, sgd -> adam, seed 1", "fraction_pruned")]
     points = [point for point in grid.points if (point.target, point.ticket, point.seed) == ("b", "winning", 1)]
     assert pruned == [point.fraction_pruned for point in points] == pytest.approx([0, 0.2, 0.36], abs=1e-3)
-    metrics = shown(uri, grid)["a -> b, winning, seed 1"].data.metrics
+    metrics = shown(uri, grid)["a -> b, winning, sgd -> adam, seed 1"].data.metrics
     assert set(metrics) == {"test_accuracy", "test_loss", "train_accuracy", "train_loss", "fraction_pruned", "seconds"}
 
 
 def test_the_parent_has_mean_std_and_n_of_its_seeds(uri, grid):
     sync(grid, Records(grid), uri)
-    values = [value for _, _, value in history(uri, grid, "a -> b, winning", "test_accuracy")]
+    values = [value for _, _, value in history(uri, grid, "a -> b, winning, sgd -> adam", "test_accuracy")]
     assert values == pytest.approx([0.8995, 0.8895, 0.8795])
-    last_seed = [time for _, time, _ in history(uri, grid, "a -> b, winning, seed 1", "test_accuracy")]
-    assert [time for _, time, _ in history(uri, grid, "a -> b, winning", "test_accuracy")] == last_seed
-    assert shown(uri, grid)["a -> b, winning"].data.metrics["test_accuracy_std"] == pytest.approx(0.001 / 2**0.5)
-    assert [value for *_, value in history(uri, grid, "a -> b, winning", "test_accuracy_n")] == [2, 2, 2]
+    last_seed = [time for _, time, _ in history(uri, grid, "a -> b, winning, sgd -> adam, seed 1", "test_accuracy")]
+    assert [time for _, time, _ in history(uri, grid, "a -> b, winning, sgd -> adam", "test_accuracy")] == last_seed
+    assert shown(uri, grid)["a -> b, winning, sgd -> adam"].data.metrics["test_accuracy_std"] == pytest.approx(
+        0.001 / 2**0.5
+    )
+    assert [value for *_, value in history(uri, grid, "a -> b, winning, sgd -> adam", "test_accuracy_n")] == [2, 2, 2]
 
 
 def test_runs_are_found_by_what_they_are(uri, grid):
@@ -153,15 +157,17 @@ def test_runs_are_found_by_what_they_are(uri, grid):
         found = experiment.client.search_runs([experiment.experiment_id], query)
         return {run.info.run_name for run in found}
 
-    assert names("params.source = 'a' and params.target = 'b' and params.seed = '1'") == {"a -> b, winning, seed 1"}
-    random = {"random on b", "random on b, seed 0", "random on b, seed 1"}
+    assert names("params.source = 'a' and params.target = 'b' and params.seed = '1'") == {
+        "a -> b, winning, sgd -> adam, seed 1"
+    }
+    random = {"random on b, adam", "random on b, adam, seed 0", "random on b, adam, seed 1"}
     assert (
         names("tags.ticket = 'random' and tags.target = 'b'")
         == random
         == names("params.source_optimizer = 'any' and params.target = 'b'")
     )
     assert names("params.source_optimizer = 'sgd' and params.target_optimizer = 'adam' and params.seed = '0'") == {
-        "a -> b, winning, seed 0"
+        "a -> b, winning, sgd -> adam, seed 0"
     }
     assert len(names("params.model = 'lenet-30-10'")) == RUNS - 1
 
@@ -172,7 +178,7 @@ def test_logging_the_same_grid_again_changes_nothing(uri, grid):
     again = sync(grid, Records(grid), uri)
     assert (again.counts.created, again.counts.points, again.counts.deleted) == (0, 0, 0)
     assert {run.info.run_id for run in shown(uri, grid).values()} == before
-    for run in ("a -> a, winning", "a -> a, winning, seed 0"):
+    for run in ("a -> a, winning, sgd", "a -> a, winning, sgd, seed 0"):
         assert [step for step, *_ in history(uri, grid, run, "test_accuracy")] == list(ROUNDS)
 
 
@@ -182,8 +188,8 @@ def test_a_stage_that_ran_again_is_not_logged_again(uri, grid):
     later = Records(grid)
     later.update({key: record | {"finished": record["finished"] + 1e6} for key, record in later.items()})
     sync(grid, later, uri)
-    assert len(history(uri, grid, "a -> a, winning, seed 0", "test_accuracy")) == len(ROUNDS)
-    assert len(history(uri, grid, "a -> a, winning", "test_accuracy")) == len(ROUNDS)
+    assert len(history(uri, grid, "a -> a, winning, sgd, seed 0", "test_accuracy")) == len(ROUNDS)
+    assert len(history(uri, grid, "a -> a, winning, sgd", "test_accuracy")) == len(ROUNDS)
 
 
 def test_a_crash_before_the_note_of_what_was_logged_makes_no_second_point(uri, grid):
@@ -192,17 +198,17 @@ def test_a_crash_before_the_note_of_what_was_logged_makes_no_second_point(uri, g
     for run in shown(uri, grid).values():
         experiment.client.set_tag(run.info.run_id, "ticket_transfer.rounds", "{}")
     sync(grid, Records(grid), uri)
-    assert len(history(uri, grid, "a -> a, winning, seed 0", "test_accuracy")) == len(ROUNDS)
+    assert len(history(uri, grid, "a -> a, winning, sgd, seed 0", "test_accuracy")) == len(ROUNDS)
 
 
 def test_a_run_in_progress_shows_what_is_done_and_no_mean_of_some_seeds(uri, grid):
     some = Records(grid, lambda point: point.round == 0 or (point.round == 1 and point.seed == 0))
     sync(grid, some, uri)
-    assert [step for step, *_ in history(uri, grid, "a -> a, winning, seed 0", "test_accuracy")] == [0, 1]
-    assert [step for step, *_ in history(uri, grid, "a -> a, winning", "test_accuracy")] == [0]
-    assert shown(uri, grid)["a -> a, winning"].info.status == "KILLED"
+    assert [step for step, *_ in history(uri, grid, "a -> a, winning, sgd, seed 0", "test_accuracy")] == [0, 1]
+    assert [step for step, *_ in history(uri, grid, "a -> a, winning, sgd", "test_accuracy")] == [0]
+    assert shown(uri, grid)["a -> a, winning, sgd"].info.status == "KILLED"
     sync(grid, Records(grid), uri)
-    assert [step for step, *_ in history(uri, grid, "a -> a, winning", "test_accuracy")] == list(ROUNDS)
+    assert [step for step, *_ in history(uri, grid, "a -> a, winning, sgd", "test_accuracy")] == list(ROUNDS)
     assert {run.info.status for run in shown(uri, grid).values()} == {"FINISHED"}
 
 
@@ -210,11 +216,11 @@ def test_results_appear_while_the_grid_runs(uri, grid, wait_until):
     tracker = Tracker(uri, grid)
     chain = [point for point in grid.points if _is_chain(point, 0)]
     tracker.log((point, record_of(point)) for point in chain[:2])
-    wait_until(lambda: "a -> a, winning, seed 0" in shown(uri, grid), 20, "the first seed is in MLflow")
-    assert shown(uri, grid)["a -> a, winning, seed 0"].info.status == "RUNNING"
+    wait_until(lambda: "a -> a, winning, sgd, seed 0" in shown(uri, grid), 20, "the first seed is in MLflow")
+    assert shown(uri, grid)["a -> a, winning, sgd, seed 0"].info.status == "RUNNING"
     tracker.log_stages({point.stage: record_of(point) for point in grid.points})
     assert tracker.finish()
-    assert [step for step, *_ in history(uri, grid, "a -> a, winning, seed 0", "test_accuracy")] == list(ROUNDS)
+    assert [step for step, *_ in history(uri, grid, "a -> a, winning, sgd, seed 0", "test_accuracy")] == list(ROUNDS)
 
 
 def test_more_seeds_replace_the_parent_and_keep_the_children(uri, grid, make_grid):
@@ -223,12 +229,12 @@ def test_more_seeds_replace_the_parent_and_keep_the_children(uri, grid, make_gri
     more = make_grid(grid.name, seeds=(0, 1, 2))
     sync(more, Records(more), uri)
     after = shown(uri, more)
-    assert after["a -> b, winning"].info.run_id != before["a -> b, winning"].info.run_id
-    assert [value for *_, value in history(uri, more, "a -> b, winning", "test_accuracy_n")] == [3, 3, 3]
+    assert after["a -> b, winning, sgd -> adam"].info.run_id != before["a -> b, winning, sgd -> adam"].info.run_id
+    assert [value for *_, value in history(uri, more, "a -> b, winning, sgd -> adam", "test_accuracy_n")] == [3, 3, 3]
     for seed in (0, 1):
-        child = after[f"a -> b, winning, seed {seed}"]
-        assert child.info.run_id == before[f"a -> b, winning, seed {seed}"].info.run_id
-        assert child.data.tags["mlflow.parentRunId"] == after["a -> b, winning"].info.run_id
+        child = after[f"a -> b, winning, sgd -> adam, seed {seed}"]
+        assert child.info.run_id == before[f"a -> b, winning, sgd -> adam, seed {seed}"].info.run_id
+        assert child.data.tags["mlflow.parentRunId"] == after["a -> b, winning, sgd -> adam"].info.run_id
 
 
 def test_another_training_under_the_same_name_replaces_the_results(uri, grid, make_grid):
@@ -236,7 +242,7 @@ def test_another_training_under_the_same_name_replaces_the_results(uri, grid, ma
     other = make_grid(grid.name, lr=0.2)
     sync(other, Records(other), uri)
     assert len(shown(uri, other)) == RUNS
-    tags = shown(uri, other)["a -> a, winning, seed 0"].data.tags
+    tags = shown(uri, other)["a -> a, winning, sgd, seed 0"].data.tags
     stages = {str(point.round): point.stage[:12] for point in other.points if _is_chain(point, 0)}
     assert json.loads(tags["ticket_transfer.rounds"]) == stages
 
@@ -244,7 +250,7 @@ def test_another_training_under_the_same_name_replaces_the_results(uri, grid, ma
 def test_of_twins_that_two_drivers_made_the_smallest_id_stays(uri, grid):
     sync(grid, Records(grid), uri)
     experiment = connect(uri, grid.name)
-    name = "a -> a, winning"
+    name = "a -> a, winning, sgd"
     key = shown(uri, grid)[name].data.tags[KEY]
     ids = [shown(uri, grid)[name].info.run_id]
     ids += [experiment.client.create_run(experiment.experiment_id, tags={KEY: key}, run_name=name).info.run_id]
@@ -265,14 +271,14 @@ def test_two_drivers_at_once_leave_one_run_each(uri, grid):
         thread.join()
     sync(grid, Records(grid), uri)
     assert len(shown(uri, grid)) == RUNS
-    assert [step for step, *_ in history(uri, grid, "a -> a, winning", "test_accuracy")] == list(ROUNDS)
+    assert [step for step, *_ in history(uri, grid, "a -> a, winning, sgd", "test_accuracy")] == list(ROUNDS)
 
 
 def test_twins_made_while_the_tracker_works_are_gone_when_it_finishes(uri, grid, wait_until):
     tracker = Tracker(uri, grid)
     tracker.log_stages(Records(grid))
     wait_until(lambda: len(shown(uri, grid)) == RUNS - 1, 20, "the runs are in MLflow")
-    run, experiment = shown(uri, grid)["a -> a, winning, seed 0"], connect(uri, grid.name)
+    run, experiment = shown(uri, grid)["a -> a, winning, sgd, seed 0"], connect(uri, grid.name)
     twin = experiment.client.create_run(experiment.experiment_id, tags=run.data.tags, run_name=run.info.run_name)
     assert tracker.finish()
     assert shown(uri, grid)[run.info.run_name].info.run_id == min(run.info.run_id, twin.info.run_id)
@@ -283,14 +289,16 @@ def test_a_run_deleted_under_the_tracker_is_made_again(uri, grid, wait_until):
     tracker = Tracker(uri, grid, on_problem=problems.append)
     tracker.log_stages(Records(grid, lambda point: point.round == 0))
     wait_until(lambda: len(shown(uri, grid)) == RUNS - 1, 20, "the runs are in MLflow")
-    deleted = shown(uri, grid)["a -> a, winning"].info.run_id
+    deleted = shown(uri, grid)["a -> a, winning, sgd"].info.run_id
     connect(uri, grid.name).client.delete_run(deleted)
     tracker.log_stages(Records(grid))
-    wait_until(lambda: "a -> a, winning" in shown(uri, grid), 20, "the run is there again")
+    wait_until(lambda: "a -> a, winning, sgd" in shown(uri, grid), 20, "the run is there again")
     assert not problems
     assert tracker.finish()
     runs = shown(uri, grid)
-    assert runs["a -> a, winning, seed 1"].data.tags["mlflow.parentRunId"] == runs["a -> a, winning"].info.run_id
+    assert (
+        runs["a -> a, winning, sgd, seed 1"].data.tags["mlflow.parentRunId"] == runs["a -> a, winning, sgd"].info.run_id
+    )
 
 
 def test_failed_stages_do_not_hold_the_mean_of_the_others_back(uri, grid):
@@ -298,8 +306,8 @@ def test_failed_stages_do_not_hold_the_mean_of_the_others_back(uri, grid):
     tracker = Tracker(uri, grid)
     tracker.log_stages(Records(grid, lambda point: point != lost))
     assert tracker.finish(pd.DataFrame({"stage": [lost.stage], "status": ["failed"]}))
-    assert [value for *_, value in history(uri, grid, "a -> a, winning", "test_accuracy_n")] == [2, 2, 1]
-    assert shown(uri, grid)["a -> a, winning, seed 1"].info.status == "FAILED"
+    assert [value for *_, value in history(uri, grid, "a -> a, winning, sgd", "test_accuracy_n")] == [2, 2, 1]
+    assert shown(uri, grid)["a -> a, winning, sgd, seed 1"].info.status == "FAILED"
 
 
 def test_a_diverged_seed_counts_and_its_loss_is_left_out(uri, grid):
@@ -308,9 +316,9 @@ def test_a_diverged_seed_counts_and_its_loss_is_left_out(uri, grid):
     summary = {"test_accuracy": 0.1, "test_loss": None, "train_accuracy": 0.1, "train_loss": float("nan")}
     records[bad.stage] = record_of(bad, status="diverged", summary=summary)
     sync(grid, records, uri)
-    assert history(uri, grid, "a -> a, winning", "test_accuracy")[2][2] == pytest.approx((0.88 + 0.1) / 2)
+    assert history(uri, grid, "a -> a, winning, sgd", "test_accuracy")[2][2] == pytest.approx((0.88 + 0.1) / 2)
     for loss in ("test_loss", "train_loss"):
-        assert [step for step, *_ in history(uri, grid, "a -> a, winning, seed 1", loss)] == [0, 1]
+        assert [step for step, *_ in history(uri, grid, "a -> a, winning, sgd, seed 1", loss)] == [0, 1]
 
 
 def test_the_report_run_carries_spec_provenance_and_files(uri, grid, tmp_path):
@@ -369,7 +377,7 @@ def test_a_database_that_lost_runs_is_not_taken_for_tracked(uri, grid, store, tm
     for place in (uri, gone):
         remember_tracked(store, tracker, place, grid, records.record)
     assert is_tracked(store, uri, grid, records.record)
-    connect(uri, grid.name).client.delete_run(shown(uri, grid)["a -> a, winning"].info.run_id)
+    connect(uri, grid.name).client.delete_run(shown(uri, grid)["a -> a, winning, sgd"].info.run_id)
     assert not is_tracked(store, uri, grid, records.record)
     assert not is_tracked(store, gone, grid, records.record)
     sqlite3.connect(tmp_path / "mlflow.db").close()
@@ -387,7 +395,7 @@ def test_the_digest_follows_the_results_and_not_their_order(grid):
 
 def test_knowing_that_all_is_tracked_needs_no_mlflow():
     code = (
-        "import sys; import pipeline.engine.tracking_digest; "
+        "import sys; import pipeline.engine.tracking.digest; "
         "print(sorted({'mlflow', 'torch', 'ray', 'pandas'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -2,43 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.engine.tracking_runs import KEY, WantedRun
-from pipeline.engine.tracking_uri import prepare_sqlite
+from pipeline.engine.tracking.client_runs import MLFLOW_PARENT, PARENT, ROUNDS, ExistingRun, existing_runs
+from pipeline.engine.tracking.data import DataSet
+from pipeline.engine.tracking.runs import KEY, WantedRun
+from pipeline.engine.tracking.uri import prepare_sqlite
 
-PARENT = "ticket_transfer.parent"
-ROUNDS = "ticket_transfer.rounds"
-"""JSON, round -> mark: which rounds a run has, and the first digits of the stage keys they come from."""
-MLFLOW_PARENT = "mlflow.parentRunId"
+COLOUR = "mlflow.runColor"
+CONTEXT = "mlflow.data.context"
+NOTE = "mlflow.note.content"
+NOTED = "ticket_transfer.description"
 BATCH = 800
 """Metrics in one request; MLflow takes 1,000 of everything together."""
-PAGE = 1000
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     # A server that is away must not hold a run up: MLflow itself tries seven times, for minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
-
-
-@dataclass(slots=True)
-class ExistingRun:
-    """A run that is in MLflow."""
-
-    run_id: str
-    key: str
-    parent_key: str | None
-    parent_id: str | None
-    marks: dict[str, str]
-    status: str
 
 
 @dataclass(slots=True)
@@ -48,6 +39,8 @@ class Counts:
     created: int = 0
     deleted: int = 0
     points: int = 0
+    versions: int = 0
+    """Of registered models."""
 
 
 @dataclass(slots=True)
@@ -57,11 +50,28 @@ class MlflowExperiment:
     client: Any
     experiment_id: str
     counts: Counts = field(default_factory=Counts)
+    tags: dict[str, str] = field(default_factory=dict)
+    """Of the experiment."""
+
+    def describe(self, text: str) -> None:
+        """Make `text` the experiment's description, unless a person has written one.
+
+        A description is ours if its SHA-256 is noted in a tag; one with which `text` begins loses nothing. The tag is
+        written first and names the old text too: whatever a crash leaves is still known to be ours.
+        """
+        there = self.tags.get(NOTE, "")
+        ours = self.tags.get(NOTED, "").split()
+        if there == text or not (text.startswith(there) or _digest(there) in ours):
+            return
+        noted = {NOTED: f"{_digest(there)} {_digest(text)}", NOTE: text}
+        for name, value in noted.items():
+            self.client.set_experiment_tag(self.experiment_id, name, value)
+        self.tags |= noted
 
     def runs(self) -> dict[str, ExistingRun]:
         """Our runs by key. Of twins, made by two drivers at once, the smallest id stays and the others are deleted."""
         found: dict[str, ExistingRun] = {}
-        for run in sorted(self._all(), key=lambda run: run.run_id):
+        for run in sorted(existing_runs(self.client, self.experiment_id), key=lambda run: run.run_id):
             if run.key in found:
                 self.delete(run)
             else:
@@ -74,25 +84,24 @@ class MlflowExperiment:
 
     def create(self, wanted: WantedRun, parent: ExistingRun | None) -> ExistingRun:
         """An empty run with its labels, as tags and as parameters: the UI filters and groups by either."""
-        family = {PARENT: wanted.parent or "", MLFLOW_PARENT: parent.run_id} if parent else {}
-        run = self.client.create_run(
-            self.experiment_id,
-            start_time=wanted.started_ms,
-            run_name=wanted.name,
-            tags={KEY: wanted.key, **family, **wanted.labels},
-        )
+        tags = {KEY: wanted.key, **wanted.labels}
+        if parent:
+            tags |= {PARENT: wanted.parent or "", MLFLOW_PARENT: parent.run_id}
+        if wanted.colour:
+            tags[COLOUR] = wanted.colour
+        run = self.client.create_run(self.experiment_id, start_time=wanted.started_ms, run_name=wanted.name, tags=tags)
         self.counts.created += 1
-        run_id = run.info.run_id
-        return ExistingRun(run_id, wanted.key, wanted.parent, parent.run_id if parent else None, {}, "RUNNING")
+        return ExistingRun(run.info.run_id, wanted.name, tags, parent.run_id if parent else None, {}, "RUNNING")
 
     def log(self, run: ExistingRun, wanted: WantedRun) -> None:
-        """Log the rounds that the run lacks, and its status.
+        """Log the rounds that the run lacks, its data sets and its status; correct its name and labels.
 
         The tag that says which rounds are there is written after them: after a crash in between they are logged once
         more, with the same timestamps, and MLflow drops what it has.
         """
         from mlflow.entities import Metric, Param, RunTag
 
+        self._amend(run, wanted)
         fresh = {number: entry for number, entry in wanted.entries.items() if str(number) not in run.marks}
         metrics = [
             Metric(name, value, entry.timestamp, number)
@@ -138,22 +147,35 @@ class MlflowExperiment:
             self.client.log_artifact(run.run_id, str(file), "report")
         self.client.log_batch(run.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
 
-    def _all(self) -> Iterator[ExistingRun]:
-        token = None
-        while True:
-            page = self.client.search_runs([self.experiment_id], max_results=PAGE, page_token=token)
-            for run in page:
-                tags = run.data.tags
-                if KEY in tags:
-                    marks = json.loads(tags.get(ROUNDS, "{}"))
-                    parents = tags.get(PARENT), tags.get(MLFLOW_PARENT)
-                    yield ExistingRun(run.info.run_id, tags[KEY], *parents, marks, run.info.status)
-            token = page.token
-            if not token:
-                return
+    def _amend(self, run: ExistingRun, wanted: WantedRun) -> None:
+        """Name, labels and data sets as they should be. Requests only for what differs."""
+        from mlflow.entities import RunTag
+
+        if run.name != wanted.name:
+            self.client.update_run(run.run_id, name=wanted.name)
+            run.name = wanted.name
+        changed = {name: value for name, value in wanted.labels.items() if run.tags.get(name) != value}
+        if changed:
+            self.client.log_batch(run.run_id, tags=[RunTag(name, value) for name, value in changed.items()])
+            run.tags |= changed
+        missing = [data for data in wanted.inputs if (data.name, data.digest) not in run.inputs]
+        if missing:
+            self.client.log_inputs(run.run_id, datasets=[_input(data) for data in missing])
+            run.inputs |= {(data.name, data.digest) for data in missing}
 
 
-def connect(tracking_uri: str, name: str, description: str = "") -> MlflowExperiment:
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _input(data: DataSet) -> Any:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    described = Dataset(data.name, data.digest, "ticket_transfer", data.fields, data.schema(), data.profile())
+    return DatasetInput(described, [InputTag(CONTEXT, data.context)])
+
+
+def connect(tracking_uri: str, name: str) -> MlflowExperiment:
     """Find the experiment `name`, or make it (and the SQLite database), or restore it if somebody deleted it."""
     for variable, value in QUIET.items():
         os.environ.setdefault(variable, value)
@@ -168,12 +190,11 @@ def connect(tracking_uri: str, name: str, description: str = "") -> MlflowExperi
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            tags = {"mlflow.note.content": description} if description else None
-            return MlflowExperiment(client, client.create_experiment(name, artifact_location=artifacts, tags=tags))
+            return MlflowExperiment(client, client.create_experiment(name, artifact_location=artifacts))
         except MlflowException:
             experiment = client.get_experiment_by_name(name)
             if experiment is None:
                 raise
     if experiment.lifecycle_stage != "active":
         client.restore_experiment(experiment.experiment_id)
-    return MlflowExperiment(client, experiment.experiment_id)
+    return MlflowExperiment(client, experiment.experiment_id, tags=dict(experiment.tags))

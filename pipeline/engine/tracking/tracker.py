@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -10,12 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import yaml
-
 from pipeline.engine.addresses import shown
-from pipeline.engine.mlflow_client import Counts
-from pipeline.engine.tracking_runs import Measurement, WantedRun, curves_of, report_run_key
-from pipeline.engine.tracking_writer import TrackingWriter
+from pipeline.engine.tracking.client import Counts
+from pipeline.engine.tracking.description import description
+from pipeline.engine.tracking.metrics import Measurement
+from pipeline.engine.tracking.report import commit_tag, report_run, texts
+from pipeline.engine.tracking.runs import curves_of
+from pipeline.engine.tracking.tickets import WantedTicket
+from pipeline.engine.tracking.writer import TrackingWriter
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.keys import canonical
 
@@ -28,6 +29,8 @@ Record = Mapping[str, Any]
 EVERY_SECONDS = 2.0
 """Between two batches: a stage's result is in MLflow within seconds, and 1,000 short stages are not 1,000 requests."""
 RETRY_SECONDS = 60.0
+REFUSED = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST")
+"""What MLflow says of runs and model versions that another driver has deleted, as twins of its own."""
 
 
 class Records(Protocol):
@@ -53,7 +56,7 @@ class Tracker:
     ) -> None:
         """`provenance`: of the driver, as `provenance.describe_driver` gives it; records bring their own."""
         self.uri = tracking_uri
-        self._writer = TrackingWriter(tracking_uri, grid.name, grid.spec.description)
+        self._writer = TrackingWriter(tracking_uri, grid.name, partial(description, grid))
         self._grid = grid
         self._on_problem = on_problem
         self._provenance = dict(provenance or {})
@@ -92,12 +95,18 @@ class Tracker:
         self.log((point, records[point.stage]) for point in self._grid.points if point.stage in records)
 
     def finish(
-        self, table: pd.DataFrame | None = None, artifacts: Iterable[Path] = (), *, given_up: Collection[str] = ()
+        self,
+        table: pd.DataFrame | None = None,
+        artifacts: Iterable[Path] = (),
+        *,
+        given_up: Collection[str] = (),
+        tickets: Collection[WantedTicket] = (),
     ) -> bool:
-        """Write what is left, end the runs, attach the report. True if MLflow now has everything.
+        """Write what is left, end the runs, attach the report, register tickets. True if MLflow now has everything.
 
         `table`: the results table; what it calls failed counts as final for the means of its round. `given_up`: keys
-        of further stages that will have no record, because their source diverged. Call it once, at the end.
+        of further stages that will have no record, because their source diverged. `tickets`: those to register, as
+        `tickets.tickets_of` finds them. Call it once, at the end.
         """
         self._finishing.set()
         if self._thread is not None:
@@ -108,7 +117,11 @@ class Tracker:
         # Looked up afresh: another driver may have made twins of our runs, or deleted ours as twins of its own.
         self._writer.forget()
         self._behind = {self._curve_of[point] for point in self._measured}
-        return self._attempt(partial(self._write, self._behind, ended=True), partial(self._attach, files))
+        return self._attempt(
+            partial(self._write, self._behind, ended=True),
+            partial(self._attach, files),
+            partial(self._writer.register, tickets),
+        )
 
     @property
     def runs(self) -> int:
@@ -146,8 +159,7 @@ class Tracker:
                 return True
             except Exception as error:
                 self._writer.forget()
-                refused = getattr(error, "error_code", None) == "INVALID_PARAMETER_VALUE"
-                if attempt == 1 and refused:
+                if attempt == 1 and getattr(error, "error_code", None) in REFUSED:
                     continue
                 self._report(error)
                 break
@@ -168,27 +180,13 @@ class Tracker:
         self._writer.write(run for runs in wanted for run in runs)
 
     def _attach(self, files: list[Path]) -> None:
-        now = round(1000 * time.time())
-        run = WantedRun(report_run_key(self._grid.name), None, "report", {}, {}, "FINISHED", now, now)
-        spec = self._grid.spec.model_dump(mode="json")
-        texts = {
-            "spec.yaml": yaml.safe_dump(spec, sort_keys=False, allow_unicode=True),
-            "provenance.json": json.dumps(self._describe(), indent=2),
-        }
-        commit = str(self._provenance.get("git_commit", ""))
-        self._writer.attach(run, files, texts, {"mlflow.source.git.commit": commit} if commit else {})
-
-    def _describe(self) -> dict[str, Any]:
-        """Of the driver, and of all stages: every distinct set of versions and hardware, and how long they took."""
-        made_with = {what: [json.loads(text) for text in sorted(seen)] for what, seen in self._made_with.items()}
-        seconds = {point.stage: value.metrics.get("seconds", 0.0) for point, value in self._measured.items()}
-        return {
-            "experiment": self._grid.name,
-            "driver": self._provenance,
-            **made_with,
-            "stages": sorted(seconds),
-            "seconds": sum(seconds.values()),
-        }
+        seconds = {point.stage: value.seconds for point, value in self._measured.items()}
+        self._writer.attach(
+            report_run(self._grid.name, round(1000 * time.time())),
+            files,
+            texts(self._grid, self._provenance, self._made_with, seconds),
+            commit_tag(self._provenance),
+        )
 
 
 def sync(
@@ -200,6 +198,7 @@ def sync(
     artifacts: Iterable[Path] = (),
     given_up: Collection[str] = (),
     provenance: Mapping[str, Any] | None = None,
+    tickets: Collection[WantedTicket] = (),
 ) -> Tracker:
     """Log everything of the store that MLflow lacks, and say what was changed (`Tracker.counts`).
 
@@ -208,6 +207,6 @@ def sync(
     tracker = Tracker(tracking_uri, grid, provenance=provenance)
     records = {point.stage: snapshot.record(point.stage) for point in grid.points}
     tracker.log_stages({key: record for key, record in records.items() if record is not None})
-    if not tracker.finish(table, artifacts, given_up=given_up):
+    if not tracker.finish(table, artifacts, given_up=given_up, tickets=tickets):
         raise UserError(f"MLflow at {tracking_uri} could not be written: {tracker.last_error}")
     return tracker

@@ -6,14 +6,14 @@ chart draws the pruning curve. Everything comes from the records, timestamps too
 
 from __future__ import annotations
 
-import hashlib
-import math
-import statistics
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.engine.point_labels import PointLabels, labels_of
+from pipeline.engine.tracking.colours import colours
+from pipeline.engine.tracking.data import DataSet, inputs_of
+from pipeline.engine.tracking.metrics import ACCURACY, MARK_DIGITS, PRUNED, Entry, Measurement, mean
 from pipeline.experiment.keys import key_of
 from pipeline.experiment.spec import ANY
 
@@ -22,40 +22,8 @@ if TYPE_CHECKING:
 
 KEY = "ticket_transfer.key"
 """Tag by which a run is found again, by any driver: MLflow chooses the run's id itself."""
-METRICS = ("test_accuracy", "test_loss", "train_accuracy", "train_loss")
-MARK_DIGITS = 12
-"""Of a SHA-256: marks tell the rounds of one run apart, and all of them fit into one MLflow tag (5,000 characters)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """What tracking needs of a train stage's record."""
-
-    started_ms: int
-    finished_ms: int
-    metrics: Mapping[str, float]
-
-    @classmethod
-    def of(cls, record: Mapping[str, Any]) -> Measurement:
-        """Losses that are not numbers (a diverged run) are left out: a chart cannot show them."""
-        numbers = {name: record["summary"].get(name) for name in METRICS} | {"seconds": record["seconds"]}
-        return cls(
-            started_ms=round(1000 * record["started"]),
-            finished_ms=round(1000 * record["finished"]),
-            metrics={
-                name: float(value) for name, value in numbers.items() if value is not None and math.isfinite(value)
-            },
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What a run logs at one round."""
-
-    mark: str
-    """Names the stages that it comes from; an entry with another mark at the same round is another result."""
-    timestamp: int
-    metrics: Mapping[str, float]
+ALL_SEEDS = "all"
+"""Label `seed` of a parent run: one filter gives the curves without the runs that they are the means of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +39,9 @@ class WantedRun:
     status: str
     started_ms: int
     ended_ms: int
+    colour: str | None = None
+    """Of its line in charts; where a person has chosen another one, that stays."""
+    inputs: tuple[DataSet, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +53,18 @@ class Curve:
     target: str
     ticket: str
     labels: PointLabels
+    colour: str
+    inputs: tuple[DataSet, ...]
     points: Mapping[int, Mapping[int, Point]]
 
     @property
     def name(self) -> str:
+        """`cifar10 -> svhn, winning, sgd`; with `sgd -> adam` where source and target have different optimizers."""
+        source, target = self.labels.source_optimizer, self.labels.target_optimizer
+        optimizers = target if source in (ANY, target) else f"{source} -> {target}"
         if self.source == ANY:
-            return f"{self.ticket} on {self.target}"
-        return f"{self.source} -> {self.target}, {self.ticket}"
+            return f"{self.ticket} on {self.target}, {optimizers}"
+        return f"{self.source} -> {self.target}, {self.ticket}, {optimizers}"
 
     def runs(self, measured: Mapping[Point, Measurement], given_up: Collection[str], ended: bool) -> list[WantedRun]:
         """The parent and then its children, as far as there are measurements; empty if there are none.
@@ -111,7 +87,7 @@ class Curve:
             number: Entry(
                 point.stage[:MARK_DIGITS],
                 value.finished_ms,
-                {**value.metrics, "fraction_pruned": point.fraction_pruned},
+                {**value.metrics, PRUNED: point.fraction_pruned},
             )
             for number, (point, value) in found.items()
         }
@@ -119,11 +95,13 @@ class Curve:
             key=self._key(seed),
             parent=self._key(None),
             name=f"{self.name}, seed {seed}",
-            labels={**self._labels(), "seed": str(seed)},
+            labels=self._labels(str(seed)),
             entries=entries,
             status=_status(points.values(), measured, given_up, ended),
             started_ms=min(value.started_ms for _, value in found.values()),
             ended_ms=max(value.finished_ms for _, value in found.values()),
+            colour=self.colour,
+            inputs=self.inputs,
         )
 
     def _parent(
@@ -138,23 +116,25 @@ class Curve:
         for point in every:
             by_round.setdefault(point.round, []).append(point)
         entries = {
-            number: _mean([point for point in points if point in measured], measured)
+            number: _over_seeds([point for point in points if point in measured], measured)
             for number, points in sorted(by_round.items())
             if all(point in measured or point.stage in given_up for point in points)
-            and any("test_accuracy" in measured[point].metrics for point in points if point in measured)
+            and any(ACCURACY in measured[point].metrics for point in points if point in measured)
         }
         return WantedRun(
             key=self._key(None),
             parent=None,
             name=self.name,
-            labels=self._labels(),
+            labels=self._labels(ALL_SEEDS),
             entries=entries,
             status=_status(every, measured, given_up, ended),
             started_ms=min(child.started_ms for child in children),
             ended_ms=max(child.ended_ms for child in children),
+            colour=self.colour,
+            inputs=self.inputs,
         )
 
-    def _labels(self) -> dict[str, str]:
+    def _labels(self, seed: str) -> dict[str, str]:
         return {
             "source": self.source,
             "target": self.target,
@@ -162,11 +142,11 @@ class Curve:
             "model": self.labels.model,
             "source_optimizer": self.labels.source_optimizer,
             "target_optimizer": self.labels.target_optimizer,
+            "seed": seed,
         }
 
     def _key(self, seed: int | None) -> str:
-        names = {"experiment": self.experiment, "source": self.source, "target": self.target, "ticket": self.ticket}
-        return key_of({**names, "seed": seed})
+        return run_key(self.experiment, self.source, self.target, self.ticket, seed)
 
 
 def curves_of(grid: Grid) -> list[Curve]:
@@ -175,32 +155,24 @@ def curves_of(grid: Grid) -> list[Curve]:
     for point in grid.points:
         by_seed = grouped.setdefault((point.source, point.target, point.ticket), {})
         by_seed.setdefault(point.seed, {})[point.round] = point
+    colour_of, inputs = colours(grouped), inputs_of(grid)
     return [
-        Curve(grid.name, *names, labels=labels_of(grid, *names[:2]), points=points) for names, points in grouped.items()
+        Curve(grid.name, *names, labels_of(grid, *names[:2]), colour_of[names], inputs[names[:2]], points)
+        for names, points in grouped.items()
     ]
 
 
-def report_run_key(experiment: str) -> str:
-    """Key of the one run that carries the grid's specification, provenance and report."""
-    return key_of({"experiment": experiment, "run": "report"})
+def run_key(experiment: str, source: str, target: str, ticket: str, seed: int | None) -> str:
+    """Key of the run of one seed; of its parent, where the seed is None."""
+    return key_of({"experiment": experiment, "source": source, "target": target, "ticket": ticket, "seed": seed})
 
 
-def _mean(points: list[Point], measured: Mapping[Point, Measurement]) -> Entry:
-    """Mean, std (ddof = 1) and n over seeds; a diverged seed counts with the accuracy it ended at."""
-    values = [
-        measured[point].metrics["test_accuracy"] for point in points if "test_accuracy" in measured[point].metrics
-    ]
-    spread = {"test_accuracy_std": statistics.stdev(values)} if len(values) > 1 else {}
-    stages = "".join(sorted(point.stage for point in points))
-    return Entry(
-        mark=hashlib.sha256(stages.encode()).hexdigest()[:MARK_DIGITS],
+def _over_seeds(points: list[Point], measured: Mapping[Point, Measurement]) -> Entry:
+    return mean(
+        [measured[point].metrics[ACCURACY] for point in points if ACCURACY in measured[point].metrics],
+        [point.fraction_pruned for point in points],
+        stages=[point.stage for point in points],
         timestamp=max(measured[point].finished_ms for point in points),
-        metrics={
-            "test_accuracy": statistics.fmean(values),
-            **spread,
-            "test_accuracy_n": len(values),
-            "fraction_pruned": statistics.fmean(point.fraction_pruned for point in points),
-        },
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.report.paired_tests import half_width
+from pipeline.report.analysis.paired_tests import half_width
 
 Floats = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int64]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from pipeline.report.comparisons import FEWEST
-from pipeline.report.paired_tests import half_width, hedges_g, holm, t_statistic, two_sided
-from pipeline.report.statistics import by_seed, level_of, moments
+from pipeline.report.analysis.comparisons import FEWEST
+from pipeline.report.analysis.paired_tests import half_width, hedges_g, holm, t_statistic, two_sided
+from pipeline.report.analysis.statistics import by_seed, level_of, moments
 
 MATCHED = ["source", "target", "ticket", "left"]
 COLUMNS = [

@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.experiment.spec_analysis import MovingAverage, Settles
 from pipeline.experiment.steps import Steps
-from pipeline.report.statistics import ROUNDING, Floats, Whole, by_seed, moments
+from pipeline.report.analysis.statistics import ROUNDING, Floats, Whole, by_seed, moments
 
 COLUMNS = ["stage", "converged", "iteration", "epoch", "accuracy"]
 

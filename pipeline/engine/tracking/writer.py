@@ -1,22 +1,26 @@
 """Bringing MLflow to what it should be, run by run. Everything here may raise what MLflow raises."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from pipeline.engine.mlflow_client import Counts, ExistingRun, MlflowExperiment, connect
-from pipeline.engine.tracking_runs import WantedRun
+from pipeline.engine.tracking.client import Counts, MlflowExperiment, connect
+from pipeline.engine.tracking.client_runs import ExistingRun
+from pipeline.engine.tracking.registry import register
+from pipeline.engine.tracking.runs import WantedRun
+from pipeline.engine.tracking.tickets import WantedTicket
 
 
 class TrackingWriter:
     """One experiment in MLflow, looked up once and remembered until `forget`."""
 
-    def __init__(self, tracking_uri: str, experiment: str, description: str = "") -> None:
+    def __init__(self, tracking_uri: str, experiment: str, describe: Callable[[str], str]) -> None:
+        """`describe`: from the experiment's id in MLflow to its description."""
         self.counts = Counts()
         self.runs: dict[str, ExistingRun] = {}
         """Those of ours that MLflow has, by key."""
         self._uri = tracking_uri
         self._name = experiment
-        self._description = description
+        self._describe = describe
         self._experiment: MlflowExperiment | None = None
 
     def forget(self) -> None:
@@ -36,16 +40,24 @@ class TrackingWriter:
         experiment.attach(there, files, texts, tags)
         experiment.end(there, run.status, run.ended_ms)
 
+    def register(self, tickets: Iterable[WantedTicket]) -> None:
+        """Make the tickets versions of registered models, as far as the runs that they come from are in MLflow."""
+        runs = {key: run.run_id for key, run in self.runs.items()}
+        there = [(ticket, runs[ticket.run]) for ticket in tickets if ticket.run in runs]
+        if there:
+            self.counts.versions += register(self._connected().client, self._name, there)
+
     def _connected(self) -> MlflowExperiment:
         if self._experiment is None:
-            experiment = connect(self._uri, self._name, self._description)
+            experiment = connect(self._uri, self._name)
             experiment.counts = self.counts
+            experiment.describe(self._describe(experiment.experiment_id))
             self.runs = experiment.runs()
             self._experiment = experiment
         return self._experiment
 
     def _current(self, experiment: MlflowExperiment, wanted: WantedRun) -> ExistingRun:
-        """The run to log to. One that has other results at one of the rounds is replaced: metrics cannot be changed."""
+        """The run to log to. One that has other results at one of the rounds, or other metrics, is replaced."""
         there = self.runs.get(wanted.key)
         if there and _agree(there, wanted):
             return there

@@ -1,0 +1,1 @@
+"""What the report draws, described once for the page and for the stills."""

@@ -1,0 +1,141 @@
+"""Charts of the page as compact descriptions; `templates/charts.js` turns each into the traces of a plotly figure.
+
+A description is data and words, no drawing: a grid of thousands of curves stays a few megabytes, and one description
+gives the light and the dark figure, with single seeds and without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.report.charts.palette import Line
+
+DIGITS = 5
+"""Significant digits of numbers on the page: a tenth of what a test set of 10,000 can tell."""
+NAMED = 4
+"""Lines that a chart's text alternative spells out."""
+CROWD = 8
+"""Sources whose lines all have bands and markers; of more, some stand out and the others are thin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """`kind`: `left` (weights remaining in %, logarithmic, all at the left), `linear`, `log` or `category`."""
+
+    title: str
+    kind: str = "linear"
+    unit: str = ""
+
+    def described(self) -> dict[str, Any]:
+        return {"title": self.title, "kind": self.kind, "unit": self.unit}
+
+
+@dataclass(slots=True)
+class Pool:
+    """Columns of a chart, each once: lines of one panel share most of theirs."""
+
+    columns: list[list[Any]] = field(default_factory=list)
+    places: dict[tuple[Any, ...], int] = field(default_factory=dict)
+
+    def place(self, column: Sequence[Any]) -> int:
+        """Where `column` is in `columns`, put there if it is new."""
+        place = self.places.setdefault(tuple(column), len(self.columns))
+        if place == len(self.columns):
+            self.columns.append(list(column))
+        return place
+
+
+@dataclass(slots=True)
+class Series:
+    """One line with what belongs to it; all sequences are as long as `x`.
+
+    `role`: `line`, `level` (the dense network), `reference` (the dense network where it is a curve), `chance` (what
+    chance gives) or `step` (one of an ordered family). `spread`: half the height of its band (a standard deviation); or
+    `low` and `high`, the band itself. `more`: columns that the hover shows, named by the chart's `fields`. `seeds`: y
+    of each seed. `place`: of a step in its family, from 0 to 1; of one chance among several.
+    """
+
+    name: str
+    x: Sequence[Any]
+    y: Sequence[Any]
+    line: Line | None = None
+    role: str = "line"
+    spread: Sequence[Any] | None = None
+    low: Sequence[float | None] | None = None
+    high: Sequence[float | None] | None = None
+    more: Sequence[Sequence[Any]] = ()
+    seeds: Sequence[Sequence[float | None]] = ()
+    marked: Sequence[int] = ()
+    """Places of points that hold a diverged run."""
+    place: float = 0.0
+    own: bool = False
+    """Whether this is the target's own source: it stands out among many."""
+    legend: bool = True
+
+    def described(self, pool: Pool) -> dict[str, Any]:
+        """Without what is empty or at its default; columns are their places in `pool`."""
+        line = self.line
+        look: dict[str, Any] = {"role": self.role} if self.role != "line" else {}
+        if line is not None:
+            look |= {"colour": line.colour, "dash": line.dash, "source": line.source}
+            look |= {"shared": 1} if line.shared else {}
+        look |= {"place": round(self.place, 3)} if self.place else {}
+        columns = {"x": self.x, "y": self.y, "spread": self.spread, "low": self.low, "high": self.high}
+        kept = {name: pool.place(column) for name, column in columns.items() if column is not None}
+        lists = {"more": [pool.place(column) for column in self.more], "seeds": list(self.seeds), "marked": self.marked}
+        flags = {"own": int(self.own), "hidden": int(not self.legend)}
+        return {"name": self.name, **look, **kept, **{name: value for name, value in (lists | flags).items() if value}}
+
+
+@dataclass(slots=True)
+class Chart:
+    """One panel. `zoom`: the y range in which differences show. `fields`: what the columns of `Series.more` are."""
+
+    id: str
+    title: str
+    alternative: str
+    x: Axis
+    y: Axis
+    series: list[Series]
+    fields: Sequence[str] = ()
+    zoom: tuple[float, float] | None = None
+
+    def described(self) -> dict[str, Any]:
+        """What `templates/charts.js` reads."""
+        described: dict[str, Any] = {"x": self.x.described(), "y": self.y.described(), "fields": list(self.fields)}
+        described |= {"zoom": [significant(edge) for edge in self.zoom]} if self.zoom else {}
+        pool = Pool()
+        return described | {"series": [series.described(pool) for series in self.series], "columns": pool.columns}
+
+
+def significant(value: Any) -> Any:
+    """A number for JSON: at most five significant digits, None for what is not there."""
+    if value is None or value != value:
+        return None
+    if isinstance(value, int | np.integer):
+        return int(value)
+    rounded = float(f"{float(value):.{DIGITS}g}")
+    return int(rounded) if rounded.is_integer() else rounded
+
+
+def numbers(values: Iterable[Any]) -> list[Any]:
+    """A column for JSON."""
+    return [significant(value) for value in values]
+
+
+def percent(values: npt.ArrayLike) -> list[Any]:
+    """Fractions as percent for JSON, to three decimals."""
+    shown = np.round(100 * np.asarray(values, dtype="float64"), 3)
+    return [None if value != value else value for value in shown.tolist()]
+
+
+def spelled(values: Sequence[tuple[str, float]], unit: str) -> str:
+    """Names with their values, for a text alternative; the first few of many."""
+    said = ", ".join(f"{name} {value:.4g}{unit}" for name, value in values[:NAMED])
+    more = len(values) - NAMED
+    return said + (f" and {more} further lines" if more > 0 else "")

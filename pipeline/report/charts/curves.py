@@ -1,0 +1,149 @@
+"""Pruning curves as charts: one panel a target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.experiment.spec import DENSE
+from pipeline.report.analysis.pairings import own_sources
+from pipeline.report.charts.chart import Axis, Chart, Series, numbers, percent, spelled
+from pipeline.report.charts.palette import DENSE_LABEL, Line, lines
+from pipeline.report.findings import Findings
+
+LEFT = Axis("weights remaining (%)", "left", "%")
+ACCURACY = Axis("test accuracy (%)", unit="%")
+FIELDS = ("round", "weights that survive", "of", "% of the weights pruned", "n", "diverged", "without a result")
+SHOWN = 0.75
+"""Of the winning tickets' points, in the range that shows differences: a line that has collapsed may leave it."""
+POINT = ["target", "source", "ticket", "round"]
+
+
+def pruning_curves(findings: Findings) -> list[Chart]:
+    """A panel for each target that has a result, in the grid's order."""
+    drawn = findings.curves[findings.curves["mean"].notna() & (findings.curves["survivors"] > 0)]
+    drawn = drawn.sort_values("survivors", ascending=False, kind="stable").reset_index(drop=True)
+    points = Points.of(drawn, findings.results)
+    groups: dict[Any, Any] = dict(drawn.groupby(POINT[:3], sort=False).indices)
+    looks = look_of(findings)
+    own = own_lines(findings)
+    there = set(drawn["target"].unique())
+    targets = [target for target in dict.fromkeys(findings.results["target"]) if target in there]
+    charts = []
+    for number, target in enumerate(targets):
+        series = []
+        for (source, ticket), line in looks.items():
+            if (target, source, ticket) in groups:
+                one = points.series(line.label, groups[target, source, ticket])
+                one.line, one.own = line, (target, source) in own
+                series.append(one)
+        dense = [at for (of, _, ticket), at in groups.items() if (of, ticket) == (target, DENSE)]
+        charts.append(_panel(f"curves-{number}", str(target), series, [points.series(DENSE_LABEL, at) for at in dense]))
+    return charts
+
+
+def look_of(findings: Findings) -> dict[tuple[str, str], Line]:
+    """Lines of all (source, ticket) of the grid, so that a source looks the same in every chart."""
+    pairs = findings.results[["source", "ticket"]].drop_duplicates()
+    return lines(zip(pairs["source"], pairs["ticket"], strict=True), winning_kinds(findings))
+
+
+def winning_kinds(findings: Findings) -> list[str]:
+    return [ticket.name for ticket in findings.spec.tickets if ticket.is_winning]
+
+
+def own_lines(findings: Findings) -> set[tuple[str, str]]:
+    """(target, source) of sources that train as the target does: their lines stand out among many."""
+    spec = findings.spec
+    return {(target.name, source.name) for target in spec.targets for source in own_sources(spec, target)}
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Rows of `curves` as columns for JSON. Made once for all panels: pandas is slow at thousands of small tables."""
+
+    x: list[Any]
+    y: list[Any]
+    spread: list[Any]
+    more: list[list[Any]]
+    seeds: list[list[Any]]
+    diverged: list[int]
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame, results: pd.DataFrame) -> Points:
+        """Percent throughout; a count of zero is not worth a line of the hover."""
+        counts = [[count or None for count in rows[column].tolist()] for column in ("n_diverged", "n_missing")]
+        whole = [rows[column].tolist() for column in ("round", "survivors", "total")]
+        return cls(
+            x=numbers((100 * rows["survivors"] / rows["total"]).tolist()),
+            y=percent(rows["mean"]),
+            spread=percent(rows["std"]),
+            more=[*whole, percent(rows["fraction_pruned"]), rows["n"].tolist(), *counts],
+            seeds=_by_seed(results, rows),
+            diverged=rows["n_diverged"].tolist(),
+        )
+
+    def series(self, name: str, places: Iterable[int]) -> Series:
+        at = [int(place) for place in places]
+        return Series(
+            name=name,
+            x=_at(self.x, at),
+            y=_at(self.y, at),
+            spread=_at(self.spread, at),
+            more=[_at(column, at) for column in self.more],
+            seeds=[list(values) for values in zip(*_at(self.seeds, at), strict=True)],
+            marked=[place for place, number in enumerate(at) if self.diverged[number]],
+        )
+
+
+def _at(column: list[Any], places: Sequence[int]) -> list[Any]:
+    return [column[place] for place in places]
+
+
+def _by_seed(results: pd.DataFrame, rows: pd.DataFrame) -> list[list[Any]]:
+    """Accuracy in percent, one list of seeds for each row, None where a seed has no result."""
+    wide = results.pivot_table(index=POINT, columns="seed", values="test_accuracy", aggfunc="mean", sort=False)
+    return [percent(values) for values in wide.reindex(pd.MultiIndex.from_frame(rows[POINT])).to_numpy()]
+
+
+def _panel(name: str, target: str, series: list[Series], dense: list[Series]) -> Chart:
+    least = min((one.x[-1] for one in series), default=50)
+    words = (
+        f" At {least:.3g} % remaining: {spelled([(one.name, one.y[-1]) for one in series], ' %')}." if series else ""
+    )
+    for level in dense:
+        words += f" The dense network has {level.y[0]:.4g} %."
+        _across(level, least)
+    return Chart(
+        id=name,
+        title=f"target: {target}",
+        alternative=f"Test accuracy on {target} against weights remaining, {len(series)} tickets.{words}",
+        x=LEFT,
+        y=ACCURACY,
+        series=[*series, *dense],
+        fields=FIELDS,
+        zoom=_range_of_differences([*series, *dense]),
+    )
+
+
+def _across(level: Series, least: float) -> None:
+    """Make the dense network's point a level from the left edge to the most pruned point."""
+    level.role, level.x, level.seeds, level.marked = "level", [100, least], (), ()
+    level.y, level.spread = [level.y[0]] * 2, [(level.spread or [None])[0]] * 2
+    level.more = [[column[0]] * 2 for column in level.more]
+
+
+def _range_of_differences(series: list[Series]) -> tuple[float, float] | None:
+    """Where the upper three quarters of the winning tickets' points and the dense network are, with a margin."""
+    shown = [one for one in series if one.role == "level" or (one.line is not None and one.line.winning)]
+    winning = [y for one in shown if one.role == "line" for y in one.y]
+    if not winning:
+        return None
+    high = max(y + (half or 0) for one in shown for y, half in zip(one.y, one.spread or one.y, strict=True))
+    low = min([float(np.quantile(winning, 1 - SHOWN)), *(one.y[0] for one in shown if one.role == "level")])
+    margin = max(0.06 * (high - low), 0.05)
+    return low - margin, min(high + margin, 100.5)

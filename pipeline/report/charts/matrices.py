@@ -1,0 +1,191 @@
+"""Source x target matrices of the paired comparisons, as columns that the page reads level by level."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.experiment.spec import ANY, DENSE
+from pipeline.report.analysis.comparisons import chosen_level, levels
+from pipeline.report.charts.curves import own_lines
+from pipeline.report.findings import Findings
+
+SIGNIFICANT = 0.05
+DIGITS, P_DIGITS = 3, 2
+"""Significant digits of t and of the effect, and of p."""
+WORDS = ("control", "transfer", "dense")
+"""Comparisons in the order of the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """One table: a ticket minus its reference. `rows` and `columns` count in the page's sources and targets."""
+
+    id: str
+    comparison: str
+    title: str
+    sentence: str
+    rows: list[int]
+    columns: list[int]
+    cells: dict[str, Any]
+    """Columns of equal length, by level: `start` has where each level begins. Differences in hundredths of a point."""
+
+    def described(self) -> dict[str, Any]:
+        heading = {"id": self.id, "title": self.title, "comparison": self.comparison}
+        return {**heading, "rows": self.rows, "columns": self.columns, **self.cells}
+
+
+@dataclass(frozen=True, slots=True)
+class Matrices:
+    """All tables of the page, and the headings that they share."""
+
+    levels: list[float]
+    chosen: int
+    sources: list[str]
+    targets: list[str]
+    remarks: list[str]
+    own: list[tuple[int, int]]
+    """(source, target) where the source trains as the target does."""
+    tables: list[Matrix]
+
+    def described(self) -> dict[str, Any]:
+        """What `templates/matrices.js` reads."""
+        tables = [one.described() for one in self.tables]
+        shared = {"levels": self.levels, "chosen": self.chosen, "remarks": self.remarks, "own": self.own}
+        return {**shared, "sources": self.sources, "targets": self.targets, "tables": tables}
+
+
+def matrices(findings: Findings) -> Matrices | None:
+    """A matrix for each (comparison, ticket, reference); None where nothing can be compared."""
+    rows = findings.comparisons
+    at = levels(rows)
+    chosen = chosen_level(rows, findings.spec.analysis.fraction_pruned)
+    if rows.empty or chosen is None:
+        return None
+    sources, targets = sides(findings, rows)
+    remarks = list(dict.fromkeys(rows["remark"]))
+    rows = rows.assign(
+        at_level=pd.Categorical(rows["left"], at).codes,
+        at_source=pd.Categorical(rows["source"], sources).codes,
+        at_target=pd.Categorical(rows["target"], targets).codes,
+        at_remark=pd.Categorical(rows["remark"], remarks).codes,
+    ).sort_values(["at_level", "at_source", "at_target"], kind="stable")
+    tables = list(_tables(rows, len(at), findings))
+    names = [named(findings.results, side, entries) for side, entries in (("source", sources), ("target", targets))]
+    pairs = own_lines(findings)
+    own = [(s, t) for s, source in enumerate(sources) for t, target in enumerate(targets) if (target, source) in pairs]
+    return Matrices(at, at.index(chosen), names[0], names[1], remarks, own, tables)
+
+
+def sides(findings: Findings, rows: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Sources and targets that are in `rows`, in the grid's order."""
+    of_rows = {side: set(rows[side].unique()) for side in ("source", "target")}
+    sources = [source.name for source in findings.spec.sources if source.name in of_rows["source"]]
+    return sources, [target.name for target in findings.spec.targets if target.name in of_rows["target"]]
+
+
+def named(results: pd.DataFrame, side: str, entries: list[str]) -> list[str]:
+    """Headings of sources or targets: with the optimizer where the grid has several."""
+    known = results.drop_duplicates(side).set_index(side)[f"{side}_optimizer"]
+    if len({known[entry] for entry in known.index if entry != ANY}) < 2:
+        return entries
+    return [f"{entry} ({known[entry]})" for entry in entries]
+
+
+def _tables(rows: pd.DataFrame, depth: int, findings: Findings) -> Iterator[Matrix]:
+    groups = dict(list(rows.groupby(["comparison", "ticket", "reference"], sort=False)))
+    for number, key in enumerate(sorted(groups, key=lambda key: WORDS.index(key[0]))):
+        comparison, ticket, reference = map(str, key)
+        cells = groups[key]
+        yield Matrix(
+            id=f"matrix-{number}",
+            comparison=comparison,
+            title=_title(comparison, ticket, reference),
+            sentence=_sentence(comparison, ticket, reference, findings),
+            rows=sorted(int(code) for code in cells["at_source"].unique()),
+            columns=sorted(int(code) for code in cells["at_target"].unique()),
+            cells=_columns(cells, depth),
+        )
+
+
+def _columns(cells: pd.DataFrame, depth: int) -> dict[str, Any]:
+    level = cells["at_level"].to_numpy()
+    tests = cells.groupby("at_level")["tests"].max().reindex(range(depth))
+    flags = (cells["p_holm"] < SIGNIFICANT).to_numpy(dtype=int)
+    flags = flags + 2 * cells["equivalent"].fillna(False).to_numpy(dtype=bool)
+    return {
+        "start": np.searchsorted(level, np.arange(depth + 1)).tolist(),
+        "tests": [None if count != count else int(count) for count in tests.astype("float64")],
+        "margin": float(cells["margin"].iloc[0]),
+        "round": cells["round"].tolist(),
+        "s": cells["at_source"].tolist(),
+        "c": cells["at_target"].tolist(),
+        "n": cells["n"].tolist(),
+        "d": points(cells["difference"]),
+        "low": points(cells["low"]),
+        "high": points(cells["high"]),
+        "t": _short(cells["t"]),
+        "p": _short(cells["p"], P_DIGITS),
+        "holm": _short(cells["p_holm"], P_DIGITS),
+        "g": _short(cells["effect"]),
+        "same": _short(cells["p_equivalence"], P_DIGITS),
+        "worse": _short(cells["p_noninferior"], P_DIGITS),
+        "flags": flags.tolist(),
+        "why": cells["at_remark"].tolist(),
+    }
+
+
+def points(values: pd.Series[float]) -> list[float | None]:
+    """Hundredths of a point, exactly as `f"{100 * value:.2f}"` rounds them."""
+    shown = (100 * values.astype("float64")).tolist()
+    return [None if value != value else _hundredths(round(value, 2)) for value in shown]
+
+
+def _hundredths(points: float) -> int | float:
+    """Whole; a negative zero stays one."""
+    return round(100 * points) or math.copysign(0.0, points)
+
+
+def _short(values: pd.Series[float], digits: int = DIGITS) -> list[float | int | None]:
+    """To so many significant digits; what is below a millionth is 0."""
+    result: list[float | int | None] = []
+    for value in values.astype("float64").tolist():
+        if value != value:
+            result.append(None)
+        else:
+            rounded = 0.0 if abs(value) < 1e-6 else float(f"{value:.{digits}g}")
+            result.append(int(rounded) if rounded.is_integer() else rounded)
+    return result
+
+
+def _title(comparison: str, ticket: str, reference: str) -> str:
+    if comparison == "transfer":
+        return f"{ticket}, transferred, minus {ticket} of the target's own source"
+    return f"{ticket} minus {'the dense network' if reference == DENSE else reference}"
+
+
+def _sentence(comparison: str, ticket: str, reference: str, findings: Findings) -> str:
+    """What is subtracted from what, and what the tests correct for."""
+    minuend = (
+        f"Test accuracy of the {ticket} ticket of the row's source, trained on the column's target, minus that of "
+    )
+    subtrahend = {
+        "control": f"the {reference} ticket with as many weights",
+        "transfer": "the ticket found on the target itself, at the same round",
+        "dense": "the dense network trained from scratch on the target",
+    }[comparison]
+    shared = (
+        " The ticket of the target's own source goes on with its output layer (diagonal: share), "
+        "while a transferred one has it redrawn: part of a difference may be due to that."
+    )
+    correction = (
+        " Holm's correction is over the tested cells of this matrix at one level; choosing another level after seeing "
+        "it is not corrected for."
+    )
+    is_shared = comparison == "transfer" and findings.spec.diagonal == "share"
+    return f"{minuend}{subtrahend}; paired by seed.{shared * is_shared}{correction}"

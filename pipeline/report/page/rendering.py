@@ -1,0 +1,125 @@
+"""The report as one HTML file that needs nothing else: no network, no server, no other file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from pipeline.experiment.spec_analysis import Convergence, Settles
+from pipeline.report.charts import palette
+from pipeline.report.charts.chart import CROWD, Chart
+from pipeline.report.charts.curves import pruning_curves
+from pipeline.report.charts.layers import layer_charts
+from pipeline.report.charts.matrices import matrices
+from pipeline.report.charts.overlap import between_rounds, overlap_charts
+from pipeline.report.charts.training import convergence_charts, learning_curves
+from pipeline.report.findings import Findings
+from pipeline.report.page.how_far import how_far
+from pipeline.report.page.tables import cost_rows, header, moment, provenance_rows, unmade_rows
+from pipeline.report.verdicts import answers
+from pipeline.report.wording import margin_points, percent_left
+
+SCRIPTS = ("charts.js", "matrices.js", "page.js")
+
+
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """Text of ours that goes into the page as it is."""
+
+    css: str
+    scripts: Sequence[str]
+    plotly: str
+    data: str
+
+
+def render(findings: Findings, *, refresh: int | None = None) -> str:
+    """The page of one experiment, complete in itself; what has nothing to show is one sentence that says why.
+
+    `refresh`: seconds after which a browser reads the file again, while results come in.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from plotly.offline import get_plotlyjs
+
+    environment = Environment(
+        loader=PackageLoader("pipeline.report.page", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent_left": percent_left, "margin": margin_points, "moment": moment}
+    sections = _sections(findings)
+    charts = {chart.id: chart.described() for chart in _every_chart(sections)}
+    compared = sections["matrices"].described() if sections["matrices"] else None
+    source = environment.loader.get_source  # type: ignore[union-attr]
+    trusted = Trusted(
+        css=source(environment, "page.css")[0],
+        scripts=[source(environment, name)[0] for name in SCRIPTS],
+        plotly=get_plotlyjs(),
+        data=safe_json({"charts": charts, "matrices": compared, "crowd": CROWD, **palette.for_page()}),
+    )
+    return environment.get_template("page.html.j2").render(
+        **sections,
+        spec=findings.spec,
+        header=header(findings),
+        trusted=trusted,
+        palette=palette,
+        crowd=CROWD,
+        refresh=refresh,
+    )
+
+
+def safe_json(value: object) -> str:
+    """JSON that cannot end the script element it is in, or start a comment there."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _sections(findings: Findings) -> dict[str, Any]:
+    compared = matrices(findings)
+    level = compared.levels[compared.chosen] if compared else None
+    nested = between_rounds(findings)
+    return {
+        "findings": findings,
+        "level": level,
+        "answers": answers(findings.comparisons, level, findings.curves) if level is not None else [],
+        "curves": pruning_curves(findings),
+        "matrices": compared,
+        "how_far": how_far(findings),
+        "learning": learning_curves(findings, level) if level is not None else [],
+        "convergence": convergence_charts(findings),
+        "rule": in_words(findings.spec.analysis.convergence),
+        "layers": layer_charts(findings),
+        "overlap": overlap_charts(findings) + ([] if isinstance(nested, str) else nested),
+        "nested": nested if isinstance(nested, str) else "",
+        "unmade": unmade_rows(findings.unmade),
+        "settings": _records(findings.settings),
+        "cost": cost_rows(findings.cost),
+        "provenance": provenance_rows(findings.provenance),
+    }
+
+
+def _every_chart(sections: Mapping[str, Any]) -> list[Chart]:
+    flat = [*sections["curves"], *sections["learning"], *sections["convergence"], *sections["overlap"]]
+    return flat + [chart for of_source in sections["layers"] for chart in of_source]
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def in_words(rule: Convergence) -> str:
+    """The rule of convergence as a clause."""
+    if isinstance(rule, Settles):
+        return (
+            f"the first record from which test accuracy stays within {margin_points(rule.tolerance)} of the last "
+            "record's; a training whose last record is the first such one has not converged"
+        )
+    return (
+        f"the moment at which the moving average of test accuracy over {rule.window} has changed by less than "
+        f"{margin_points(rule.tolerance)} for {rule.patience}"
+    )

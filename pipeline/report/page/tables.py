@@ -1,0 +1,128 @@
+"""What the page says in words and plain tables: how far it is, runs without a result, cost, provenance."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from pipeline.report.findings import Findings
+
+SHOWN = 200
+"""Runs without a result that are listed; of more, the files have the rest."""
+ORDER = ("diverged", "failed", "blocked", "missing")
+WORDS = {
+    "diverged": "diverged: they count with their accuracy",
+    "failed": "failed",
+    "blocked": "cannot run: what they start from diverged or failed",
+    "missing": "have no result yet",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """`counts`: what the grid is made of. `banner`: how far it is, empty where everything has a result."""
+
+    model: str
+    counts: str
+    made: str
+    banner: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unmade:
+    """`groups`: sentences with their counts. `rows`: at most SHOWN, `more` further ones."""
+
+    groups: list[str]
+    rows: list[dict[str, Any]]
+    more: int
+
+
+def header(findings: Findings) -> Header:
+    """The page's first lines."""
+    spec, results = findings.spec, findings.results
+    counts = (
+        f"{_counted(len(spec.sources), 'source')}, {_counted(len(spec.targets), 'target')}, "
+        f"{_counted(len(spec.seeds), 'seed')}, {_counted(len(spec.tickets), 'ticket')} "
+        f"({', '.join(ticket.name for ticket in spec.tickets)})"
+    )
+    model = str(results["model"].iloc[0]) if len(results) else spec.model.name
+    version = findings.provenance.get("report", {}).get("versions", {}).get("ticket-transfer", "")
+    made = f"read {moment(findings.made)}" + f" by ticket-transfer {version}" * bool(version)
+    return Header(model, counts, made, _banner(findings))
+
+
+def _banner(findings: Findings) -> str:
+    status = findings.results["status"].value_counts()
+    there = int(status.get("ok", 0) + status.get("diverged", 0))
+    if there == len(findings.results):
+        return ""
+    parts = [f"{there:,} of {len(findings.results):,} runs have a result"]
+    parts += [f"{findings.unfinished:,} are still to run"] * (findings.unfinished > 0)
+    unmade = findings.unmade["status"].value_counts()
+    parts += [
+        f"{unmade[name]:,} {word}" for name, word in (("failed", "failed"), ("blocked", "cannot run")) if name in unmade
+    ]
+    return f"Partial: {'; '.join(parts)}. Means and tests are over the seeds that have one."
+
+
+def unmade_rows(unmade: pd.DataFrame) -> Unmade:
+    """Those that can be mended first."""
+    counts = unmade["status"].value_counts()
+    groups = [f"{counts[status]:,} {WORDS[status]}" for status in ORDER if status in counts]
+    rank = unmade["status"].map({status: place for place, status in enumerate(ORDER)})
+    ordered = unmade.assign(rank=rank).sort_values("rank", kind="stable").head(SHOWN)
+    accuracy = [f"{100 * value:.2f}" if value == value else "" for value in ordered["test_accuracy"].astype("float64")]
+    rows = ordered.assign(test_accuracy=accuracy).to_dict("records")
+    return Unmade(groups, [{str(key): value for key, value in row.items()} for row in rows], len(unmade) - len(rows))
+
+
+def cost_rows(cost: Mapping[str, Any]) -> dict[str, Any]:
+    """Sentences about stages and time, and a row for each kind of stage."""
+    if not cost:
+        return {}
+    sentences = [
+        f"{cost['done']:,} of {cost['stages']:,} stages are done: {cost['trainings']:,} trainings and "
+        f"{cost['prunings']:,} prunings in all.",
+        f"Without sharing it would be {cost['requested']:,}: {cost['shared']:,} are saved.",
+        f"{cost['lane_hours']:,.3g} lane hours on {_counted(cost['hosts'], 'host')}, "
+        f"{cost['iterations']:,} training iterations.",
+    ]
+    if cost["first"] is not None and cost["last"] is not None:
+        sentences.append(f"From {moment(cost['first'])} to {moment(cost['last'])}.")
+    rows = cost["seconds"].to_dict("records")
+    return {"sentences": sentences, "rows": [{str(key): value for key, value in row.items()} for row in rows]}
+
+
+def provenance_rows(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts as (name, values) and the spec as YAML."""
+    facts = [
+        ("versions", [_line(each) for each in provenance.get("versions", [])]),
+        ("hardware", [_line(each) for each in provenance.get("hardware", [])]),
+        ("commits", list(provenance.get("commits", []))),
+        ("drivers", [str(provenance["drivers"])] if "drivers" in provenance else []),
+        ("store", [provenance["store"]] if provenance.get("store") else []),
+        ("report made with", [_line(provenance["report"])] if provenance.get("report") else []),
+    ]
+    return {"facts": [(name, values) for name, values in facts if values], "spec": provenance.get("spec", "")}
+
+
+def _line(facts: Mapping[str, Any]) -> str:
+    parts = [
+        f"{key} ({_line(value)})" if isinstance(value, Mapping) else f"{key} {value}"
+        for key, value in facts.items()
+        if value
+    ]
+    return ", ".join(parts)
+
+
+def moment(seconds: float) -> str:
+    """Unix seconds as date and time, UTC."""
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' * (count != 1)}"

@@ -1,0 +1,156 @@
+"""Charts drawn by matplotlib: one panel a chart, one legend for all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.report.charts import palette
+from pipeline.report.charts.chart import CROWD, Chart, Series
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+TICKS = [100, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001]
+PRUNED_TICKS = [0, 50, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 99.95, 99.98, 99.99]
+PANELS_A_ROW = 3
+MOST_PANELS = 12
+"""The page has the others: a picture of more is read by nobody, and takes half a minute."""
+LEGEND_COLUMN = 2.7
+"""Inches of an entry."""
+
+
+def panels_figure(charts: Sequence[Chart], title: str) -> Figure:
+    """One figure of all charts, or of the first MOST_PANELS, which the title then says."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    drawn = charts[:MOST_PANELS]
+    if len(drawn) < len(charts):
+        title += f"\n{len(drawn)} of {len(charts)} panels: the page has all"
+    thirds = len(drawn) % PANELS_A_ROW == 0
+    columns = PANELS_A_ROW if thirds else min(PANELS_A_ROW, max(1, math.ceil(math.sqrt(len(drawn)))))
+    rows = math.ceil(len(drawn) / columns)
+    figure = Figure(figsize=(5.4 * columns, 3.9 * rows + 1.2), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(rows, columns, squeeze=False).flatten()
+    for panel, chart in zip(panels, drawn, strict=False):
+        draw(panel, chart)
+    for panel in panels[len(drawn) :]:
+        panel.set_axis_off()
+    _legend(figure, panels, max(1, int(5.4 * columns / LEGEND_COLUMN)))
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def draw(axes: Axes, chart: Chart) -> None:
+    """One chart: bands below, thin lines of a crowd next, then what stands out."""
+    crowded = sum(one.role == "line" and not (one.line and one.line.shared) for one in chart.series) > CROWD
+    strong = [one for one in chart.series if not crowded or _stands_out(one)]
+    thin = [one for one in chart.series if one not in strong]
+    places = list(dict.fromkeys(layer for one in chart.series for layer in one.x)) if _is_category(chart) else []
+    for number, one in enumerate(thin):
+        label = f"{len(thin)} other lines" if number == 0 else None
+        axes.plot(_x(one, places), _numbers(one.y), color=_ink(one), alpha=0.5, linewidth=0.7, label=label)
+    for one in strong:
+        _line(axes, one, places)
+    _abscissa(axes, chart, places)
+    if chart.y.kind == "log":
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+    axes.set_title(chart.title, fontsize=10, fontweight="bold")
+    axes.set_ylabel(chart.y.title)
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.spines[["right"]].set_visible(False)
+
+
+def _stands_out(one: Series) -> bool:
+    return one.role != "line" or one.own or (one.line is not None and one.line.shared)
+
+
+def _line(axes: Axes, one: Series, places: list[str]) -> None:
+    x, y, ink = _x(one, places), _numbers(one.y), _ink(one)
+    low, high = (_numbers(one.low), _numbers(one.high)) if one.low is not None and one.high is not None else (y, y)
+    if one.spread is not None:
+        low, high = y - _numbers(one.spread), y + _numbers(one.spread)
+    if np.any(high > low):
+        axes.fill_between(x, low, high, color=ink, alpha=0.15, linewidth=0)
+    is_line = one.role == "line" and one.line is not None
+    marker = one.line.marker if is_line and one.line else "o" if one.role == "step" else ""
+    size = 4 if is_line else 2
+    label = one.name if one.legend else None
+    axes.plot(x, y, color=ink, linestyle=_dashes(one), marker=marker, markersize=size, linewidth=1.4, label=label)
+    if one.marked:
+        at = list(one.marked)
+        axes.plot(x[at], y[at], "o", color=ink, markerfacecolor="none", markersize=9, label="with a diverged run")
+
+
+def _ink(one: Series) -> str:
+    from matplotlib.colors import LinearSegmentedColormap, to_hex
+
+    if one.role == "step":
+        return to_hex(LinearSegmentedColormap.from_list("rounds", palette.SEQUENCE)(one.place))
+    if one.role == "chance":
+        return palette.GREYS[1 if one.place else 0]
+    return one.line.ink if one.line is not None and one.role == "line" else "black"
+
+
+def _dashes(one: Series) -> Any:
+    if one.role == "line" and one.line is not None:
+        return one.line.dashes
+    return {"step": "-", "chance": (0, (1, 1.5)) if one.place else (0, (5, 2))}.get(one.role, (0, (3, 3)))
+
+
+def _is_category(chart: Chart) -> bool:
+    return chart.x.kind == "category"
+
+
+def _x(one: Series, places: list[str]) -> Any:
+    return np.array([places.index(layer) for layer in one.x], dtype=float) if places else _numbers(one.x)
+
+
+def _numbers(values: Sequence[Any]) -> Any:
+    return np.array([np.nan if value is None else value for value in values], dtype=float)
+
+
+def _abscissa(axes: Axes, chart: Chart, places: list[str]) -> None:
+    axes.set_xlabel(chart.x.title)
+    if places:
+        axes.set_xticks(range(len(places)), places, rotation=90 if len(places) > 8 else 0, fontsize=8)
+    elif chart.x.kind == "left":
+        _percent_axis(axes, min((min(one.x) for one in chart.series if one.x), default=10.0))
+
+
+def _percent_axis(axes: Axes, least: float) -> None:
+    """Weights remaining in percent, 100 at the left; above it what is pruned."""
+    from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+    end = min(least, 50)
+    axes.set_xscale("log")
+    axes.set_xlim(125, end / 1.25)
+    remaining = [tick for tick in TICKS if tick >= end / 1.25]
+    axes.xaxis.set_major_locator(FixedLocator(remaining))
+    axes.xaxis.set_major_formatter(FixedFormatter([f"{tick:g}" for tick in remaining]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    above = axes.secondary_xaxis("top")
+    pruned = [tick for tick in PRUNED_TICKS if 100 - tick >= end / 1.25]
+    above.xaxis.set_major_locator(FixedLocator([100 - tick for tick in pruned]))
+    above.xaxis.set_major_formatter(FixedFormatter([f"{tick:g}" for tick in pruned]))
+    above.xaxis.set_minor_locator(NullLocator())
+    above.tick_params(labelsize=7, colors="#666666")
+    above.set_xlabel("weights pruned (%)", fontsize=7, color="#666666")
+
+
+def _legend(figure: Figure, panels: Any, columns: int) -> None:
+    entries: dict[str, Any] = {}
+    for panel in panels:
+        handles, labels = panel.get_legend_handles_labels()
+        entries.update({label: handle for handle, label in zip(handles, labels, strict=True) if label not in entries})
+    if entries:
+        figure.legend(
+            entries.values(), entries.keys(), loc="outside lower center", ncols=columns, frameon=False, fontsize=9
+        )

@@ -1,0 +1,102 @@
+"""The experiment says what is to be seen in it, and how; what a person writes there stays."""
+
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from mlflow import MlflowClient
+
+from pipeline.engine.tracking.description import description
+from pipeline.engine.tracking.digest import projection_digest
+from pipeline.engine.tracking.tracker import sync
+from pipeline.experiment.errors import UserError
+
+NOTE = "mlflow.note.content"
+
+
+def note(uri, grid, client_of) -> str:
+    return client_of(uri, grid).get_experiment_by_name(grid.name).tags[NOTE]
+
+
+def test_it_begins_with_the_grids_own_words_and_names_its_parts(grid):
+    text = description(grid, "7")
+    assert text.startswith("Halves of the digits.")
+    for told in ("2 sources", "2 targets", "2 seeds", "2 rounds", "25 %", "lenet-30-10", f"`{grid.name}.one`"):
+        assert told in text
+    for query in ("tags.seed = 'all' and tags.target = 'two'", "tags.source = 'one' and tags.ticket = 'winning'"):
+        assert query in text
+
+
+def test_every_link_opens_the_filter_beside_it(grid):
+    text = description(grid, "7")
+    links = re.findall(r"\[[^]]+\]\(#([^)]+)\): `([^`]+)`", text)
+    assert len(links) == 5
+    for link, query in links:
+        parts = urlsplit(link)
+        assert parts.path == "/experiments/7/runs"
+        assert parse_qs(parts.query) == {
+            "searchFilter": [query],
+            "compareRunsMode": ["CHART"],
+            "workflowType": ["machine_learning"],
+        }
+
+
+def test_every_filter_finds_runs(uri, grid, snapshot, client_of):
+    sync(grid, snapshot(grid), uri)
+    client = client_of(uri, grid)
+    experiment = client.get_experiment_by_name(grid.name)
+    assert experiment.tags[NOTE] == description(grid, experiment.experiment_id)
+    queries = re.findall(r"`(tags\.[^`]+)`", experiment.tags[NOTE])
+    assert [len(client.search_runs([experiment.experiment_id], query)) for query in queries] == [4, 3, 3, 2, 2]
+
+
+def test_it_fits_however_long_names_and_words_are(make_grid):
+    sides = [f"{{name: {'n' * 140}{i}, dataset: {{name: digits, per_class: {9 + i}}}}}" for i in range(9)]
+    grid = make_grid(
+        "long", f"sources=[{', '.join(sides)}]", "seeds=[0]", "prune.rewind=0it", f"description={'word ' * 1500}"
+    )
+    text = description(grid, "7")
+    assert len(text) <= 5000
+    assert "**Chart view**" in text and "**Further**" in text and "…" in text
+
+
+def test_one_that_a_person_wrote_stays(uri, grid, snapshot, client_of):
+    sync(grid, snapshot(grid), uri)
+    client = client_of(uri, grid)
+    client.set_experiment_tag(client.get_experiment_by_name(grid.name).experiment_id, NOTE, "my own notes")
+    sync(grid, snapshot(grid), uri)
+    assert note(uri, grid, client_of) == "my own notes"
+
+
+def test_the_grids_words_alone_are_completed(uri, grid, snapshot, client_of):
+    sync(grid, snapshot(grid), uri)
+    client = client_of(uri, grid)
+    client.set_experiment_tag(client.get_experiment_by_name(grid.name).experiment_id, NOTE, "Halves of the digits.")
+    sync(grid, snapshot(grid), uri)
+    assert "**Chart view**" in note(uri, grid, client_of)
+
+
+def test_ours_follows_the_grid_even_after_a_crash_between_its_two_tags(
+    uri, grid, make_grid, snapshot, client_of, monkeypatch
+):
+    sync(grid, snapshot(grid), uri)
+    other = make_grid(grid.name, "description=In other words.")
+    set_tag = MlflowClient.set_experiment_tag
+
+    def crash(client, experiment_id, name, value):
+        if name == NOTE:
+            raise ConnectionError("gone")
+        set_tag(client, experiment_id, name, value)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MlflowClient, "set_experiment_tag", crash)
+        with pytest.raises(UserError, match="gone"):
+            sync(other, snapshot(other), uri)
+    assert note(uri, grid, client_of).startswith("Halves of the digits.")
+    sync(other, snapshot(other), uri)
+    assert note(uri, grid, client_of).startswith("In other words.")
+
+
+def test_a_new_description_is_something_to_be_logged(grid):
+    digests = {projection_digest(grid.points, lambda key: None, text) for text in ("one", "other")}
+    assert len(digests) == 2

@@ -1,0 +1,193 @@
+"""MLflow's own UI answers the question after the clicks that the experiment's description names."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, TimeoutError, expect
+
+from pipeline.engine.tracking.tickets import tickets_of
+from pipeline.engine.tracking.tracker import sync
+
+TRANSFERS = {
+    "one -> one, winning, sgd",
+    "one -> two, winning, sgd -> adam",
+    "two -> one, winning, adam -> sgd",
+    "two -> two, winning, adam",
+}
+LINES = """
+card => [...card.querySelector('.js-plotly-plot').data]
+    .map(trace => ({name: trace.name, x: [...(trace.x || [])], y: [...(trace.y || [])]}))
+    .filter(trace => trace.name && trace.x.length)
+"""
+"""From a chart's card to its lines, as plotly draws them."""
+SECONDS = 60
+SLOW = 20_000
+"""Milliseconds within which the UI shows what was clicked for."""
+
+
+@pytest.fixture(scope="module")
+def tracked(make_grid, snapshot, uri: str) -> str:
+    grid = make_grid("shown")
+    records = snapshot(grid)
+    sync(grid, records, uri, tickets=tickets_of(grid, records, "store"))
+    return uri
+
+
+@pytest.fixture(scope="module")
+def address(browser: Browser, tracked: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """MLflow's UI on the database, started as `tickets ui` does it; the browser first, for it may not be there."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log: Path = tmp_path_factory.mktemp("ui") / "log"
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": tracked, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    with log.open("wb") as told:
+        server = subprocess.Popen(
+            command, env=environment, cwd=log.parent, stdout=told, stderr=told, start_new_session=True
+        )
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/health", server, log)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def _wait_for(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        with contextlib.suppress(urllib.error.URLError, ConnectionError), urllib.request.urlopen(url, timeout=5):
+            return
+        time.sleep(0.2)
+    pytest.fail(f"MLflow's UI did not start:\n{log.read_text()[-2000:]}")
+
+
+@pytest.fixture(scope="module")
+def context(browser: Browser, address: str) -> Iterator[BrowserContext]:
+    """A first visit, with nothing but the server within reach."""
+    visit = browser.new_context(viewport={"width": 1400, "height": 1000})
+    visit.set_default_timeout(SLOW)
+
+    def only_here(route: Route) -> None:
+        if route.request.url.startswith((f"{address}/", "data:", "blob:")):
+            route.continue_()
+        else:
+            route.abort()
+
+    visit.route("**/*", only_here)
+    yield visit
+    visit.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    opened = context.new_page()
+    yield opened
+    opened.close()
+
+
+def _close_assistant(page: Page) -> None:
+    """It takes a third of the width until somebody closes it."""
+    with contextlib.suppress(TimeoutError):
+        page.get_by_role("button", name="Close", exact=True).first.click(timeout=1500)
+
+
+def _open_runs(page: Page, address: str) -> None:
+    """Step 1 of the description."""
+    page.goto(address)
+    page.get_by_text("Model training", exact=True).click()
+    page.get_by_role("link", name="Experiments", exact=True).first.click()
+    page.get_by_role("link", name="shown", exact=True).click()
+    page.get_by_role("link", name="Runs", exact=True).click()
+    _close_assistant(page)
+
+
+def _filter(page: Page, query: str) -> None:
+    search = page.get_by_test_id("search-box")
+    search.fill(query)
+    search.press("Enter")
+
+
+def _chart(page: Page, metric: str) -> Locator:
+    """The card of that chart in the section that the description names."""
+    section = page.get_by_test_id("experiment-view-compare-runs-section-header").filter(has_text="Model metrics")
+    expect(section).to_be_visible(timeout=SLOW)
+    card = page.get_by_test_id("experiment-view-compare-runs-card").filter(has=page.get_by_text(metric, exact=True))
+    expect(card.locator(".js-plotly-plot .scatterlayer .trace").first).to_be_visible(timeout=SLOW)
+    return card.first
+
+
+def _lines(chart: Locator) -> dict[str, tuple[list[float], list[float]]]:
+    """Name -> x and y of the chart's lines."""
+    return {line["name"]: (line["x"], line["y"]) for line in chart.evaluate(LINES)}
+
+
+def test_the_described_clicks_lead_to_the_chart_of_accuracy_by_round(page: Page, address: str) -> None:
+    _open_runs(page, address)
+    chart_view = page.locator("label:has(input[value=CHART])")
+    chart_view.hover()
+    expect(page.get_by_role("tooltip").filter(has_text="Chart view").first).to_be_visible()
+    chart_view.click()
+    _filter(page, "tags.seed = 'all' and tags.ticket = 'winning'")
+    expect(page.get_by_text("4 matching runs")).to_be_visible(timeout=SLOW)
+    lines = _lines(_chart(page, "test_accuracy"))
+    assert set(lines) == TRANSFERS
+    for rounds, accuracies in lines.values():
+        assert rounds == [0, 1, 2]
+        assert accuracies == sorted(accuracies, reverse=True)
+    assert lines["one -> one, winning, sgd"][1] == pytest.approx([0.949, 0.939, 0.929])
+    assert lines["one -> two, winning, sgd -> adam"][1] == pytest.approx([0.949, 0.919, 0.889])
+
+
+def test_the_descriptions_link_leads_to_the_same_chart(page: Page, address: str) -> None:
+    _open_runs(page, address)
+    expect(page.get_by_text("Halves of the digits. Charts and filters: the arrow at the right.")).to_be_visible()
+    page.get_by_test_id("experiment-metadata-editor-edit-button").locator("xpath=following::button[1]").click()
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="On two", exact=True).click()
+    lines = _lines(_chart(opened.value, "test_accuracy"))
+    assert set(lines) == {"one -> two, winning, sgd -> adam", "two -> two, winning, adam", "random on two, adam"}
+    colours = opened.value.get_by_test_id("experiment-view-table-run-color").evaluate_all(
+        "marks => marks.map(mark => getComputedStyle(mark).backgroundColor)"
+    )
+    assert len(set(colours)) == len(colours)
+
+
+def test_all_runs_can_be_shown_in_that_one_chart(page: Page, address: str) -> None:
+    _open_runs(page, address)
+    page.locator("label:has(input[value=CHART])").click()
+    _filter(page, "tags.seed = 'all'")
+    expect(page.get_by_text("6 matching runs")).to_be_visible(timeout=SLOW)
+    page.get_by_test_id("experiment-view-runs-visibility-column-header").click()
+    page.get_by_role("menuitemradio", name="Show all runs").click()
+    page.get_by_placeholder("Search metric charts").fill("test_accuracy$")
+    expect(page.get_by_test_id("experiment-view-compare-runs-card")).to_have_count(1)
+    assert len(_lines(_chart(page, "test_accuracy"))) == 6
+
+
+def test_data_sets_and_the_registered_ticket_are_shown(page: Page, address: str) -> None:
+    _open_runs(page, address)
+    page.get_by_role("link", name="one -> two, winning, sgd -> adam").click()
+    expect(page.get_by_role("heading", name="Datasets")).to_be_visible(timeout=SLOW)
+    expect(page.get_by_role("button", name=re.compile(r"digits, half a \("))).to_be_visible()
+    page.get_by_role("link", name="Model registry", exact=True).click()
+    with contextlib.suppress(TimeoutError):
+        page.get_by_role("button", name="Try it now").click(timeout=5000)
+    page.get_by_role("link", name="shown.one", exact=True).click()
+    page.get_by_role("link", name="Version 1", exact=True).click()
+    expect(page.get_by_text("tickets export FILE ticket.safetensors --source one")).to_be_visible()
+    page.get_by_role("link", name="one -> one, winning, sgd, seed 0").click()
+    expect(page.get_by_role("link", name="shown.one")).to_be_visible()

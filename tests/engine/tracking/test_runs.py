@@ -1,0 +1,106 @@
+"""Runs read as what they are, know their data, and are corrected where they stand."""
+
+import pytest
+from scipy import stats
+
+from pipeline.engine.tracking.colours import PALETTE, colours
+from pipeline.engine.tracking.metrics import mean
+from pipeline.engine.tracking.tracker import sync
+
+PARENTS = {
+    "one -> one, winning, sgd",
+    "one -> two, winning, sgd -> adam",
+    "two -> one, winning, adam -> sgd",
+    "two -> two, winning, adam",
+    "random on one, sgd",
+    "random on two, adam",
+}
+
+
+def test_names_say_source_target_ticket_and_optimizers(uri, grid, snapshot, runs_of):
+    sync(grid, snapshot(grid), uri)
+    runs = runs_of(uri, grid)
+    assert set(runs) == {"report"} | PARENTS | {f"{name}, seed {seed}" for name in PARENTS for seed in (0, 1)}
+
+
+def test_a_run_of_another_name_is_renamed_and_no_twin_of_it_is_made(uri, grid, snapshot, runs_of, client_of):
+    sync(grid, snapshot(grid), uri)
+    before = runs_of(uri, grid)["two -> two, winning, adam"].info.run_id
+    client = client_of(uri, grid)
+    client.update_run(before, name="two -> two, winning")
+    client.set_tag(before, "target_optimizer", "sgd")
+    again = sync(grid, snapshot(grid), uri)
+    after = runs_of(uri, grid)["two -> two, winning, adam"]
+    assert after.info.run_id == before
+    assert after.data.tags["target_optimizer"] == "adam"
+    assert (again.counts.created, again.counts.deleted) == (0, 0)
+
+
+def test_one_filter_gives_the_means_without_their_seeds(uri, grid, snapshot, client_of):
+    sync(grid, snapshot(grid), uri)
+    client = client_of(uri, grid)
+    experiment = client.get_experiment_by_name(grid.name).experiment_id
+    found = client.search_runs([experiment], "tags.seed = 'all' and tags.ticket = 'winning'")
+    assert {run.info.run_name for run in found} == {name for name in PARENTS if "winning" in name}
+
+
+def test_data_sets_are_inputs_once_and_say_whose_they_are(uri, grid, snapshot, runs_of):
+    for _ in range(2):
+        sync(grid, snapshot(grid), uri)
+    runs = runs_of(uri, grid)
+
+    def inputs(name: str) -> dict[str, str]:
+        used = runs[name].inputs.dataset_inputs
+        assert len({data.dataset.digest for data in used}) == len(used)
+        return {data.dataset.name: data.tags[0].value for data in used}
+
+    for seed in ("", ", seed 1"):
+        assert inputs(f"one -> two, winning, sgd -> adam{seed}") == {
+            "digits, half a": "source",
+            "digits, half b": "target",
+        }
+        assert inputs(f"two -> two, winning, adam{seed}") == {"digits, half b": "source, target"}
+        assert inputs(f"random on one, sgd{seed}") == {"digits, half a": "target"}
+
+
+def test_data_sets_of_runs_that_lack_them_are_made_up_for(uri, grid, snapshot, runs_of, client_of, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr("mlflow.MlflowClient.log_inputs", lambda *_, **__: None)
+        sync(grid, snapshot(grid), uri)
+    assert not runs_of(uri, grid)["one -> one, winning, sgd"].inputs.dataset_inputs
+    sync(grid, snapshot(grid), uri)
+    assert runs_of(uri, grid)["one -> one, winning, sgd"].inputs.dataset_inputs
+
+
+def test_the_mean_has_the_interval_of_students_t():
+    values = [0.91, 0.95, 0.96]
+    metrics = mean(values, [0.8] * 3, stages=["c", "a", "b"], timestamp=7).metrics
+    low, high = stats.t.interval(0.95, 2, loc=stats.tmean(values), scale=stats.sem(values))
+    assert metrics == pytest.approx(
+        {
+            "test_accuracy": stats.tmean(values),
+            "test_accuracy_n": 3,
+            "test_accuracy_std": stats.tstd(values),
+            "test_accuracy_low": low,
+            "test_accuracy_high": high,
+            "fraction_pruned": 0.8,
+        }
+    )
+
+
+def test_one_seed_has_a_mean_and_no_interval():
+    metrics = mean([0.9], [0.5], stages=["a"], timestamp=7).metrics
+    assert metrics == {"test_accuracy": 0.9, "test_accuracy_n": 1, "fraction_pruned": 0.5}
+
+
+@pytest.mark.parametrize(("sources", "targets"), [(3, 2), (6, 6), (10, 11), (11, 5)])
+def test_lines_that_are_compared_have_different_colours(sources, targets):
+    curves = [(f"s{s}", f"t{t}", "winning") for s in range(sources) for t in range(targets)]
+    curves += [("any", f"t{t}", "random") for t in range(targets)] if sources < len(PALETTE) else []
+    chosen = colours(curves)
+    for target in range(targets):
+        panel = [colour for (_, at, _), colour in chosen.items() if at == f"t{target}"]
+        assert len(set(panel)) == len(panel)
+    for source in range(sources):
+        panel = [colour for (of, _, _), colour in chosen.items() if of == f"s{source}"]
+        assert len(set(panel)) == len(panel)

@@ -1,0 +1,138 @@
+"""The ticket of a source is a version of a registered model, and says what it is made of."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli.exporting import choose
+from pipeline.engine.tracking.tickets import tickets_of
+from pipeline.engine.tracking.tracker import Tracker, sync
+
+STORE = "s3://key:secret@bucket/store"
+
+
+@pytest.fixture
+def versions(uri, grid, client_of):
+    def there() -> dict[tuple[str, str], object]:
+        found = client_of(uri, grid).search_model_versions(f"tags.experiment = '{grid.name}'")
+        assert len({(version.name, version.tags["seed"]) for version in found}) == len(found), "a twin"
+        return {(version.tags["source"], version.tags["seed"]): version for version in found}
+
+    return there
+
+
+def everything(grid, snapshot, uri, records=None):
+    records = snapshot(grid) if records is None else records
+    return sync(grid, records, uri, tickets=tickets_of(grid, records, STORE))
+
+
+def test_each_source_has_a_model_and_each_seed_a_version_of_the_last_round(uri, grid, snapshot, versions, runs_of):
+    assert everything(grid, snapshot, uri).counts.versions == 4
+    found = versions()
+    assert set(found) == {(source, seed) for source in ("one", "two") for seed in ("0", "1")}
+    version = found["one", "1"]
+    assert version.name == f"{grid.name}.one"
+    assert version.tags["round"] == "2"
+    assert float(version.tags["fraction_pruned"]) == pytest.approx(0.75, abs=1e-3)
+    assert version.run_id == runs_of(uri, grid)["one -> one, winning, sgd, seed 1"].info.run_id
+
+
+def test_its_lineage_names_stages_and_hashes_and_no_credentials(uri, grid, snapshot, versions, client_of):
+    everything(grid, snapshot, uri)
+    version = versions()["two", "0"]
+    folder = Path(client_of(uri, grid).download_artifacts(version.run_id, "ticket"))
+    assert version.source == f"runs:/{version.run_id}/ticket"
+    told = json.loads((folder / "round-2.json").read_text())
+    point = next(p for p in grid.points if (p.source, p.target, p.round, p.seed) == ("two", "two", 2, 0))
+    assert told["made_of"]["mask"]["stage"] == point.mask
+    assert told["made_of"]["mask"]["sha256"] == version.tags["mask_sha256"]
+    assert told["made_of"]["weights"]["stage"] == grid.stages[point.stage].inputs["weights"].stage
+    assert told["store"] == "s3://bucket/store"
+    assert "secret" not in json.dumps(told) + version.description + json.dumps(version.tags)
+
+
+def test_the_command_that_it_names_exports_that_very_ticket(grid, snapshot):
+    for ticket in tickets_of(grid, snapshot(grid), STORE):
+        command = json.loads(ticket.lineage)["export"]
+        assert command in ticket.description
+        words = command.split()
+        options = dict(zip(words[4::2], words[5::2], strict=True))
+        point = choose(
+            grid.points,
+            options["--ticket"],
+            options["--source"],
+            options["--target"],
+            int(options["--seed"]),
+            int(options["--round"]),
+        )
+        assert json.loads(ticket.lineage)["evaluation"] == point.stage
+
+
+def test_registering_again_makes_no_version(uri, grid, snapshot, versions):
+    everything(grid, snapshot, uri)
+    before = {key: version.version for key, version in versions().items()}
+    assert everything(grid, snapshot, uri).counts.versions == 0
+    assert {key: version.version for key, version in versions().items()} == before
+
+
+def test_of_twins_the_first_stays(uri, grid, snapshot, versions, client_of):
+    everything(grid, snapshot, uri)
+    one = versions()["one", "0"]
+    client_of(uri, grid).create_model_version(one.name, one.source, one.run_id, tags=one.tags)
+    everything(grid, snapshot, uri)
+    assert versions()["one", "0"].version == one.version
+
+
+def test_a_version_whose_run_is_gone_is_made_anew(uri, grid, snapshot, versions, client_of, runs_of):
+    everything(grid, snapshot, uri)
+    client_of(uri, grid).delete_run(versions()["one", "0"].run_id)
+    everything(grid, snapshot, uri)
+    assert versions()["one", "0"].run_id == runs_of(uri, grid)["one -> one, winning, sgd, seed 0"].info.run_id
+
+
+def test_a_ticket_that_the_store_has_not_whole_is_not_registered(grid, snapshot):
+    point = next(p for p in grid.points if (p.source, p.target, p.round, p.seed) == ("one", "one", 2, 0))
+    weights = grid.stages[point.stage].inputs["weights"]
+    no_mask = snapshot(grid, without=lambda key: key == point.mask)
+    assert len(tickets_of(grid, no_mask, STORE)) == 3
+    collected = snapshot(grid)
+    del collected[weights.stage]["outputs"][weights.output]
+    assert {(t.tags["source"], t.tags["seed"]) for t in tickets_of(grid, collected, STORE)} == {
+        ("one", "1"),
+        ("two", "0"),
+        ("two", "1"),
+    }
+
+
+def test_a_ticket_that_starts_from_the_first_weights_says_so(make_grid, snapshot):
+    grid = make_grid("first", "prune.rewind=0it")
+    ticket = tickets_of(grid, snapshot(grid), STORE)[0]
+    assert "weights: as seed 0 initializes the model" in ticket.description
+    assert set(json.loads(ticket.lineage)["made_of"]) == {"mask"}
+
+
+def test_a_ticket_whose_evaluation_is_not_there_yet_waits(uri, grid, snapshot, versions):
+    evaluations = {p.stage for p in grid.points if (p.source, p.seed) == ("one", 0)}
+    early = snapshot(grid)
+    tickets = tickets_of(grid, early, STORE)
+    for key in evaluations:
+        del early[key]
+    sync(grid, early, uri, tickets=tickets)
+    assert ("one", "0") not in versions() and ("one", "1") in versions()
+
+
+def test_a_registry_that_fails_is_reported_once_and_the_runs_are_there(uri, grid, snapshot, runs_of, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError("no registry for you")
+
+    problems: list[str] = []
+    records = snapshot(grid)
+    tracker = Tracker(uri, grid, on_problem=problems.append)
+    tracker.log_stages(records)
+    with monkeypatch.context() as patched:
+        patched.setattr("mlflow.MlflowClient.create_registered_model", refuse)
+        assert not tracker.finish(tickets=tickets_of(grid, records, STORE))
+    assert len(problems) == 1 and "no registry for you" in problems[0]
+    assert "one -> two, winning, sgd -> adam" in runs_of(uri, grid)
+    assert everything(grid, snapshot, uri).counts.versions == 4

@@ -1,0 +1,272 @@
+"""Synthetic findings: whole experiments that never ran, for the page and the stills; and pages opened in a browser."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.experiment.loading import load
+from pipeline.report.analysis.comparisons import comparisons
+from pipeline.report.analysis.convergence import convergence
+from pipeline.report.analysis.statistics import curves
+from pipeline.report.findings import Findings
+from pipeline.report.page.rendering import render
+from pipeline.report.results import COLUMNS
+from pipeline.report.settings import in_force
+from pipeline.report.unmade import unmade
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+TOTAL = 266_200
+LAYERS = {"fc1.weight": 235_200, "fc2.weight": 30_000, "fc3.weight": 1_000}
+MADE = 1_790_000_000.0
+GRID = """
+name: {name}
+description: {description}
+model: lenet-300-100
+seeds: {seeds}
+training: {{optimizer: {{name: sgd, lr: 0.1}}, batch_size: 64, length: 30ep}}
+prune: {{rate: 0.2, rounds: 30, prune_output: true}}
+sources: {sources}
+targets: {targets}
+tickets: {tickets}
+diagonal: share
+"""
+
+
+@pytest.fixture(scope="session")
+def findings_of(tmp_path_factory) -> Callable[..., Findings]:
+    """`findings_of(...)` makes the findings of an experiment as the arguments of `make` say."""
+
+    def make(
+        sources: int = 2,
+        targets: int = 2,
+        seeds: int = 6,
+        rounds: tuple[int, ...] = (0, 1, 2, 4, 8, 12, 16, 20),
+        name: str = "synthetic",
+        description: str = "Tickets of one data set on others.",
+        tickets: str = "[winning, random]",
+        optimizers: bool = False,
+        records: int = 12,
+        status: Callable[[pd.DataFrame], Any] | None = None,
+        why: str = "RuntimeError: out of memory",
+    ) -> Findings:
+        """`status` maps the results to their `status`; the default is that all are ok."""
+        sides = max(sources, targets)
+        entries = [_side(number, optimizers) for number in range(sides)]
+        file = tmp_path_factory.mktemp("grid") / "grid.yaml"
+        grid = {"name": name, "description": json.dumps(description), "seeds": list(range(seeds)), "tickets": tickets}
+        file.write_text(GRID.format(sources=entries[:sources], targets=entries[:targets], **grid).replace("'", ""))
+        spec = load(file)
+        results = _results(spec, rounds, np.random.default_rng(0))
+        if status is not None:
+            results["status"] = pd.Series(status(results), index=results.index, dtype="string")
+            results.loc[results["status"].isin(["missing", "failed"]), ["test_accuracy", "seconds", "finished"]] = (
+                np.nan
+            )
+        histories = _histories(results, records)
+        failed = dict.fromkeys(results.loc[results["status"] == "failed", "stage"], why)
+        return Findings(
+            spec=spec,
+            results=results,
+            curves=curves(results),
+            comparisons=comparisons(results, spec),
+            histories=histories,
+            convergence=convergence(histories, spec.analysis.convergence),
+            layers=_layers(spec, rounds),
+            overlap=_overlap(spec, rounds),
+            settings=in_force(spec),
+            unmade=unmade(results, failed, {}, {}),
+            cost=_cost(results),
+            provenance={
+                "versions": [{"python": "3.11.7", "torch": "2.15.0"}],
+                "hardware": [{"cpu": "two cores", "device": "cpu"}],
+                "commits": ["0123abc"],
+                "drivers": 1,
+                "store": "/store",
+                "report": {"versions": {"ticket-transfer": "0.1.0"}},
+                "spec": file.read_text(),
+            },
+            made=MADE,
+            notes=("Masks were compared at one level.",),
+        )
+
+    return make
+
+
+HOSTILE = "</script><script>document.title='owned'</script><!-- <img src=x onerror=\"document.title='owned'\"> & \u2028"
+
+
+@pytest.fixture
+def hostile(findings_of) -> tuple[Findings, str]:
+    """Findings with hostile text where users or errors can put some, and in names, where nobody can; and the text."""
+    findings = findings_of(why=HOSTILE, status=lambda results: ["failed"] + ["ok"] * (len(results) - 1))
+    tables = ("results", "curves", "layers", "overlap")
+    renamed = {name: getattr(findings, name).replace({"set-1": HOSTILE}) for name in tables}
+    spec = findings.spec.model_copy(update={"description": HOSTILE})
+    provenance = {"spec": HOSTILE, "store": HOSTILE}
+    return replace(findings, **renamed, spec=spec, notes=(HOSTILE,), provenance=provenance), HOSTILE
+
+
+def _side(number: int, optimizers: bool) -> str:
+    adam = ", training: {optimizer: {name: adam, lr: 0.001}}" if optimizers and number % 2 else ""
+    return f"{{name: set-{number}, dataset: {{name: digits, per_class: {number + 1}}}{adam}}}"
+
+
+def _results(spec: Any, rounds: tuple[int, ...], random: np.random.Generator) -> pd.DataFrame:
+    """Accuracy falls with pruning, most for controls, more for transferred tickets than for the target's own."""
+    optimizers = {side.name: side.training.optimizer.name for side in (*spec.sources, *spec.targets)}
+    parts = []
+    for at, target in enumerate(spec.targets):
+        points = [("any", "dense", 0)]
+        points += [(source.name, "winning", number) for source in spec.sources for number in rounds]
+        controls = [ticket.name for ticket in spec.tickets if not ticket.is_winning]
+        points += [("any", control, number) for control in controls for number in rounds if number]
+        rows = pd.DataFrame(points, columns=["source", "ticket", "round"]).merge(
+            pd.DataFrame({"seed": list(spec.seeds)}), how="cross"
+        )
+        depth = rows["round"] / 20
+        loss = np.where(rows["ticket"] == "winning", 0.03, 0.25) * depth**2
+        foreign = (rows["ticket"] == "winning") & (rows["source"] != target.name)
+        loss = loss + np.where(foreign, 0.02 * depth, 0)
+        noise = 0.004 * random.standard_normal(len(rows))
+        parts.append(rows.assign(target=target.name, test_accuracy=0.96 - 0.01 * (at % 5) - loss + noise))
+    table = pd.concat(parts, ignore_index=True)
+    survivors = (TOTAL * 0.8 ** table["round"]).round().astype("int64")
+    table = table.assign(
+        experiment=spec.name,
+        model="lenet-300-100",
+        survivors=survivors,
+        total=TOTAL,
+        fraction_pruned=1 - survivors / TOTAL,
+        source_optimizer=table["source"].map(optimizers).fillna("any"),
+        target_optimizer=table["target"].map(optimizers),
+        status="ok",
+        stage=[f"{number:064x}" for number in range(len(table))],
+        mask=None,
+        seconds=2.0,
+        finished=MADE,
+    ).reindex(columns=COLUMNS)
+    text = ["experiment", "model", "source", "target", "source_optimizer", "target_optimizer", "ticket", "status"]
+    return table.astype(dict.fromkeys([*text, "stage", "mask"], "string"))
+
+
+def _histories(results: pd.DataFrame, records: int) -> pd.DataFrame:
+    stages = results.loc[results["test_accuracy"].notna(), ["stage", "test_accuracy"]]
+    steps = pd.DataFrame({"iteration": 100 * np.arange(1, records + 1)})
+    table = stages.merge(steps, how="cross")
+    rise = 1 - 0.5 ** (table["iteration"] / 100)
+    table["test_accuracy"] = table["test_accuracy"] * rise
+    return table.assign(epoch=table["iteration"] / 100, train_loss=1 - rise, train_accuracy=rise, test_loss=1.0, lr=0.1)
+
+
+def _layers(spec: Any, rounds: tuple[int, ...]) -> pd.DataFrame:
+    masks = [(source.name, "winning") for source in spec.sources]
+    masks += [("any", ticket.name) for ticket in spec.tickets if ticket.mask == "permuted-globally"]
+    rows = []
+    for source, ticket in masks:
+        for number in rounds:
+            for seed in spec.seeds:
+                pruned = 1 - 0.8**number
+                for position, (layer, total) in enumerate(LAYERS.items()):
+                    kept = 0.8 ** (number * (1.1 - 0.3 * position * (ticket == "winning")))
+                    ratio = (1 - kept) / pruned if number else np.nan
+                    rows.append(
+                        (source, ticket, number, seed, layer, position, round(kept * total), total, 1 - kept, ratio)
+                    )
+    names = ["source", "ticket", "round", "seed", "layer", "position", "survivors", "total", "fraction_pruned", "ratio"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def _overlap(spec: Any, rounds: tuple[int, ...]) -> pd.DataFrame:
+    names = [source.name for source in spec.sources]
+    pairs = pd.DataFrame(
+        [("sources", a, b) for at, a in enumerate(names) for b in names[at + 1 :]] + [("rounds", a, a) for a in names],
+        columns=["kind", "source", "other_source"],
+    )
+    pruned = [number for number in rounds if number]
+    before = dict(zip(pruned[1:], pruned, strict=False))
+    table = pairs.merge(pd.DataFrame({"round": pruned}), how="cross")
+    table = table.merge(pd.DataFrame({"seed": list(spec.seeds)}), how="cross")
+    table = table[(table["kind"] == "sources") | table["round"].isin(before)].reset_index(drop=True)
+    between = table["kind"] == "rounds"
+    left = 0.8 ** table["round"]
+    return table.assign(
+        other_round=table["round"].map(before).where(between, table["round"]).astype("int64"),
+        survivors=(TOTAL * left).round().astype("int64"),
+        other_survivors=(TOTAL * left).round().astype("int64"),
+        total=TOTAL,
+        common=(TOTAL * left**1.5).round().astype("int64"),
+        overlap=np.where(between, 1.0, left**0.5),
+        chance=left,
+        chance_low=left - 0.002,
+        chance_high=left + 0.002,
+        chance_by_layer=left**0.8,
+        mask="m",
+        other_mask="o",
+    )
+
+
+def _cost(results: pd.DataFrame) -> dict[str, Any]:
+    done = int((results["status"] == "ok").sum())
+    seconds = pd.DataFrame(
+        [("chain", 96, 96, 200.0, 2.0), ("prune", 96, 96, 20.0, 0.2), ("random", 40, 0, 0.0, np.nan)],
+        columns=["kind", "stages", "done", "seconds", "median"],
+    )
+    counts = {"stages": 1 + len(results), "trainings": len(results), "prunings": 96, "done": done}
+    more = {"requested": 2 * len(results), "shared": len(results) - 1, "seconds": seconds, "lane_hours": 0.0611}
+    return {**counts, **more, "iterations": 123_456, "first": MADE - 900, "last": MADE, "hosts": 1}
+
+
+DRAWN = "(id) => document.querySelectorAll(`#${id} .scatterlayer .trace`).length > 0"
+VISITED = "(id) => document.getElementById(id).scrollIntoView({behavior: 'instant', block: 'center'})"
+TRACES = "(id) => document.querySelectorAll(`#${id} .scatterlayer .trace`).length"
+
+
+@dataclass
+class Opened:
+    """A page, and what went wrong on it."""
+
+    page: "Page"
+    problems: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def traces(self, chart: str) -> int:
+        """Scroll to a chart and count its marks."""
+        self.page.evaluate(VISITED, chart)
+        self.page.wait_for_function(DRAWN, arg=chart)
+        return self.count(chart)
+
+    def count(self, chart: str) -> int:
+        """Marks of a chart as it is, without scrolling."""
+        return self.page.evaluate(TRACES, chart)
+
+
+@pytest.fixture
+def opened(browser, tmp_path) -> Iterator[Callable[..., Opened]]:
+    """`opened(findings, **context)` renders, writes and opens a page; nothing may have gone wrong in the end."""
+    contexts, pages = [], []
+
+    def open_page(findings, **options) -> Opened:
+        file = tmp_path / f"{len(pages)}.html"
+        file.write_text(render(findings), encoding="utf-8")
+        contexts.append(browser.new_context(offline=True, **{"viewport": {"width": 1300, "height": 900}} | options))
+        one = Opened(contexts[-1].new_page())
+        one.page.on("console", lambda message: one.problems.append(message.text))
+        one.page.on("pageerror", lambda error: one.problems.append(str(error)))
+        one.page.on("request", lambda request: one.requests.append(request.url))
+        one.page.goto(file.as_uri())
+        pages.append(one)
+        return one
+
+    yield open_page
+    for one in pages:
+        assert one.problems == []
+        assert [url for url in one.requests if not url.startswith(("data:", "blob:"))] == one.requests[:1]
+    for context in contexts:
+        context.close()

@@ -1,0 +1,73 @@
+"""The pages of the experiments that the README names, run for real on a small budget, in headless Chromium."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline import results
+from pipeline.engine.driver import RunOptions, run
+from pipeline.engine.store import Store
+from pipeline.experiment.grid import expand
+from pipeline.experiment.loading import load
+from pipeline.report.analysis.comparisons import chosen_level, comparisons
+from pipeline.report.gathering import gather
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+BUDGETS = {
+    "quickstart": ["training.lr_decay=null", "training.length=2ep", "training.record_every=1ep"],
+    "mnist_to_fashion": ["training.lr_decay=null", "training.length=40it", "training.record_every=20it"],
+}
+REWIND = "prune.rewind=10it"
+
+
+class Quiet:
+    def planned(self, *arguments): ...
+    def followed(self, *arguments): ...
+    def noted(self, *arguments): ...
+
+
+@pytest.fixture(scope="module", params=list(BUDGETS))
+def experiment(request, tmp_path_factory):
+    """(grid, store) of an experiment of the README, finished."""
+    data = request.getfixturevalue("data_root") if request.param == "mnist_to_fashion" else Path("data")
+    grid = expand(load(EXPERIMENTS / f"{request.param}.yaml", [*BUDGETS[request.param], REWIND]), data)
+    store = Store(str(tmp_path_factory.mktemp(request.param)))
+    run(grid, RunOptions(store.uri, data, local=True), Quiet())
+    return grid, store
+
+
+def test_every_figure_has_its_marks_and_every_cell_its_number(experiment, opened):
+    grid, store = experiment
+    one = opened(gather(grid, store, store.snapshot()))
+    charts = one.page.evaluate("[...document.querySelectorAll('.chart')].map((box) => box.id)")
+    kinds = {"curves": 2, "learning": 2, "convergence": 2, "remaining": 2, "ratio": 2, "last": 2, "overlap": 1}
+    assert {kind: sum(id.startswith(f"{kind}-") for id in charts) for kind in kinds} == kinds
+    for chart in charts:
+        # trained this briefly, few runs converge
+        assert one.traces(chart) > (0 if chart.startswith("convergence-") else 1)
+    # winning tickets of two sources, random ones and the dense network, each with its band
+    assert one.traces("curves-0") == one.traces("curves-1") == 2 * 4
+    table = comparisons(results(grid.name, store=store.uri), grid.spec)
+    at = table[table["left"] == chosen_level(table, None)]
+    for number, (comparison, count) in enumerate((("control", 4), ("transfer", 2), ("dense", 4))):
+        rows = at[at["comparison"] == comparison]
+        expected = {(row.source, row.target): f"{100 * row.difference:+.2f}" for row in rows.itertuples()}
+        assert len(expected) == count
+        cells = (
+            f"[...document.querySelectorAll('#matrix-{number} tbody tr')].map((row) => [...row.children].map("
+            "(cell) => (cell.querySelector('.value') ?? cell).textContent.trim()))"
+        )
+        targets = [side.name for side in grid.spec.targets]
+        for source, *values in one.page.evaluate(cells):
+            for target, value in zip(targets, values, strict=True):
+                assert value == expected.get((source, target), "own source")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 800, 1400])
+def test_a_page_fits_its_screen_in_both_themes(experiment, opened, width, scheme):
+    grid, store = experiment
+    one = opened(gather(grid, store, store.snapshot()), viewport={"width": width, "height": 900}, color_scheme=scheme)
+    one.traces("curves-1")
+    assert one.page.evaluate("document.scrollingElement.scrollWidth") <= width
+    assert one.page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgba(0, 0, 0, 0)"
