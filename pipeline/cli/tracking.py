@@ -82,6 +82,7 @@ def ui(
 ) -> None:
     """Open MLflow's UI on the tracking database."""
     from pipeline.engine.addresses import shown
+    from pipeline.engine.tracking.links import experiment_links
     from pipeline.engine.tracking.uri import sqlite_path
 
     uri = _somewhere(tracking)
@@ -97,7 +98,11 @@ def ui(
             probe.bind((HOST, port))
         except OSError as error:
             raise UserError(f"Port {port}: {error.strerror}. Choose another with --port.") from error
-    print(f"MLflow's UI on {shown(tracking)}: http://{HOST}:{port} in a few seconds; Ctrl-C ends it.", flush=True)
+    address = f"http://{HOST}:{port}"
+    print(f"MLflow's UI on {shown(tracking)}: {address} in a few seconds; Ctrl-C ends it.")
+    for name, link in experiment_links(database, address).items() if database is not None else ():
+        print(f"{name}: {link}")
+    sys.stdout.flush()
     command = [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port)]
     # One worker: the default of four takes four times as long to start. The address by the environment: `ps` shows
     # command lines to everybody.

@@ -138,8 +138,9 @@ function tracesOf(chart) {
 
 const others = (count) => `${count} other line${count === 1 ? "" : "s"}`;
 
-function ticksOf(from, to, width) {
-  const steps = width / Math.log10(from / to) < 105 ? [1] : [5, 2, 1];
+// Percent, descending: 1, 2, 5 of each decade, or powers of ten where a decade has less than `room` pixels.
+function ticksOf(from, to, length, room) {
+  const steps = length / Math.log10(from / to) < room ? [1] : [5, 2, 1];
   const ticks = [];
   for (let power = 2; power > -5; power -= 1) {
     for (const step of steps) {
@@ -156,7 +157,7 @@ function abscissa(chart, width) {
   if (chart.x.kind !== "left") return { ...axis, type: chart.x.kind, rangemode: "tozero" };
   const least = Math.min(50, ...chart.series.map((one) => Math.min(...one.x)));
   const [from, to] = [118, least / 1.18];
-  const ticks = ticksOf(from, to, width - SIDES);
+  const ticks = ticksOf(from, to, width - SIDES, 105);
   return { ...axis, type: "log", range: [Math.log10(from), Math.log10(to)], tickvals: ticks, ticktext: ticks.map(String) };
 }
 
@@ -183,10 +184,13 @@ function heightOf(chart, width) {
   return Math.round(Math.min(330, Math.max(230, width * 0.6))) + 46 + uprightBy(chart, width) + legendOf(chart, width).height;
 }
 
-// Labels of a logarithmic ordinate: 1, 2, 5 of a few decades, powers of ten of many.
-function decadesOf(chart) {
+const AXIS_HEIGHT = 200; // at the least
+
+function ordinate(chart) {
+  if (chart.y.kind !== "log") return { type: "linear" };
   const values = chart.series.flatMap((one) => one.y).filter((y) => y > 0);
-  return Math.log10(Math.max(...values) / Math.min(...values)) > 2.2 ? 1 : "D2";
+  const ticks = ticksOf(2 * Math.max(...values), Math.min(...values) / 2, AXIS_HEIGHT, 50);
+  return { type: "log", tickvals: ticks, ticktext: ticks.map(String) };
 }
 
 function figureOf(chart, width) {
@@ -201,8 +205,8 @@ function figureOf(chart, width) {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: ink("--text") },
     xaxis: { ...grid, ...abscissa(chart, width) },
-    yaxis: { ...grid, title: { text: chart.y.title, standoff: 8 }, automargin: true, type: chart.y.kind === "log" ? "log" : "linear",
-      uirevision: shown.zoom, ...(chart.y.kind === "log" ? { dtick: decadesOf(chart), exponentformat: "none" } : {}),
+    yaxis: { ...grid, title: { text: chart.y.title, standoff: 8 }, automargin: true, uirevision: shown.zoom,
+      ...ordinate(chart),
       ...(narrowed ? { range: chart.zoom } : { autorange: true }) },
     legend: { orientation: "h", xref: "container", x: 0.01, yref: "container", y: 0, yanchor: "bottom", entrywidth: legend.entry,
       entrywidthmode: "pixels", font: { size: 12 }, bgcolor: "rgba(0,0,0,0)", tracegroupgap: 0,
