@@ -7,6 +7,7 @@ import typer
 from rich import box
 from rich.console import RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from pipeline.cli.options import DATA, STORE, DataOption, Experiment, JsonOption, StoreOption
 from pipeline.cli.terminal import open_console, say
@@ -69,7 +70,7 @@ def _settings(settings: "pd.DataFrame", names: list[str], style: box.Box) -> Ren
     for heading in ("setting", *names):
         table.add_column(heading, overflow="fold")
     for row in settings.itertuples():
-        table.add_row(str(row.field), str(row.a), str(row.b))
+        table.add_row(Text(str(row.field)), Text(str(row.a)), Text(str(row.b)))
     return table
 
 

@@ -24,7 +24,7 @@ from pipeline.cli.options import (
 from pipeline.cli.terminal import open_console, say
 from pipeline.experiment.errors import UserError
 
-RENEW_SECONDS = 10
+RENEW_SECONDS = 5
 """Between two looks at the store while a report is watched; a page that is partial asks for itself as often."""
 
 if TYPE_CHECKING:
@@ -69,16 +69,23 @@ def write_and_show(
     from pipeline.engine.store import Store
     from pipeline.report.analysis.comparisons import chosen_level, comparisons
     from pipeline.report.analysis.statistics import curves
-    from pipeline.report.files import current_report, digest
+    from pipeline.report.files import current_report, report_digest
     from pipeline.report.results import results_table
     from pipeline.report.terminal import report as render
 
     opened = Store(store, create=False).existing()
     snapshot = opened.snapshot()
-    results = results_table(grid, snapshot, failures(opened, grid.name)[0])
-    files = None if anew else current_report(reports / grid.name, digest(grid.spec, results))
+    failed, _ = failures(opened, grid.name)
+    results = results_table(grid, snapshot, failed)
+    wanted = report_digest(grid.spec, opened.uri, results, failed)
+    files = None if anew else current_report(reports / grid.name, wanted)
     if files is None:
-        files = write(grid, opened, snapshot, reports / grid.name)
+        try:
+            files = write(grid, opened, snapshot, reports / grid.name)
+        except Exception:
+            if tracker is not None:  # what the run found is logged all the same
+                tracker.finish(results, given_up=given_up)
+            raise
     compared = comparisons(results, grid.spec)
     level = chosen_level(compared, grid.spec.analysis.fraction_pruned)
     plain = not console.is_terminal
@@ -122,7 +129,7 @@ def report(
         typer.Option(min=0.0001, max=0.9999, help="Accuracy difference that counts as none, e.g. 0.01."),
     ] = None,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Renew the page while results come in, until all are there.")
+        bool, typer.Option("--watch", help="Renew the page while results come in, until no more can; Ctrl-C ends it.")
     ] = False,
 ) -> None:
     """Write the page, figures and tables of the results so far."""
@@ -144,18 +151,25 @@ def _read_as(grid: "Grid", at: float | None, margin: float | None) -> "Grid":
 
 
 def renew(grid: "Grid", store: "Store", folder: Path, console: Console) -> None:
-    """Write the page again whenever there are new results, until none is missing or Ctrl-C is pressed."""
+    """Write the page again whenever results or failures are new.
+
+    Ends when all is there, when nobody works on the grid and all that is left has failed, or with Ctrl-C.
+    """
+    from pipeline.engine.experiments import failures
     from pipeline.experiment.planning import plan
 
-    seen = -1
+    seen = None
     with contextlib.suppress(KeyboardInterrupt):
         while True:
+            at_work = any(beat.doc.get("experiment") == grid.name for beat in store.drivers().values())
+            failed, skipped = failures(store, grid.name)
             snapshot = store.snapshot()
-            found = sum(snapshot.done(point.stage) for point in grid.points)
-            if not plan(grid, snapshot).to_run:
+            left = set(plan(grid, snapshot).to_run)
+            if not left or (not at_work and left <= {*failed, *skipped}):
                 return
-            if found != seen:
+            found = sum(snapshot.done(point.stage) for point in grid.points)
+            if seen != (found, failed):
                 page = write(grid, store, snapshot, folder, refresh=RENEW_SECONDS)[0]
                 say(console, f"{time.strftime('%H:%M:%S')} {found} of {len(grid.points)} runs have a result: {page}")
-                seen = found
+                seen = found, failed
             time.sleep(RENEW_SECONDS)

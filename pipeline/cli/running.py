@@ -77,7 +77,11 @@ def run(
         with Display(grid, console, tracker.log_stages if tracker else None) as display:
             summary = run_grid(grid, options, display)
         if not summary.interrupted:
-            write_and_show(grid, options.store, reports, console, tracker, {*summary.skipped, *summary.blocked})
+            try:
+                write_and_show(grid, options.store, reports, console, tracker, {*summary.skipped, *summary.blocked})
+            except Exception:  # a report that cannot be written does not hide what failed
+                _conclude(console, grid, summary)
+                raise
     except KeyboardInterrupt:  # before the driver watches for it, after it, or a second one in it
         say(console, f"Stopped at once. {GO_ON}")
         sys.exit(130)

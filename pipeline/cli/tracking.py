@@ -46,7 +46,7 @@ def sync(
     from pipeline.experiment.grid import expand
     from pipeline.experiment.loading import load
     from pipeline.experiment.planning import plan
-    from pipeline.report.files import current_report, digest
+    from pipeline.report.files import current_report, report_digest
     from pipeline.report.results import results_table
 
     grid = expand(load(file, overrides or []), data)
@@ -54,9 +54,11 @@ def sync(
     opened = Store(store, create=False).existing()
     snapshot = opened.snapshot()
     given_up = plan(grid, snapshot).blocked
-    table = results_table(grid, snapshot, failures(opened, grid.name)[0])
+    failed, _ = failures(opened, grid.name)
+    table = results_table(grid, snapshot, failed)
     folder = reports / grid.name
-    files = current_report(folder, digest(grid.spec, table)) or write(grid, opened, snapshot, folder)
+    wanted = report_digest(grid.spec, opened.uri, table, failed)
+    files = current_report(folder, wanted) or write(grid, opened, snapshot, folder)
     tracker = sync_grid(
         grid,
         snapshot,

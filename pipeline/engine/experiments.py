@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
+from pydantic import ValidationError
+
 from pipeline.engine.addresses import shown
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import Grid, Point
@@ -42,13 +44,25 @@ def recall(store: Documents, name: str) -> Grid:
     """The grid that was last run under `name`. Raises UserError with the names that there are."""
     known = store.document_names(GRIDS)
     document = store.read_document(f"{GRIDS}/{name}") if name in known else None
-    if document is None or document.get("layout") != LAYOUT:
+    if name in known and (document is None or document.get("layout") != LAYOUT):
+        raise UserError(_unreadable(name, store.uri))
+    if document is None:
         there = f"It has {', '.join(sorted(known))}." if known else "It has none: `tickets run FILE` makes them."
         raise UserError(
             f"There is no file {name}, and no experiment of that name in {shown(store.uri)}."
             f"{did_you_mean(name, known)} {there}"
         )
-    return decode(document)
+    try:
+        return decode(document)
+    except (ValidationError, LookupError, TypeError, ValueError) as error:
+        raise UserError(_unreadable(name, store.uri)) from error
+
+
+def _unreadable(name: str, uri: str) -> str:
+    return (
+        f"{shown(uri)} remembers the experiment {name} in a way that this version cannot read: another version ran it, "
+        "or the file is damaged. Give the grid's file instead of its name; `tickets run FILE` remembers it anew."
+    )
 
 
 def remember_failures(store: Documents, name: str, failed: Mapping[str, str], skipped: Mapping[str, str]) -> None:

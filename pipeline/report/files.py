@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -43,24 +45,57 @@ def write_report(findings: Findings, folder: Path, *, refresh: int | None = None
         from pipeline.report.stills.figures import write_figures
 
         files += write_figures(findings, folder)
-        contents = {"digest": digest(findings.spec, findings.results), "files": [file.name for file in files]}
-        write_whole(folder / CONTENTS, lambda path: path.write_text(json.dumps(contents)))
+    contents = {
+        "made_by": made_by(),
+        "digest": findings.digest if refresh is None else "",
+        # Where another report wrote to the folder at the same time, files are not what this list says of them.
+        "files": {file.name: _sha256(file) for file in files},
+    }
+    write_whole(folder / CONTENTS, lambda path: path.write_text(json.dumps(contents)))
     return files
 
 
-def digest(spec: Spec, results: pd.DataFrame) -> str:
-    """SHA-256 of what a report says: the same for the same results, read in the same way by the same version."""
-    made_by = [versions()["ticket-transfer"], git_commit()]
-    rows = results[["stage", "status"]].to_numpy().tolist()
-    return key_of({"made_by": made_by, "spec": spec.model_dump(mode="json"), "results": rows})
+def report_digest(spec: Spec, store: str, results: pd.DataFrame, failed: Mapping[str, str]) -> str:
+    """SHA-256 of what a report is made from: the same results and failures, read in the same way by the same version.
+
+    `store`: its address, for results of another store have another provenance.
+    """
+    rows = results[["stage", "status", "finished"]].fillna({"finished": 0.0}).to_numpy().tolist()
+    read_as = {"made_by": made_by(), "store": store, "spec": spec.model_dump(mode="json")}
+    return key_of({**read_as, "results": rows, "failed": dict(failed)})
 
 
 def current_report(folder: Path, wanted: str) -> list[Path] | None:
-    """The files of the report in `folder` if its digest is `wanted` and all of them are there; None otherwise."""
+    """The files of the report in `folder` if its digest is `wanted` and all are as it wrote them; None otherwise."""
+    contents = _contents(folder)
+    if contents.get("digest") != wanted:
+        return None
+    files = [folder / name for name in contents["files"]]
+    return files if all(is_as_written(folder, file.name, contents) for file in files) else None
+
+
+def is_as_written(folder: Path, name: str, contents: Mapping[str, Any] | None = None) -> bool:
+    """Whether a file of the report in `folder` has the bytes that this version wrote."""
+    known = _contents(folder) if contents is None else contents
+    try:
+        return known.get("made_by") == made_by() and known["files"][name] == _sha256(folder / name)
+    except (OSError, LookupError):
+        return False
+
+
+def made_by() -> list[str]:
+    """What makes reports: another version may compute otherwise."""
+    return [versions()["ticket-transfer"], git_commit()]
+
+
+def _contents(folder: Path) -> dict[str, Any]:
+    """The list of what was written; empty where there is none, or not one of ours."""
     try:
         contents = json.loads((folder / CONTENTS).read_text())
-        files = [folder / name for name in contents["files"]]
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
-    same = isinstance(contents, Mapping) and contents.get("digest") == wanted
-    return files if same and all(file.is_file() for file in files) else None
+    except (OSError, ValueError):
+        return {}
+    return contents if isinstance(contents, dict) and isinstance(contents.get("files"), dict) else {}
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

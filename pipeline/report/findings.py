@@ -41,6 +41,8 @@ class Findings:
     """What they were made with: versions, hardware, commits, store, spec, when."""
     made: float
     """Unix seconds at which the store was read."""
+    digest: str = ""
+    """Of what the findings were made from: `files.report_digest`."""
     notes: tuple[str, ...] = ()
     """Sentences about what the report leaves out, and why."""
 

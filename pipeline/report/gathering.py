@@ -26,11 +26,12 @@ from pipeline.report.analysis.overlap import overlap
 from pipeline.report.analysis.packed_masks import Mask, packed_mask
 from pipeline.report.analysis.statistics import curves, level_of
 from pipeline.report.cost import cost
+from pipeline.report.files import is_as_written, report_digest
 from pipeline.report.findings import Findings
 from pipeline.report.histories import histories
 from pipeline.report.results import results_table
 from pipeline.report.settings import in_force
-from pipeline.report.unmade import unmade
+from pipeline.report.unmade import still_skipped, unmade
 
 HISTORIES = 20_000
 """Trainings whose records are all read; of a larger grid those of one level. Some 160 records and 25 kB each."""
@@ -47,8 +48,8 @@ class Known:
 
     @classmethod
     def in_folder(cls, folder: Path) -> Known:
-        """What is there and can be read; the rest is made anew."""
-        return cls(_table(folder / "histories.parquet"), _table(folder / "overlap.parquet"))
+        """What is there, whole and of this version; the rest is read and computed anew."""
+        return cls(_table(folder, "histories.parquet"), _table(folder, "overlap.parquet"))
 
 
 @dataclass(slots=True)
@@ -79,10 +80,11 @@ def gather(grid: Grid, store: Store, snapshot: Snapshot, known: Known = Known())
         layers=survivors_by_layer(results, snapshot, grid.spec),
         overlap=overlap(_with_masks(results, snapshot, level, notes), _reader(store), known.overlap),
         settings=in_force(grid.spec),
-        unmade=unmade(results, failed, skipped, plan(grid, snapshot).blocked),
+        unmade=unmade(results, failed, still_skipped(grid, skipped, failed, snapshot), plan(grid, snapshot).blocked),
         cost=cost(grid, snapshot),
         provenance=_provenance(grid, store, snapshot),
         made=made,
+        digest=report_digest(grid.spec, store.uri, results, failed),
         notes=tuple(notes.said),
     )
 
@@ -91,7 +93,8 @@ def _stages(results: pd.DataFrame, level: float | None, notes: _Notes) -> list[s
     """Trainings whose histories are read."""
     measured = results[results["status"].isin(["ok", "diverged"])]
     if measured["stage"].nunique() > HISTORIES and level is not None:
-        measured = measured[(level_of(measured) == level) | (measured["round"] == 0)]
+        of_level = level_of(results).loc[measured.index] == level
+        measured = measured[of_level | (measured["round"] == 0)]
         notes.said.append(
             f"Learning curves and convergence are of the dense networks and of {level:.3%} of the weights remaining: "
             f"there are more than {HISTORIES:,} trainings."
@@ -150,8 +153,9 @@ def _provenance(grid: Grid, store: Store, snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def _table(file: Path) -> pd.DataFrame | None:
+def _table(folder: Path, name: str) -> pd.DataFrame | None:
+    """A table of a whole report of this version; None where a byte of it is not as that report wrote it."""
     try:
-        return pd.read_parquet(file) if file.is_file() else None
-    except (OSError, pa.ArrowInvalid):  # half a file of another program's
+        return pd.read_parquet(folder / name) if is_as_written(folder, name) else None
+    except (OSError, pa.ArrowInvalid):
         return None

@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, Protocol
 
 import pandas as pd
+
+from pipeline.experiment.grid import Grid
 
 COLUMNS = ["source", "target", "ticket", "round", "seed", "status", "why", "stage", "test_accuracy"]
 DIVERGED = "its loss was not finite; it counts in the means with the accuracy it had then"
 MISSING = "not run yet"
+
+
+class Records(Protocol):
+    """A store's snapshot, as far as it is read here."""
+
+    def record(self, key: str) -> dict[str, Any] | None: ...
+
+
+def still_skipped(
+    grid: Grid, skipped: Mapping[str, str], failed: Mapping[str, str], snapshot: Records
+) -> dict[str, str]:
+    """Those of `skipped` that still read, directly or not, what failed and has no record since.
+
+    Another experiment may have made in the meantime what failed here.
+    """
+    stuck = {key for key in failed if snapshot.record(key) is None}
+    for key, stage in grid.stages.items():  # in topological order
+        if snapshot.record(key) is None and any(read.stage in stuck for read in stage.inputs.values()):
+            stuck.add(key)
+    return {key: why for key, why in skipped.items() if key in stuck}
 
 
 def unmade(

@@ -1,6 +1,9 @@
 """`tickets report`: by name or by file, read at another level, renewed while a grid runs."""
 
+import contextlib
 import re
+import shutil
+import sqlite3
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +13,12 @@ import pandas as pd
 import pytest
 
 from pipeline import results
+from pipeline.engine.experiments import remember_failures
+from pipeline.engine.store import Store
 from pipeline.experiment.errors import UserError
+from pipeline.experiment.grid import expand
+from pipeline.experiment.loading import load
+from pipeline.experiment.planning import plan
 
 PAGE = Path("reports/tiny/report.html")
 
@@ -94,6 +102,28 @@ def test_a_watched_report_is_renewed_and_ends_with_the_grid(
     assert watching.returncode == 0, err
     assert re.search(r"\d\d:\d\d:\d\d \d+ of \d+ runs have a result", out)
     assert "http-equiv" not in _text() and "Partial" not in _text()
+
+
+def test_a_watched_report_ends_when_all_that_is_left_has_failed(finished: Path, tickets: Callable[..., Any]) -> None:
+    store = Store(finished / ".tickets" / "store")
+    grid = expand(load("tiny.yaml", ["seeds=[0, 1, 2]"]))
+    remember_failures(store, "tiny", dict.fromkeys(plan(grid, store.snapshot()).to_run, "no memory"), {})
+    said = tickets("report", "tiny.yaml", "--set", "seeds=[0, 1, 2]", "--watch")
+    assert said.code == 0, said.err
+    assert "no memory" in _text()
+
+
+def test_a_report_that_cannot_be_written_keeps_neither_the_results_from_mlflow_nor_the_failures_from_the_terminal(
+    finished: Path, process: Callable[..., Any]
+) -> None:
+    shutil.rmtree(finished / "reports")
+    (finished / "reports").write_text("a file")
+    said = process(finished, "run", "tiny.yaml", "--local", "--tracking", "sqlite:///other.db")
+    assert said.code == 2 and "cannot be written to reports" in said.err
+    assert "0 stages run, 14 cached" in said.out
+    with contextlib.closing(sqlite3.connect(finished / "other.db")) as database:
+        counts = dict(database.execute("SELECT status, count(*) FROM runs GROUP BY status"))
+    assert counts["FINISHED"] > 4 and set(counts) == {"FINISHED"}
 
 
 def _text() -> str:

@@ -117,3 +117,17 @@ def test_a_run_remembers_its_grid_and_what_failed_and_forgets_it_when_it_is_mend
 def test_nothing_is_written_for_a_grid_that_never_failed(store):
     remember_failures(store, "one", {}, {})
     assert store.document_names("failures") == []
+
+
+@pytest.mark.parametrize("change", ["layout", "field", "damaged"])
+def test_what_another_version_remembered_is_said_to_be_unreadable(make, store, change):
+    document = encode(make())
+    if change == "layout":
+        document["layout"] += 1
+    elif change == "field":
+        document["spec"]["invented"] = 1
+    else:
+        del document["points"]
+    store.write_document("grids/one", document)
+    with pytest.raises(UserError, match=r"another version ran it.* Give the grid's file"):
+        recall(store, "one")

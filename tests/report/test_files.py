@@ -6,13 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.report.files import TABLES, current_report, digest, write_report
+from pipeline.report.files import TABLES, current_report, report_digest, write_report
 from pipeline.report.gathering import Known
+
+
+def digest(findings, store: str = "/store", failed=()) -> str:
+    return report_digest(findings.spec, store, findings.results, dict(failed))
 
 
 @pytest.fixture(scope="module")
 def findings(findings_of):
-    return findings_of()
+    made = findings_of()
+    return replace(made, digest=digest(made))
 
 
 def test_page_figures_and_tables_are_written_and_named(findings, tmp_path):
@@ -40,34 +45,54 @@ def test_what_a_report_had_to_read_is_known_to_the_next_one(findings, tmp_path):
     write_report(findings, tmp_path, refresh=10)
     known = Known.in_folder(tmp_path)
     assert len(known.histories) == len(findings.histories) and len(known.overlap) == len(findings.overlap)
-    (tmp_path / "overlap.parquet").write_bytes(b"half")
-    assert Known.in_folder(tmp_path).overlap is None
+    findings.histories.iloc[::2].to_parquet(tmp_path / "histories.parquet")
+    data = bytearray((tmp_path / "overlap.parquet").read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "overlap.parquet").write_bytes(data)
+    assert Known.in_folder(tmp_path) == Known(None, None), "not what a report wrote"
+
+
+def test_another_version_reads_everything_anew(findings, tmp_path, monkeypatch):
+    write_report(findings, tmp_path, refresh=10)
+    monkeypatch.setattr("pipeline.report.files.made_by", lambda: ["0.2.0", ""])
+    assert Known.in_folder(tmp_path) == Known(None, None)
 
 
 def test_a_report_is_current_until_results_settings_or_files_change(findings, tmp_path):
-    wanted = digest(findings.spec, findings.results)
-    assert current_report(tmp_path, wanted) is None
+    assert current_report(tmp_path, findings.digest) is None
     files = write_report(findings, tmp_path)
-    assert current_report(tmp_path, wanted) == files
-    rest = findings.results.assign(status="missing")
+    assert current_report(tmp_path, findings.digest) == files
     analysis = findings.spec.analysis.model_copy(update={"margin": 0.02})
-    other = findings.spec.model_copy(update={"analysis": analysis})
-    assert current_report(tmp_path, digest(findings.spec, rest)) is None
-    assert current_report(tmp_path, digest(other, findings.results)) is None
+    others = [
+        digest(replace(findings, results=findings.results.assign(status="missing"))),
+        digest(replace(findings, results=findings.results.assign(finished=1.0))),
+        digest(replace(findings, spec=findings.spec.model_copy(update={"analysis": analysis}))),
+        digest(findings, store="/elsewhere"),
+        digest(findings, failed={"a": "for another reason"}.items()),
+    ]
+    assert len({findings.digest, *others}) == 6
+    assert [current_report(tmp_path, other) for other in others] == [None] * 5
     (tmp_path / "curves.png").unlink()
-    assert current_report(tmp_path, wanted) is None
+    assert current_report(tmp_path, findings.digest) is None
 
 
-@pytest.mark.parametrize("contents", ["", "[]", "{}", '{"digest": 1, "files": 3}', '{"files": [1]}'])
+def test_a_page_that_another_report_wrote_in_between_is_not_current(findings, tmp_path):
+    write_report(findings, tmp_path)
+    (tmp_path / "report.html").write_text("Partial")
+    assert current_report(tmp_path, findings.digest) is None
+
+
+@pytest.mark.parametrize("contents", ["", "[]", "{}", '{"digest": "", "files": 3}', '{"files": [1]}'])
 def test_a_damaged_list_of_contents_is_no_report(findings, tmp_path, contents):
     (tmp_path / ".contents.json").write_text(contents)
-    assert current_report(tmp_path, digest(findings.spec, findings.results)) is None
+    assert current_report(tmp_path, findings.digest) is None
+    assert Known.in_folder(tmp_path) == Known(None, None)
 
 
 def test_a_report_that_will_be_renewed_has_no_figures_and_is_not_current(findings, tmp_path):
     write_report(findings, tmp_path, refresh=10)
     assert not list(tmp_path.glob("*.png"))
-    assert current_report(tmp_path, digest(findings.spec, findings.results)) is None
+    assert current_report(tmp_path, findings.digest) is None
     assert 'http-equiv="refresh" content="10"' in (tmp_path / "report.html").read_text()
 
 

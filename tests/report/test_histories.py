@@ -12,7 +12,7 @@ from pipeline.experiment.loading import load
 from pipeline.report.cost import cost
 from pipeline.report.histories import COLUMNS, histories
 from pipeline.report.results import results_table
-from pipeline.report.unmade import unmade
+from pipeline.report.unmade import still_skipped, unmade
 
 GRID = """
 name: small
@@ -128,3 +128,23 @@ def test_runs_without_a_result_say_why(done):
     assert found[keys[2]] == ("blocked", "a parent failed")
     assert found[keys[3]] == ("blocked", "a parent diverged")
     assert found[keys[4]] == ("missing", "not run yet")
+
+
+def test_what_was_skipped_is_so_only_while_what_failed_has_no_record(done):
+    grid, store = done
+    pruning = next(key for key, stage in grid.stages.items() if stage.kind == "prune")
+    below = [key for key, stage in grid.stages.items() if any(read.stage == pruning for read in stage.inputs.values())]
+    other = next(key for key in grid.stages if key != pruning and key not in below)
+    skipped = dict.fromkeys([*below, other], "depends on what failed")
+
+    class Without:
+        def __init__(self, *keys):
+            self.keys = keys
+
+        def record(self, key):
+            return None if key in self.keys else {}
+
+    lost = Without(pruning, *below, other)
+    assert set(still_skipped(grid, skipped, {pruning: "no memory"}, lost)) == set(below)
+    made_elsewhere = Without(*below, other)
+    assert still_skipped(grid, skipped, {pruning: "no memory"}, made_elsewhere) == {}
