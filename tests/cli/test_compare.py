@@ -26,9 +26,6 @@ def test_settings_and_results_that_differ_are_shown(two: Path, tickets: Callable
     assert "with 36 % of the weights left, and other minus tiny" in said.out
     assert "n = 2 shared seeds" in said.out
     assert "means are over each one's own seeds" in said.out
-
-
-def test_json_has_every_level(two: Path, tickets: Callable[..., Any]) -> None:
     facts = json.loads(tickets("compare", "tiny", "other", "--json").out)
     assert {row["field"] for row in facts["settings"]} == {"seeds", "training.optimizer"}
     assert {row["left"] for row in facts["results"]} == {1.0, 0.6, 0.36}

@@ -131,7 +131,7 @@ def test_runs_without_a_result_say_why(done):
 
 
 def test_what_was_skipped_is_so_only_while_what_failed_has_no_record(done):
-    grid, store = done
+    grid, _ = done
     pruning = next(key for key, stage in grid.stages.items() if stage.kind == "prune")
     below = [key for key, stage in grid.stages.items() if any(read.stage == pruning for read in stage.inputs.values())]
     other = next(key for key in grid.stages if key != pruning and key not in below)
