@@ -21,7 +21,8 @@ SPELLED_OUT = 8
 def answers(compared: pd.DataFrame, level: float | None, curves: pd.DataFrame) -> list[str]:
     """The four questions, answered from `comparisons` at one level (weights remaining, in [0, 1]) and from `curves`.
 
-    Each sentence names the test that it rests on, how many tests were corrected for, and what could not be tested.
+    Each sentence names the test that it rests on, how many tests were corrected for, and what could not be tested. A
+    last one names the sources that are not evaluated at this level. `compared` and `curves` are whole tables.
     """
     if level is None:
         return ["The grid has no winning ticket beside a control, another source's ticket or a dense network."]
@@ -37,7 +38,7 @@ def answers(compared: pd.DataFrame, level: float | None, curves: pd.DataFrame) -
             *_from_where(rows, transferred, level),
             *_how_far(compared[(compared["ticket"] == ticket) & (compared["comparison"] == "dense")], curves),
         ]
-    return [*dict.fromkeys(sentences), *_is_it_real(here, level, curves)]
+    return [*dict.fromkeys(sentences), *_is_it_real(here, level, curves), *_not_evaluated(compared, here, level)]
 
 
 def differences(compared: pd.DataFrame, level: float | None) -> list[str]:
@@ -69,16 +70,15 @@ def _does_it_transfer(rows: pd.DataFrame, transferred: "pd.Series[bool]", level:
         f"tests, p < {SIGNIFICANT:g} each, not corrected): {int(equivalent.sum())}; "
         f"neither a difference nor equivalence is shown: {int(neither.sum())}."
     )
-    first, *others = clauses
-    told = [f"With {percent_left(level)} of the weights left, transferred tickets are {first}"]
-    return " ".join([question, *told, *(f"They are {other}" for other in others)])
+    told = f"With {percent_left(level)} of the weights left, transferred tickets are {clauses[0]}"
+    return " ".join([question, told, *(f"They are {other}" for other in clauses[1:])])
 
 
 def _from_where(rows: pd.DataFrame, transferred: "pd.Series[bool]", level: float) -> list[str]:
     clauses = []
     for (comparison, reference), of_one in rows[transferred].groupby(["comparison", "reference"], sort=False):
         means = of_one.groupby("source", sort=False)["difference"].mean().dropna()
-        if comparison == DENSE or means.empty:
+        if comparison == DENSE or len(means) <= 1:
             continue
         ranked = [f"{source} {points(mean)}" for source, mean in means.sort_values(ascending=False).items()]
         if len(ranked) > SPELLED_OUT:
@@ -128,18 +128,27 @@ def _is_it_real(here: pd.DataFrame, level: float, curves: pd.DataFrame) -> list[
         if tested.empty:
             clauses.append(f"{ticket} minus {reference} cannot be tested ({_reasons(rows)})")
             continue
-        least, most = int(tested["n"].min()), int(tested["n"].max())
-        seeds = f"{least}" if least == most else f"{least} to {most}"
+        seeds = " to ".join(dict.fromkeys([str(tested["n"].min()), str(tested["n"].max())]))
         clauses.append(
             f"{ticket} minus {reference} has p < {SIGNIFICANT:g} in {int((tested['p_holm'] < SIGNIFICANT).sum())} of "
             f"{len(tested)} tests on {seeds} seeds, Holm-corrected over all of them, with effects (Hedges' g) of "
             f"{tested['effect'].min():.1f} to {tested['effect'].max():.1f}"
         )
-    diverged = int(curves.loc[level_of(curves) == level, "n_diverged"].sum())
+    # of several rounds at one level only the first is compared
+    diverged = int(curves.loc[(level_of(curves) == level) & curves["round"].isin(here["round"]), "n_diverged"].sum())
     runs = "run counts with its" if diverged == 1 else "runs count with their"
     counted = f" {diverged} diverged {runs} accuracy." if diverged else ""
     answer = f"{'; '.join(clauses)}." if clauses else "The grid has no control to compare with."
     return [f"Is the difference real? {answer} Where no difference is shown, that does not show equality.{counted}"]
+
+
+def _not_evaluated(compared: pd.DataFrame, here: pd.DataFrame, level: float) -> list[str]:
+    """Sources that the sentences at this level say nothing of."""
+    absent = list(dict.fromkeys(compared.loc[~compared["source"].isin(here["source"]), "source"]))
+    if len(absent) > SPELLED_OUT:
+        absent[SPELLED_OUT - 1 :] = [f"{len(absent) - SPELLED_OUT + 1} more"]
+    verb = "is" if len(absent) == 1 else "are"
+    return [f"{listed(absent)} {verb} not evaluated with {percent_left(level)} of the weights left."] if absent else []
 
 
 def _tally(rows: pd.DataFrame, against: str) -> str:

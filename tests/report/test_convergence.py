@@ -21,15 +21,25 @@ def history(accuracies, every: int = 100, stage: str = "s", start: int = 0, mome
             "stage": pd.Series([stage] * len(iteration), dtype="string"),
             "iteration": iteration,
             "epoch": iteration / PER_EPOCH,
+            "train_loss": 0.1,
+            "test_loss": 0.2,
             "test_accuracy": np.array(accuracies, dtype="float64"),
         }
     )
 
 
+UNTOLD = "the rule cannot tell"
+
+
 def moment(rule, *args, **more):
-    (row,) = convergence(history(*args, **more), rule).itertuples()
-    assert row.converged == (row.iteration == row.iteration)
-    return None if math.isnan(row.iteration) else row.iteration
+    """Iteration of convergence, None without, or UNTOLD."""
+    table = convergence(history(*args, **more), rule)
+    assert table["converged"].dtype == "boolean"
+    (row,) = table.itertuples()
+    if row.converged is pd.NA or not row.converged:
+        assert math.isnan(row.iteration)
+        return UNTOLD if row.converged is pd.NA else None
+    return row.iteration
 
 
 def averaged(window: int, tolerance: float, patience: int) -> MovingAverage:
@@ -48,7 +58,20 @@ def test_exactly_the_tolerance_is_near_whatever_the_rounding():
 
 def test_settled_only_at_the_last_of_several_records_is_not_converged():
     assert moment(Settles(), [0.5, 0.7, 0.9]) is None
-    assert moment(Settles(), [0.9]) == 100
+
+
+def test_a_single_record_cannot_tell():
+    assert moment(Settles(), [0.9]) == UNTOLD
+    assert moment(averaged(100, 0.01, 100), [0.8]) == UNTOLD
+
+
+@pytest.mark.parametrize("loss", ["train_loss", "test_loss"])
+def test_a_training_that_ends_without_a_finite_loss_is_not_converged_however_constant_its_accuracy(loss):
+    """Also a short one: what diverged will not converge. A loss that is finite again in the end is none."""
+    for rule, records in ((Settles(), 6), (averaged(100, 0.01, 100), 6), (MovingAverage(), 6), (Settles(), 1)):
+        diverged, fine = history([0.1] * records), history([0.9] * 30, stage="fine")
+        diverged.loc[records - 1, loss] = fine.loc[3, loss] = np.nan
+        assert list(convergence(pd.concat([fine, diverged]), rule)["converged"]) == [True, False]
 
 
 def test_a_converged_training_has_iteration_epoch_and_accuracy_of_its_moment():
@@ -83,7 +106,7 @@ def test_the_moving_average_of_frankle_and_carbin_by_hand():
     """
     accuracies = [0.0] * 10 + [1.0] * 20
     assert moment(MovingAverage(), accuracies) == 2000
-    assert moment(MovingAverage(), accuracies[:-1]) is None  # only 900 iterations of patience
+    assert moment(MovingAverage(), accuracies[:-1]) is None  # only 900 iterations of patience from there
 
 
 def test_a_change_below_the_tolerance_is_none_and_one_of_the_tolerance_is_one():
@@ -107,18 +130,15 @@ def test_a_training_that_begins_late_has_no_window_from_before():
     assert moment(averaged(300, 0.01, 100), [0.8] * 6, start=1000) == 1300
 
 
-def test_a_training_shorter_than_window_and_patience_does_not_converge():
+def test_of_a_training_shorter_than_window_and_patience_the_rule_cannot_tell():
     assert moment(averaged(300, 0.01, 300), [0.8] * 6) == 300
-    assert moment(averaged(300, 0.01, 301), [0.8] * 6) is None
-    assert moment(averaged(1000, 0.01, 100), [0.8] * 6) is None
+    assert moment(averaged(300, 0.01, 300), [0.1, 0.2, 0.4, 0.5, 0.7, 0.8]) is None
+    assert moment(averaged(300, 0.01, 301), [0.8] * 6) == UNTOLD
+    assert moment(averaged(1000, 0.01, 100), [0.8] * 6) == UNTOLD
 
 
-def test_a_patience_without_any_record_shows_nothing():
-    assert moment(averaged(100, 0.01, 50), [0.8] * 6) is None
-
-
-def test_a_single_record_does_not_show_that_an_average_stays():
-    assert moment(averaged(100, 0.01, 100), [0.8]) is None
+def test_records_further_apart_than_the_patience_cannot_tell():
+    assert moment(averaged(100, 0.01, 50), [0.8] * 6) == UNTOLD
 
 
 def test_an_accuracy_that_is_not_there_is_not_converged():
@@ -138,12 +158,16 @@ records = some.lists(some.sampled_from([0.80, 0.81, 0.815, 0.82, 0.9]), min_size
 
 def by_definition(accuracies, every: int, window: int, tolerance: float, patience: int):
     at = [every * (number + 1) for number in range(len(accuracies))]
+    # what the rule is asked about: a whole window before, the whole patience after, and a record in it
+    asked = [t for t in at if t >= window and t + patience <= at[-1] and any(t < u <= t + patience for u in at)]
+    if not asked:
+        return UNTOLD
     average = {
         t: np.mean([a for u, a in zip(at, accuracies, strict=True) if t - window < u <= t]) for t in at if t >= window
     }
-    for t, here in average.items():
+    for t in asked:
         later = [value for u, value in average.items() if t < u <= t + patience]
-        if t + patience <= at[-1] and later and all(abs(value - here) < tolerance - 1e-9 for value in later):
+        if all(abs(value - average[t]) < tolerance - 1e-9 for value in later):
             return t
     return None
 
@@ -158,12 +182,14 @@ def test_the_moving_average_is_its_definition(accuracies, window, patience, tole
     assert moment(rule, accuracies) == expected
     # beside another training the same
     both = convergence(pd.concat([history([0.1] * 30, stage="o"), history(accuracies)]), rule)
-    assert both.iloc[1]["iteration"] == pytest.approx(expected if expected is not None else math.nan, nan_ok=True)
+    number = math.nan if expected in (None, UNTOLD) else expected
+    assert both.iloc[1]["iteration"] == pytest.approx(number, nan_ok=True)
+    assert both["converged"].to_list()[1] is (pd.NA if expected == UNTOLD else expected is not None)
 
 
-def results(*stages: str) -> pd.DataFrame:
+def results(*stages: str, status: str = "ok") -> pd.DataFrame:
     names = dict.fromkeys(["experiment", "model", "source", "target", "source_optimizer", "target_optimizer"], "x")
-    numbers = {"round": 1, "fraction_pruned": 0.5, "survivors": 50, "total": 100, "ticket": "winning"}
+    numbers = {"round": 1, "fraction_pruned": 0.5, "survivors": 50, "total": 100, "ticket": "winning", "status": status}
     return pd.DataFrame([{**names, **numbers, "seed": seed, "stage": stage} for seed, stage in enumerate(stages)])
 
 
@@ -188,5 +214,23 @@ def test_a_seed_of_several_runs_has_converged_when_all_of_them_have():
 
 def test_a_curve_of_which_no_history_was_read_has_no_seeds():
     (row,) = convergence_curves(results("unread"), convergence(history([0.9]), Settles())).itertuples()
-    assert (row.n, row.n_not_converged) == (0, 0)
+    assert (row.n, row.n_not_converged, row.n_diverged) == (0, 0, 0)
     assert math.isnan(row.mean)
+
+
+def test_a_diverged_training_is_not_the_fastest_to_converge():
+    """Its accuracy is that of chance from the first record on, and so never changes."""
+    histories = pd.concat([history([0.1, 0.9, 0.9], stage="a"), history([0.1, 0.1, 0.1], stage="b")])
+    both = pd.concat([results("a"), results("b", status="diverged").assign(seed=1)])
+    (row,) = convergence_curves(both, convergence(histories, Settles())).itertuples()
+    assert (row.mean, row.n, row.n_not_converged, row.n_diverged) == (200, 1, 1, 1)
+    unread = convergence(history([0.1, 0.9, 0.9], stage="a"), Settles())
+    (row,) = convergence_curves(both, unread).itertuples()
+    assert (row.n, row.n_not_converged, row.n_diverged) == (1, 1, 1)
+
+
+def test_a_training_of_which_the_rule_cannot_tell_is_not_counted_as_one_that_failed():
+    histories = pd.concat([history([0.8] * 6, stage="a"), history([0.8] * 2, stage="short")])
+    judged = convergence(histories, averaged(300, 0.01, 300))
+    (row,) = convergence_curves(results("a", "short"), judged).itertuples()
+    assert (row.mean, row.n, row.n_not_converged, row.n_diverged) == (300, 1, 0, 0)

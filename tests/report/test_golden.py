@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from pipeline.experiment.loading import load
-from pipeline.report.analysis.comparisons import COLUMNS, comparisons
+from pipeline.report.analysis.comparisons import COLUMNS, FAMILY, comparisons
 from pipeline.report.analysis.statistics import curves
 
 MARGIN = 0.02
@@ -177,6 +177,12 @@ def test_every_comparison_that_the_grid_asks_for_has_one_row(table):
     assert list(table.columns) == COLUMNS
     assert set(table["ticket"]) == {"lucky"}
     assert (table["margin"] == MARGIN).all()
+
+
+def test_rows_are_unique_by_cell_and_level_and_holm_counts_the_cells_that_can_be_tested(table):
+    assert not table.duplicated(["comparison", "source", "target", "ticket", "reference", "left"]).any()
+    testable = (table["remark"] == "").groupby([table[name] for name in FAMILY]).transform("sum")
+    assert (table["tests"] == testable).all()
 
 
 def test_levels_survivors_and_names_come_from_the_ticket(table):

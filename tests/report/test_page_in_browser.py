@@ -1,5 +1,6 @@
 """The page in headless Chromium, from disk and without a network."""
 
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -240,3 +241,16 @@ def test_a_diverged_run_has_a_ring_and_its_line_looks_as_ever(opened, findings_o
     assert one.traces("curves-0") == 2 * 4 + 1
     symbols = "(id) => document.getElementById(id).data.map((trace) => trace.marker?.symbol)"
     assert one.page.evaluate(symbols, "curves-0")[4:] == ["circle", "square", "x", None, "circle-open"]
+
+
+def test_chance_of_pairs_that_differ_in_size_has_the_colours_of_the_pairs(opened, findings_of):
+    findings = findings_of(sources=3)
+    table = findings.overlap.copy()
+    larger = (table["kind"] == "sources") & (table["other_source"] == "set-2") & (table["source"] == "set-0")
+    table.loc[larger, "survivors"] += 50_000
+    one = opened(replace(findings, overlap=table))
+    one.traces("overlap-0")
+    colours = "(id) => document.getElementById(id).data.map((trace) => [trace.name, trace.line.color])"
+    inks = dict(one.page.evaluate(colours, "overlap-0"))
+    pair = "set-0 and set-2"
+    assert inks[f"chance, over all layers: {pair}"] == inks[f"chance, within layers: {pair}"] == inks[pair]

@@ -56,6 +56,16 @@ GOOD = {
 }
 
 
+BOTH_WAYS = {
+    ("a", "a"): {1: 0.9},
+    ("b", "a"): {1: 0.8},
+    ("any", "a"): {1: 0.7},
+    ("b", "b"): {1: 0.9},
+    ("a", "b"): {1: 0.85},
+    ("any", "b"): {1: 0.7},
+}
+
+
 def told(table: pd.DataFrame, spec, level: float | None = None) -> list[str]:
     compared = comparisons(table, spec)
     return answers(compared, chosen_level(compared, None) if level is None else level, curves(table))
@@ -68,7 +78,7 @@ def answer(table, spec, question: str, level: float | None = None) -> str:
 
 def test_the_four_questions_are_answered_in_their_order(spec):
     starts = ["Does the winning ticket transfer?", "From where", "How far", "Is the difference real?"]
-    lines = told(results(GOOD), spec)
+    lines = told(results(BOTH_WAYS), spec)
     assert len(lines) == 4
     assert all(line.startswith(start) for line, start in zip(lines, starts, strict=True))
 
@@ -104,20 +114,45 @@ def load_with_margin(folder, margin: float):
 
 
 def test_sources_are_ranked_by_their_means_over_other_targets(spec):
-    levels = {
-        ("a", "a"): {1: 0.9},
-        ("b", "a"): {1: 0.8},
-        ("any", "a"): {1: 0.7},
-        ("b", "b"): {1: 0.9},
-        ("a", "b"): {1: 0.85},
-        ("any", "b"): {1: 0.7},
-    }
-    line = answer(results(levels), spec, "From where")
+    line = answer(results(BOTH_WAYS), spec, "From where")
     shift = 100 * (NOISE.mean(axis=1) - NOISE[2].mean())
     first, second = f"a {15 + shift[0]:+.2f}", f"b {10 + shift[1]:+.2f}"
     assert f"beside random ones: {first}, {second};" in line
     assert "beside tickets of the target itself: a -" in line
     assert "Sources are not tested against one another." in line
+
+
+def test_a_single_source_is_not_ranked(spec):
+    assert not any(line.startswith("From where") for line in told(results(GOOD), spec))
+    fewer = {pair: levels for pair, levels in BOTH_WAYS.items() if pair != ("a", "b")}
+    assert not any(line.startswith("From where") for line in told(results(fewer), spec))
+
+
+def test_sources_that_are_not_evaluated_at_the_level_are_named(spec):
+    deeper = BOTH_WAYS | {("a", target): {1: 0.9, 4: 0.8} for target in "ab"}
+    deeper |= {("any", target): {1: 0.7, 4: 0.5} for target in "ab"}
+    assert told(results(deeper), spec, level=0.062)[-1] == "b is not evaluated with 6.2 % of the weights left."
+    assert not any("not evaluated with" in line for line in told(results(deeper), spec, level=0.5))
+
+
+def test_many_sources_that_are_not_evaluated_are_counted(spec):
+    table = results(GOOD)
+    compared = comparisons(table, spec)
+    more = [compared[compared["left"] == 0.5].assign(source=f"s{number}") for number in range(10)]
+    lines = answers(pd.concat([compared, *more], ignore_index=True), 0.125, curves(table))
+    assert lines[-1] == ("s0, s1, s2, s3, s4, s5, s6 and 3 more are not evaluated with 12.5 % of the weights left.")
+
+
+def test_rounds_that_leave_as_many_weights_are_one_transfer_each(spec):
+    """Of ten rounds that keep one weight of a thousand the first is compared, and its diverged runs are counted."""
+    last = {pair: dict.fromkeys(range(10, 20), 0.5) for pair in GOOD}
+    table = results(last)
+    table.loc[table["round"].between(10, 11) & (table["source"] == "b") & (table["seed"] == 0), "status"] = "diverged"
+    table["survivors"], table["fraction_pruned"] = 1, 0.999
+    table.loc[table["ticket"] == "dense", ["survivors", "fraction_pruned"]] = 1000, 0.0
+    assert "transfers and below in" in answer(table, spec, "Does")
+    assert " of 1 transfers" in answer(table, spec, "Does")
+    assert "1 diverged run counts with its accuracy." in answer(table, spec, "Is")
 
 
 def test_how_far_is_the_last_level_that_is_not_worse_than_dense(spec):

@@ -38,13 +38,18 @@ COLUMNS = [
 
 
 def comparisons(results: pd.DataFrame, spec: Spec) -> pd.DataFrame:
-    """One row for every (comparison, source, target, ticket, reference, reference_source, round).
+    """One row for every (comparison, source, target, ticket, reference, level): a count of rows is one of transfers.
+
+    Of several rounds of one curve at one level the first is compared. The later ones are left out: their tickets have
+    as many weights left, such as the last rounds of a small network, in which less than half a weight is to be pruned.
 
     `comparison`: `control` (a winning kind minus each control, with equally many survivors), `transfer` (a transferred
-    ticket minus the same kind of the target's own source) or `dense` (minus the dense network of the target; no rows
-    where the grid trains none). `reference_source` is NA for a target without a source of its own.
+    ticket minus the same kind of the target's own source at the same level, whatever its round there) or `dense` (minus
+    the dense network of the target; no rows where the grid trains none). Of several sources of a target's own, which
+    differ in how they prune, the reference is the first in the grid's order that prunes as the transferred ticket's
+    source, otherwise the first. `reference_source` is NA for a target without a source of its own.
 
-    `left`: weights remaining, to 3 significant digits: the level. `n`: seeds that both have. `difference` (mean, in
+    `left`: weights remaining, the level (`level_of`). `n`: seeds that both have. `difference` (mean, in
     accuracy, [-1, 1]) and `std` (ddof = 1) of the paired differences, `low` and `high` their 95 % t interval, `t` and
     `p` the two-sided paired t-test (scipy.stats.ttest_rel). `p_holm`: Holm-corrected over the family (same comparison,
     ticket, reference and level), which has `tests` members. `effect`: Hedges' g of the differences. `p_equivalence`:
@@ -53,7 +58,8 @@ def comparisons(results: pd.DataFrame, spec: Spec) -> pd.DataFrame:
     no test ("" where there is one).
     """
     seeds = by_seed(results, results["test_accuracy"])
-    pairs = pd.DataFrame(pairings(seeds.points, spec), columns=Pairing._fields)
+    points = seeds.points.assign(left=level_of(seeds.points))
+    pairs = pd.DataFrame(pairings(points, spec), columns=Pairing._fields)
     ticket, reference = _values(seeds.values, pairs["place"]), _values(seeds.values, pairs["other"])
     unfit = (pairs["remark"] != "").to_numpy(dtype=bool)
     n, difference, std = moments(np.where(unfit[:, None], np.nan, ticket - reference))
@@ -61,10 +67,9 @@ def comparisons(results: pd.DataFrame, spec: Spec) -> pd.DataFrame:
     spread = np.where(testable, std, np.nan)
     half, t = half_width(spread, n), t_statistic(difference, spread, n)
     margin = spec.analysis.margin
-    table = seeds.points.iloc[pairs["place"].to_numpy(dtype="int64")].reset_index(drop=True)
+    table = points.iloc[pairs["place"].to_numpy(dtype="int64")].reset_index(drop=True)
     table = table.assign(
         **{name: pairs[name].astype("string") for name in ("comparison", "reference", "reference_source")},
-        left=level_of(table),
         n=n,
         difference=difference,
         std=std,

@@ -11,6 +11,7 @@ from pipeline.experiment.steps import Steps
 from pipeline.report.analysis.statistics import ROUNDING, Floats, Whole, by_seed, moments
 
 COLUMNS = ["stage", "converged", "iteration", "epoch", "accuracy"]
+LOSSES = ["train_loss", "test_loss"]
 
 Marks = npt.NDArray[np.bool_]
 
@@ -18,27 +19,33 @@ Marks = npt.NDArray[np.bool_]
 def convergence(histories: pd.DataFrame, rule: Settles | MovingAverage) -> pd.DataFrame:
     """One row for each stage of `histories`, in its order: whether the training converged, and when.
 
-    Columns: `stage`, `converged` (bool), `iteration` and `epoch` of the record at which it had converged, `accuracy`
-    (test accuracy of that record, [0, 1]); NaN where it did not: that is a value of its own, not the last iteration.
+    Columns: `stage`, `converged` (nullable boolean; NA where the rule cannot tell), `iteration` and `epoch` of the
+    record at which it had converged, `accuracy` (test accuracy of that record, [0, 1]); NaN where it did not: that is a
+    value of its own, not the last iteration. A training whose last record has no finite loss diverged: it did not
+    converge, however constant its accuracy.
 
     `settles`: the first record from which on test accuracy stays within `tolerance` of the last record's. Where that is
-    the last of several records, the training did not converge.
+    the last of several records, the training did not converge. A single record cannot tell.
 
     `moving-average`, Frankle & Carbin 2018, footnote 5: "the moment at which the 1000-iteration moving average of test
     accuracy changed by less than 0.002 for 1000 consecutive iterations". The average at a record is over the records
     in the `window` that ends with it, and there is none before a whole window has passed. Converged is the first record
     from which on every average of the following `patience` differs from its own by less than `tolerance`. The patience
     must lie within the training and hold a record. The moment is where the patience begins, not where it ends.
+    A training shorter than window and patience, or whose records are further apart than the patience, cannot tell.
     """
     order = pd.factorize(histories["stage"])[1]
     records = histories.sort_values(["stage", "iteration"], kind="stable").reset_index(drop=True)
     stage = pd.factorize(records["stage"])[0].astype(np.int64)
-    marks = _settled(records, stage, rule.tolerance) if isinstance(rule, Settles) else _steady(records, stage, rule)
-    first = records[marks].drop_duplicates("stage").set_index("stage").reindex(order)
+    found = _settled(records, stage, rule.tolerance) if isinstance(rule, Settles) else _steady(records, stage, rule)
+    marks, judged = found
+    diverged = records.loc[_is_last(stage), LOSSES].isna().any(axis=1).to_numpy(dtype=bool)[stage]
+    first = records[marks & ~diverged].drop_duplicates("stage").set_index("stage").reindex(order)
+    known = pd.Index(order).isin(records.loc[judged | diverged, "stage"])
     return pd.DataFrame(
         {
             "stage": pd.Series(order, dtype="string"),
-            "converged": first["iteration"].notna().to_numpy(dtype=bool),
+            "converged": first["iteration"].notna().astype("boolean").where(known).array,
             "iteration": first["iteration"].to_numpy(dtype="float64"),
             "epoch": first["epoch"].to_numpy(dtype="float64"),
             "accuracy": first["test_accuracy"].to_numpy(dtype="float64"),
@@ -51,37 +58,46 @@ def convergence_curves(results: pd.DataFrame, converged: pd.DataFrame) -> pd.Dat
     """Convergence over seeds, one row for each (source, target, ticket, round), in the order of `results`.
 
     Columns: those that name the curve and the point, then `mean` and `std` (ddof = 1) of the iterations over the seeds
-    that converged, `n` (how many those are) and `n_not_converged` (seeds with a history that did not). A mean with
-    seeds that did not converge is of the faster ones only.
+    that converged, `n` (how many those are), `n_not_converged` (seeds that did not: by the rule, or since they
+    diverged) and `n_diverged` (of them). Any other seed whose history is not there, or of which the rule cannot tell,
+    is in none of these. A mean with seeds that did not converge is of the faster ones only.
     """
     of_stage = converged.set_index("stage")
-    has_history = results["stage"].isin(of_stage.index)
+    diverged = (results["status"] == "diverged").astype(bool)
+    # NA, of what cannot be told or was not read, is no failure
+    missed = ~results["stage"].map(of_stage["converged"]).astype("boolean").fillna(True).astype(bool) | diverged
     iterations = by_seed(results, results["stage"].map(of_stage["iteration"]))
-    missed = has_history & ~results["stage"].map(of_stage["converged"].astype("boolean")).fillna(False).astype(bool)
     # a seed of several runs has converged when all of them have
-    failed = ~np.isnan(by_seed(results, missed.astype("float64").where(missed)).values)
+    failed = _seeds_with(results, missed)
     n, mean, std = moments(np.where(failed, np.nan, iterations.values))
-    return iterations.points.assign(mean=mean, std=std, n=n, n_not_converged=failed.sum(axis=1))
+    counts = {"n_not_converged": failed.sum(axis=1), "n_diverged": _seeds_with(results, diverged).sum(axis=1)}
+    return iterations.points.assign(mean=mean, std=std, n=n, **counts)
 
 
-def _settled(records: pd.DataFrame, stage: Whole, tolerance: float) -> Marks:
-    """Records from which on all are near the last one's accuracy; never the last of several."""
+def _seeds_with(results: pd.DataFrame, runs: "pd.Series[bool]") -> Marks:
+    """[points, seeds]: whether any run of the seed is one of `runs`."""
+    marks: Marks = ~np.isnan(by_seed(results, runs.astype("float64").where(runs)).values)
+    return marks
+
+
+def _settled(records: pd.DataFrame, stage: Whole, tolerance: float) -> tuple[Marks, Marks]:
+    """Records from which on all are near the last one's accuracy, never the last; and those that have a later one."""
     accuracy = records["test_accuracy"].to_numpy(dtype="float64")
     last = _is_last(stage)
     final = accuracy[last][stage]
     far = ~(np.abs(accuracy - final) <= tolerance + ROUNDING)
     # from a record on none is far: counted from the end of its stage
     far_later = pd.Series(far[::-1]).groupby(stage[::-1]).cumsum().to_numpy()[::-1]
-    near: Marks = (far_later == 0) & (~last | _is_first(stage))
-    return near
+    return (far_later == 0) & ~last, ~last
 
 
-def _steady(records: pd.DataFrame, stage: Whole, rule: MovingAverage) -> Marks:
-    """Records after which the moving average stays where it is for the whole patience."""
+def _steady(records: pd.DataFrame, stage: Whole, rule: MovingAverage) -> tuple[Marks, Marks]:
+    """Records after which the moving average stays where it is for the whole patience; and those where it could."""
     moment = records["iteration"].to_numpy(dtype="float64")
     window, patience = _iterations(rule.window, records, stage), _iterations(rule.patience, records, stage)
     average = _moving_average(records["test_accuracy"].to_numpy(dtype="float64"), moment, stage, window)
-    steady = ~np.isnan(average) & (moment + patience <= moment[_is_last(stage)][stage])
+    fits = _after_window(moment, stage, window) & (moment + patience <= moment[_is_last(stage)][stage])
+    steady = ~np.isnan(average)
     followed = np.zeros(len(stage), dtype=bool)
     for lag in count(1):
         # at [i]: whether record i + lag is of the same training and within the patience of record i
@@ -91,7 +107,8 @@ def _steady(records: pd.DataFrame, stage: Whole, rule: MovingAverage) -> Marks:
         changed = ~(np.abs(average[lag:] - average[:-lag]) < rule.tolerance - ROUNDING)
         steady[:-lag] &= ~(within & changed)
         followed[:-lag] |= within
-    return steady & followed
+    judged = fits & followed
+    return steady & judged, judged
 
 
 def _moving_average(accuracy: Floats, moment: Floats, stage: Whole, window: Floats) -> Floats:
@@ -104,8 +121,13 @@ def _moving_average(accuracy: Floats, moment: Floats, stage: Whole, window: Floa
             break
         total[lag:] += np.where(inside, accuracy[:-lag], 0)
         held[lag:] += inside
-    whole = (window > 0) & (moment - window >= _beginnings(moment, stage))
-    return np.where(whole, total / held, np.nan)
+    return np.where(_after_window(moment, stage, window), total / held, np.nan)
+
+
+def _after_window(moment: Floats, stage: Whole, window: Floats) -> Marks:
+    """Records by which a whole window has passed."""
+    passed: Marks = (window > 0) & (moment - window >= _beginnings(moment, stage))
+    return passed
 
 
 def _beginnings(moment: Floats, stage: Whole) -> Floats:

@@ -136,6 +136,15 @@ def percent(values: npt.ArrayLike) -> list[Any]:
 
 def spelled(values: Sequence[tuple[str, float]], unit: str) -> str:
     """Names with their values, for a text alternative; the first few of many."""
-    said = ", ".join(f"{name} {value:.4g}{unit}" for name, value in values[:NAMED])
-    more = len(values) - NAMED
-    return said + (f" and {more} further lines" if more > 0 else "")
+    return _few([f"{name} {value:.4g}{unit}" for name, value in values])
+
+
+def ends(series: Sequence[Series], unit: str) -> str:
+    """Names with their values at their most pruned level, which each line has its own of, for a text alternative."""
+    last = [(one.name, float(one.y[-1] or 0), float(one.x[-1])) for one in series]
+    return _few([f"{name} {value:.4g}{unit} with {left:.3g} % remaining" for name, value, left in last])
+
+
+def _few(said: list[str]) -> str:
+    more = len(said) - NAMED
+    return ", ".join(said[:NAMED]) + (f" and {more} further lines" if more > 0 else "")

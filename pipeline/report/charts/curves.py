@@ -11,7 +11,7 @@ import pandas as pd
 
 from pipeline.experiment.spec import DENSE
 from pipeline.report.analysis.pairings import own_sources
-from pipeline.report.charts.chart import Axis, Chart, Series, numbers, percent, spelled
+from pipeline.report.charts.chart import Axis, Chart, Series, ends, numbers, percent
 from pipeline.report.charts.palette import DENSE_LABEL, Line, lines
 from pipeline.report.findings import Findings
 
@@ -112,9 +112,7 @@ def _by_seed(results: pd.DataFrame, rows: pd.DataFrame) -> list[list[Any]]:
 
 def _panel(name: str, target: str, series: list[Series], dense: list[Series]) -> Chart:
     least = min((one.x[-1] for one in series), default=50)
-    words = (
-        f" At {least:.3g} % remaining: {spelled([(one.name, one.y[-1]) for one in series], ' %')}." if series else ""
-    )
+    words = f" Pruned the most: {ends(series, ' %')}." if series else ""
     for level in dense:
         words += f" The dense network has {level.y[0]:.4g} %."
         _across(level, least)

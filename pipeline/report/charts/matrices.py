@@ -13,6 +13,7 @@ import pandas as pd
 from pipeline.experiment.spec import ANY, DENSE
 from pipeline.report.analysis.comparisons import chosen_level, levels
 from pipeline.report.charts.curves import own_lines
+from pipeline.report.charts.heads import caveat
 from pipeline.report.findings import Findings
 
 SIGNIFICANT = 0.05
@@ -106,7 +107,7 @@ def _tables(rows: pd.DataFrame, depth: int, findings: Findings) -> Iterator[Matr
             id=f"matrix-{number}",
             comparison=comparison,
             title=_title(comparison, ticket, reference),
-            sentence=_sentence(comparison, ticket, reference, findings),
+            sentence=_sentence(comparison, ticket, reference, cells, findings),
             rows=sorted(int(code) for code in cells["at_source"].unique()),
             columns=sorted(int(code) for code in cells["at_target"].unique()),
             cells=_columns(cells, depth),
@@ -169,7 +170,7 @@ def _title(comparison: str, ticket: str, reference: str) -> str:
     return f"{ticket} minus {'the dense network' if reference == DENSE else reference}"
 
 
-def _sentence(comparison: str, ticket: str, reference: str, findings: Findings) -> str:
+def _sentence(comparison: str, ticket: str, reference: str, cells: pd.DataFrame, findings: Findings) -> str:
     """What is subtracted from what, and what the tests correct for."""
     minuend = (
         f"Test accuracy of the {ticket} ticket of the row's source, trained on the column's target, minus that of "
@@ -179,13 +180,9 @@ def _sentence(comparison: str, ticket: str, reference: str, findings: Findings) 
         "transfer": "the ticket found on the target itself, at the same round",
         "dense": "the dense network trained from scratch on the target",
     }[comparison]
-    shared = (
-        " The ticket of the target's own source goes on with its output layer (diagonal: share), "
-        "while a transferred one has it redrawn: part of a difference may be due to that."
-    )
     correction = (
         " Holm's correction is over the tested cells of this matrix at one level; choosing another level after seeing "
         "it is not corrected for."
     )
-    is_shared = comparison == "transfer" and findings.spec.diagonal == "share"
-    return f"{minuend}{subtrahend}; paired by seed.{shared * is_shared}{correction}"
+    of_heads = caveat(ticket, cells, findings.spec) if comparison == "transfer" else ""
+    return f"{minuend}{subtrahend}; paired by seed.{of_heads}{correction}"

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
-from pipeline.report.charts.chart import Axis, Chart, Series, numbers, percent, spelled
+from pipeline.report.charts.chart import Axis, Chart, Series, ends, numbers, percent
 from pipeline.report.charts.curves import LEFT, look_of
 from pipeline.report.charts.palette import Line
 from pipeline.report.findings import Findings
 
 OVERLAP = Axis("weights in common (%)", unit="%")
+LEFT_IN_SMALLER = Axis("weights remaining in the smaller mask (%)", "left", "%")
+ALIKE = 0.005
+"""Masks whose sizes differ by less than this share have the same overlap by chance."""
 PAIRS_IN_ONE = 6
 """Pairs of sources that share a panel; of more, each source has a panel of its own."""
 FIELDS = ("round", "n", "chance (%)", "chance within layers (%)")
@@ -41,9 +46,11 @@ def between_rounds(findings: Findings) -> list[Chart] | str:
     if rows.empty:
         return "No two rounds of one source have masks that could be compared."
     if (rows["overlap"] == 1).all():
+        methods = {source.prune.method for source in findings.spec.sources}
+        reason = f", as {methods.pop()} pruning has it" if len(methods) == 1 else ""
         return (
             f"Between rounds: each of {len(rows)} masks lies within the mask of the evaluated round before it "
-            "(100 % in common), as iterative pruning has it."
+            f"(100 % in common){reason}."
         )
     means = _means(rows.assign(other_source=""))
     looks = {line.source: line for line in look_of(findings).values() if line.winning and line.dash == 0}
@@ -51,18 +58,17 @@ def between_rounds(findings: Findings) -> list[Chart] | str:
 
 
 def _means(rows: pd.DataFrame) -> pd.DataFrame:
-    """Means over seeds, all weights first."""
-    rows = rows.assign(left=rows["survivors"] / rows["total"])
-    columns = {name: (name, "mean") for name in MEANS}
+    """Means over seeds, all weights first. `left` and `more_left`: of the smaller mask and of the larger, in [0, 1]."""
+    sizes = rows[["survivors", "other_survivors"]]
+    rows = rows.assign(left=sizes.min(axis=1) / rows["total"], more_left=sizes.max(axis=1) / rows["total"])
+    columns = {name: (name, "mean") for name in ["left", "more_left", *MEANS]}
     by = ["source", "other_source", "round"]
-    means = rows.groupby(by, as_index=False, sort=False).agg(
-        left=("left", "mean"), std=("overlap", "std"), n=("overlap", "count"), **columns
-    )
+    means = rows.groupby(by, as_index=False, sort=False).agg(std=("overlap", "std"), n=("overlap", "count"), **columns)
     return means[means["left"] > 0].sort_values("left", ascending=False, kind="stable")
 
 
 def _panel(name: str, title: str, means: pd.DataFrame, looks: dict[str, Line], other: bool = True) -> Chart:
-    series = []
+    pairs = []
     for number, ((source, against), rows) in enumerate(means.groupby(["source", "other_source"], sort=False)):
         look = looks.get(str(against if other else source))
         label = (f"with {against}" if looks else f"{source} and {against}") if other else str(source)
@@ -70,18 +76,55 @@ def _panel(name: str, title: str, means: pd.DataFrame, looks: dict[str, Line], o
         line = look or Line(str(source), "", label, number, 0, False, True)
         one = Series(label, numbers(100 * rows["left"]), percent(rows["overlap"]), line, more=more)
         one.spread = percent(rows["std"])
-        series.append(one)
-    words = spelled([(one.name, float(one.y[-1] or 0)) for one in series], " %")
-    series += _chance(means)
-    text = f"Weights that two masks of equal seed have in common, {title}; at the most pruned level: {words}."
-    return Chart(name, title, text, LEFT, OVERLAP, series, FIELDS)
+        pairs.append((one, rows))
+    series = [one for one, _ in pairs]
+    equal = (means["more_left"] <= means["left"] * (1 + ALIKE)).all()
+    text = f"Weights that two masks of equal seed have in common, {title}; pruned the most: {ends(series, ' %')}."
+    axis = LEFT if equal or not other else LEFT_IN_SMALLER
+    return Chart(name, title, text, axis, OVERLAP, [*series, *_chances(pairs)], FIELDS)
 
 
-def _chance(means: pd.DataFrame) -> list[Series]:
-    """What masks permuted over all weights, and within layers, would have in common: means over the panel's pairs."""
-    by_level = means.groupby("round", sort=False)[["left", *MEANS]].mean()
-    left = numbers(100 * by_level["left"])
-    everywhere = Series("chance, over all layers", left, percent(by_level["chance"]), role="chance")
-    everywhere.low, everywhere.high = percent(by_level["chance_low"]), percent(by_level["chance_high"])
-    within = Series("chance, within layers", left, percent(by_level["chance_by_layer"]), role="chance", place=1.0)
+def _chances(pairs: Sequence[tuple[Series, pd.DataFrame]]) -> list[Series]:
+    """What chance gives, once for all pairs whose masks are of equal sizes: means over these.
+
+    Of pairs that differ, the lines have the colour and the name of the first one of each size.
+    """
+    groups: list[list[tuple[Series, pd.DataFrame]]] = []
+    sizes: list[_Sizes] = []
+    for one, rows in pairs:
+        of_pair = dict(zip(rows["round"], zip(rows["left"], rows["more_left"], strict=True), strict=True))
+        place = next((at for at, others in enumerate(sizes) if _alike(of_pair, others)), len(groups))
+        if place == len(groups):
+            groups.append([])
+            sizes.append({})
+        groups[place].append((one, rows))
+        sizes[place] = of_pair | sizes[place]
+    return [line for group in groups for line in _chance(group, alone=len(groups) == 1)]
+
+
+_Sizes = dict[int, tuple[float, float]]
+"""By round the smaller mask's and the larger one's weights, in [0, 1]."""
+
+
+def _alike(sizes: _Sizes, others: _Sizes) -> bool:
+    shared = sizes.keys() & others.keys()
+    return bool(shared) and all(
+        abs(one - other) <= ALIKE * other
+        for number in shared
+        for one, other in zip(sizes[number], others[number], strict=True)
+    )
+
+
+def _chance(group: Sequence[tuple[Series, pd.DataFrame]], alone: bool) -> list[Series]:
+    """What masks permuted over all weights, and within layers, would have in common; the range is that of one pair."""
+    by_round = pd.concat([rows for _, rows in group]).groupby("round", sort=False)[["left", *MEANS]].mean()
+    by_round = by_round.sort_values("left", ascending=False)
+    first = group[0][0]
+    like_it = f" and {len(group) - 1} more" if len(group) > 1 else ""
+    of_whom, line = ("", None) if alone else (f": {first.name}{like_it}", first.line)
+    left = numbers(100 * by_round["left"])
+    everywhere = Series(f"chance, over all layers{of_whom}", left, percent(by_round["chance"]), line, role="chance")
+    everywhere.low, everywhere.high = percent(by_round["chance_low"]), percent(by_round["chance_high"])
+    within = Series(f"chance, within layers{of_whom}", left, percent(by_round["chance_by_layer"]), line, role="chance")
+    within.place = 1.0
     return [everywhere, within]

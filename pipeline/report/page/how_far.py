@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.report.charts.matrices import SIGNIFICANT, named, sides
+import pandas as pd
+
+from pipeline.report.analysis.comparisons import PAIR, reach
+from pipeline.report.charts.matrices import named, sides
 from pipeline.report.findings import Findings
 from pipeline.report.wording import p_equals, percent_left, points
 
@@ -35,13 +38,13 @@ def how_far(findings: Findings) -> list[HowFar]:
     """A table for each winning kind that was compared with the dense network."""
     rows = findings.comparisons
     rows = rows[(rows["comparison"] == "dense") & (rows["left"] < 1)].sort_values("left", ascending=False)
+    of_pair = dict(list(rows.groupby(PAIR, sort=False)))
     tables = []
-    for ticket, of_kind in rows.groupby("ticket", sort=False):
-        sources, targets = sides(findings, of_kind)
-        pairs: dict[tuple[str, str], list[Any]] = {}
-        for row in of_kind.itertuples():
-            pairs.setdefault((str(row.source), str(row.target)), []).append(row)
-        cells = {key: reach(pair) for key, pair in pairs.items()}
+    for ticket, far in reach(rows).groupby("ticket", sort=False):
+        sources, targets = sides(findings, far)
+        cells = {
+            (str(at.source), str(at.target)): _cell(at, of_pair[at.source, at.target, ticket]) for at in _rows(far)
+        }
         headings = named(findings.results, "source", sources)
         body = [
             (heading, [cells.get((source, target)) for target in targets])
@@ -51,29 +54,25 @@ def how_far(findings: Findings) -> list[HowFar]:
     return tables
 
 
-def reach(pair: Iterable[Any]) -> Reach:
-    """How far one ticket reaches. `pair`: rows of its comparisons with the dense network, the least pruned first.
-
-    A level holds where the one-sided test says that the ticket is not worse by the margin; one that cannot be tested
-    does not (`comparisons.reach` is the same for all tickets at once, without the reasons).
-    """
-    held: Any = None
-    for row in pair:
-        tested = row.p_noninferior == row.p_noninferior
-        if not (tested and row.p_noninferior < SIGNIFICANT):
-            return _stopped(held, row, tested)
-        held = row
-    return Reach(percent_left(held.left), "every level that was evaluated holds", held.left, _depth(held.left))
+def _cell(far: Any, pair: pd.DataFrame) -> Reach:
+    """`far`: a row of `comparisons.reach`; `pair`: the comparisons it is of, the least pruned first."""
+    held = far.left == far.left
+    more = pair[pair["left"] < far.left] if held else pair
+    why = "every level that was evaluated holds" if more.empty else _stopped(next(iter(_rows(more))))
+    if held:
+        return Reach(percent_left(far.left), why, float(far.left), _depth(far.left))
+    return Reach("none" if far.tested > 0 else "no test", why, None, 0.0)
 
 
-def _stopped(held: Any, row: Any, tested: bool) -> Reach:
-    if tested:
-        why = f"at {percent_left(row.left)} not shown: {points(row.difference)} points, {p_equals(row.p_noninferior)}"
-    else:
-        why = f"at {percent_left(row.left)} not tested: {row.remark}"
-    if held is None:
-        return Reach("none" if tested else "no test", why, None, 0.0)
-    return Reach(percent_left(held.left), why, held.left, _depth(held.left))
+def _stopped(row: Any) -> str:
+    """Why the level of a comparison does not hold."""
+    if row.p_noninferior == row.p_noninferior:
+        return f"at {percent_left(row.left)} not shown: {points(row.difference)} points, {p_equals(row.p_noninferior)}"
+    return f"at {percent_left(row.left)} not tested: {row.remark}"
+
+
+def _rows(table: pd.DataFrame) -> Iterable[Any]:
+    return table.itertuples()
 
 
 def _depth(left: float) -> float:

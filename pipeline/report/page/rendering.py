@@ -16,7 +16,7 @@ from pipeline.report.charts.curves import pruning_curves
 from pipeline.report.charts.layers import layer_charts
 from pipeline.report.charts.matrices import matrices
 from pipeline.report.charts.overlap import between_rounds, overlap_charts
-from pipeline.report.charts.training import convergence_charts, learning_curves
+from pipeline.report.charts.training import convergence_charts, learning_curves, learning_level
 from pipeline.report.findings import Findings
 from pipeline.report.page.how_far import how_far
 from pipeline.report.page.tables import cost_rows, header, moment, provenance_rows, unmade_rows
@@ -82,17 +82,21 @@ def safe_json(value: object) -> str:
 def _sections(findings: Findings) -> dict[str, Any]:
     compared = matrices(findings)
     level = compared.levels[compared.chosen] if compared else None
+    trained = learning_level(findings)
     nested = between_rounds(findings)
     return {
         "findings": findings,
         "level": level,
-        "answers": answers(findings.comparisons, level, findings.curves) if level is not None else [],
+        "answers": answers(findings.comparisons, level, findings.curves),
         "curves": pruning_curves(findings),
         "matrices": compared,
         "how_far": how_far(findings),
-        "learning": learning_curves(findings, level) if level is not None else [],
+        "learning": learning_curves(findings, trained) if trained is not None else [],
+        "learning_level": trained,
         "convergence": convergence_charts(findings),
         "rule": in_words(findings.spec.analysis.convergence),
+        "unjudged": unjudged(findings),
+        "judged": bool(findings.convergence["converged"].notna().any()),
         "layers": layer_charts(findings),
         "overlap": overlap_charts(findings) + ([] if isinstance(nested, str) else nested),
         "nested": nested if isinstance(nested, str) else "",
@@ -122,4 +126,19 @@ def in_words(rule: Convergence) -> str:
     return (
         f"the moment at which the moving average of test accuracy over {rule.window} has changed by less than "
         f"{margin_points(rule.tolerance)} for {rule.patience}"
+    )
+
+
+def unjudged(findings: Findings) -> str:
+    """How many trainings the rule of convergence cannot judge, and why; empty where it can judge all."""
+    converged = findings.convergence["converged"]
+    count = int(converged.isna().sum())
+    if not count:
+        return ""
+    whose = "Convergence" if count == len(converged) else f"Convergence of {count:,} of {len(converged):,} trainings"
+    if isinstance(findings.spec.analysis.convergence, Settles):
+        return f"{whose} cannot be judged by this rule: the training has a single record."
+    return (
+        f"{whose} cannot be judged by this rule: the training is shorter than window and patience, or its records are "
+        "further apart than the patience."
     )

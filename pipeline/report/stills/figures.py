@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.report.analysis.comparisons import chosen_level
 from pipeline.report.charts.curves import pruning_curves
 from pipeline.report.charts.layers import layer_charts
 from pipeline.report.charts.overlap import between_rounds, overlap_charts
-from pipeline.report.charts.training import convergence_charts, learning_curves
+from pipeline.report.charts.training import convergence_charts, learning_curves, learning_level
 from pipeline.report.findings import Findings
 from pipeline.report.stills.matrix import matrix_figure
 from pipeline.report.stills.panels import panels_figure
@@ -59,7 +58,7 @@ def curves_figure(findings: Findings) -> Figure | None:
 
 def learning_figure(findings: Findings) -> Figure | None:
     """Learning curves at the level of the matrices."""
-    level = chosen_level(findings.comparisons, findings.spec.analysis.fraction_pruned)
+    level = learning_level(findings)
     charts = learning_curves(findings, level) if level is not None else []
     if level is None or not charts:
         return None

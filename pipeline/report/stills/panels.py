@@ -94,9 +94,9 @@ def _ink(one: Series) -> str:
 
     if one.role == "step":
         return to_hex(LinearSegmentedColormap.from_list("rounds", palette.SEQUENCE)(one.place))
-    if one.role == "chance":
+    if one.role == "chance" and one.line is None:
         return palette.GREYS[1 if one.place else 0]
-    return one.line.ink if one.line is not None and one.role == "line" else "black"
+    return one.line.ink if one.line is not None and one.role in ("line", "chance") else "black"
 
 
 def _dashes(one: Series) -> Any:

@@ -34,7 +34,10 @@ function lookOf(one) {
   const at = one.colour ?? 0, dash = DATA.dashes[(one.dash ?? 0) % DATA.dashes.length];
   const [solid, dashed, dotted] = DATA.dashes;
   if (one.role === "level" || one.role === "reference") return { colour: ink("--dense"), dash: dashed, size: 0 };
-  if (one.role === "chance") return { colour: ink(`--grey-${one.place ? 1 : 0}`), dash: one.place ? dotted : dashed, size: 0 };
+  if (one.role === "chance") { // where pairs differ in what chance gives, of the colour of its pair
+    const colour = one.colour === undefined ? `--grey-${one.place ? 1 : 0}` : `--ink-${at % DATA.inks}`;
+    return { colour: ink(colour), dash: one.place ? dotted : dashed, size: 0 };
+  }
   if (one.role === "step") {
     return { colour: between(ink("--first"), ink("--last"), one.place ?? 0), dash: solid, marker: "circle", size: 3.5 };
   }
