@@ -74,8 +74,10 @@ def sync(
     print(
         f"MLflow at {shown(tracking)} has all of {grid.name!r} that the store has: "
         f"{new.created} runs made, {new.points} points logged, {new.deleted} runs removed, "
-        f"{new.versions} tickets registered."
+        f"{new.versions} tickets registered, {new.versions_deleted} that they replace removed."
     )
+    if tracker.registry_error is not None:
+        print(f"The runs are there; tickets could not be registered as models: {tracker.registry_error}")
 
 
 def ui(

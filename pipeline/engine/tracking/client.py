@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -13,13 +12,12 @@ from typing import Any
 
 from pipeline.engine.tracking.client_runs import MLFLOW_PARENT, PARENT, ROUNDS, ExistingRun, existing_runs
 from pipeline.engine.tracking.data import DataSet
+from pipeline.engine.tracking.notes import changed_note
 from pipeline.engine.tracking.runs import KEY, WantedRun
 from pipeline.engine.tracking.uri import prepare_sqlite
 
 COLOUR = "mlflow.runColor"
 CONTEXT = "mlflow.data.context"
-NOTE = "mlflow.note.content"
-NOTED = "ticket_transfer.description"
 BATCH = 800
 """Metrics in one request; MLflow takes 1,000 of everything together."""
 QUIET = {
@@ -40,7 +38,8 @@ class Counts:
     deleted: int = 0
     points: int = 0
     versions: int = 0
-    """Of registered models."""
+    """Of registered models: made."""
+    versions_deleted: int = 0
 
 
 @dataclass(slots=True)
@@ -53,20 +52,11 @@ class MlflowExperiment:
     tags: dict[str, str] = field(default_factory=dict)
     """Of the experiment."""
 
-    def describe(self, text: str) -> None:
-        """Make `text` the experiment's description, unless a person has written one.
-
-        A description is ours if its SHA-256 is noted in a tag; one with which `text` begins loses nothing. The tag is
-        written first and names the old text too: whatever a crash leaves is still known to be ours.
-        """
-        there = self.tags.get(NOTE, "")
-        ours = self.tags.get(NOTED, "").split()
-        if there == text or not (text.startswith(there) or _digest(there) in ours):
-            return
-        noted = {NOTED: f"{_digest(there)} {_digest(text)}", NOTE: text}
-        for name, value in noted.items():
+    def describe(self, text: str, runs: Iterable[ExistingRun]) -> None:
+        """Make `text` the experiment's description, unless a person has written one. `runs`: ours, as they are."""
+        for name, value in changed_note(self.tags, runs, text).items():
             self.client.set_experiment_tag(self.experiment_id, name, value)
-        self.tags |= noted
+            self.tags[name] = value
 
     def runs(self) -> dict[str, ExistingRun]:
         """Our runs by key. Of twins, made by two drivers at once, the smallest id stays and the others are deleted."""
@@ -162,10 +152,6 @@ class MlflowExperiment:
         if missing:
             self.client.log_inputs(run.run_id, datasets=[_input(data) for data in missing])
             run.inputs |= {(data.name, data.digest) for data in missing}
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _input(data: DataSet) -> Any:

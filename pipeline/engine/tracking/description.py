@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 LONGEST = 4_900
 """Characters; MLflow takes 5,000."""
 HINT = "Charts and filters: the arrow at the right."
-"""MLflow shows the first line, and the rest on demand."""
+"""After the first paragraph of the grid's own words: MLflow shows the beginning, and the rest on demand."""
+FIRST_END = re.compile(r"\n(?=[ \t]*(?:\n|[-*+#>|]|\d+[.)]))")
+"""Where the first paragraph of Markdown ends: at an empty line, a list, a heading, a quotation or a table."""
 LINKS = 6
 """Targets, and as many sources, that have a link; the filter of the others reads alike."""
 
@@ -29,14 +32,15 @@ def description(grid: Grid, experiment_id: str) -> str:
     """Markdown. The links are MLflow's own addresses, relative: they hold wherever its UI is opened."""
     told = grid.spec.description.strip()
     for links in range(LINKS, -1, -1):
-        parts = [HINT, _what(grid), _charts(grid, experiment_id, links), CLICKS, _further(grid, experiment_id)]
+        parts = [_what(grid), _charts(grid, experiment_id, links), CLICKS, _further(grid, experiment_id)]
         guide = "\n\n".join(parts)
-        room = LONGEST - len(guide) - len(" ")
+        room = LONGEST - len(guide) - len(f" {HINT}\n\n\n")
         if len(told) <= room:
             break
     if len(told) > room:
         told = told[: room - 1] + "…"
-    return f"{told} {guide}".strip()
+    first, *rest = FIRST_END.split(told, maxsplit=1)
+    return "\n".join([f"{first} {HINT}".strip(), *rest, "", guide])
 
 
 def chart_link(experiment_id: str, query: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
@@ -16,7 +16,7 @@ from pipeline.engine.tracking.uri import sqlite_path
 from pipeline.experiment.keys import key_of
 
 if TYPE_CHECKING:
-    from pipeline.experiment.grid import Grid, Point
+    from pipeline.experiment.grid import Grid
 
 LAYOUT = 2
 """Raised by hand when the runs of the same records change, so that they are projected again."""
@@ -34,19 +34,25 @@ class Documents(Protocol):
     def write_document(self, name: str, value: Any) -> object: ...
 
 
-def projection_digest(
-    points: Iterable[Point], record: Callable[[str], Mapping[str, Any] | None], text: str = ""
-) -> str:
-    """SHA-256 of what the points' runs in MLflow show, and of `text`, the description.
+def projection_digest(grid: Grid, record: Callable[[str], Mapping[str, Any] | None]) -> str:
+    """SHA-256 of what MLflow shows of the grid: results, description, and the grid's file and report as artifacts.
 
-    `record`: stage key -> record or None.
+    `record`: stage key -> record or None. Settings of the analysis change the report and no stage: the specification
+    is part of it as a whole.
     """
     shown = []
-    for point in points:
+    for point in grid.points:
         found = record(point.stage)
         status = found["status"] if found else None
         shown.append([point.source, point.target, point.ticket, point.seed, point.round, point.stage, status])
-    return key_of({"layout": LAYOUT, "description": text, "points": sorted(shown, key=lambda row: row[:6])})
+    return key_of(
+        {
+            "layout": LAYOUT,
+            "description": description(grid, ""),
+            "spec": grid.spec.model_dump(mode="json"),
+            "points": shown,
+        }
+    )
 
 
 def is_tracked(
@@ -54,7 +60,7 @@ def is_tracked(
 ) -> bool:
     """Whether the grid's results were all logged to this MLflow, and a local database still has the runs."""
     document = store.read_document(_name(tracking_uri, grid.name))
-    if not document or document.get("digest") != projection_digest(grid.points, record, description(grid, "")):
+    if not document or document.get("digest") != projection_digest(grid, record):
         return False
     database = sqlite_path(tracking_uri)
     if database is None:
@@ -71,8 +77,8 @@ def is_tracked(
 def remember_tracked(
     store: Documents, tracker: Tracker, tracking_uri: str, grid: Grid, record: Callable[[str], Mapping[str, Any] | None]
 ) -> None:
-    """Call after `Tracker.finish` returned True or `sync` returned."""
-    digest = projection_digest(grid.points, record, description(grid, ""))
+    """Call after `Tracker.finish` returned True or `sync` returned: even if the registry refused the tickets."""
+    digest = projection_digest(grid, record)
     store.write_document(_name(tracking_uri, grid.name), {"digest": digest, "runs": tracker.runs})
 
 

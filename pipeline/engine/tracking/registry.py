@@ -1,4 +1,4 @@
-"""Registered models in MLflow: one for each source, one version for each of its tickets."""
+"""Registered models in MLflow: one for each source, one version for each seed's ticket."""
 
 from __future__ import annotations
 
@@ -7,47 +7,76 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pipeline.engine.tracking.client import Counts
     from pipeline.engine.tracking.tickets import WantedTicket
 
 TICKET = "ticket_transfer.ticket"
 """Tag by which a version is found again, by any driver."""
+COPIED = "models:/"
+"""What the source of a version begins with that `copy_model_version` made, which copies tags as well."""
 PAGE = 1000
 
 
-def register(client: Any, experiment: str, tickets: Iterable[tuple[WantedTicket, str]]) -> int:
-    """Make the versions that are missing, and say how many; each ticket comes with the id of the run it is from.
+def register(client: Any, experiment: str, tickets: Iterable[tuple[WantedTicket, str]], counts: Counts) -> None:
+    """Make the versions that are missing; each ticket comes with the id of the run it is from.
 
-    A version whose run is gone is made anew; of twins, made by two drivers at once, the first stays.
+    A version whose run is gone is made anew, one whose ticket the grid has replaced by another (of a later round, of
+    another training) is removed, and of twins, made by two drivers at once, the first stays. A version that has an
+    alias stays in any case, and what a person has copied is not looked at.
     """
-    there, made = _versions(client, experiment), 0
-    models = {version.name for versions in there.values() for version in versions}
+    there, made = _versions(client, experiment), []
+    models = {name for name, _ in there}
     for ticket, run_id in tickets:
-        known = sorted(there.get(ticket.key, []), key=lambda version: int(version.version))
-        kept = next((version for version in known if version.run_id == run_id), None)
-        for version in known:
-            if version is not kept:
-                client.delete_model_version(version.name, version.version)
+        of_seed = there.get((ticket.model, ticket.tags["seed"]), [])
+        kept = next((version for version in of_seed if _is(version, ticket, run_id)), None)
         if kept is None:
             if ticket.model not in models:
                 _create_model(client, experiment, ticket)
                 models.add(ticket.model)
-            _create_version(client, ticket, run_id)
-            made += 1
-    return made
+            made.append((ticket, run_id, _create_version(client, ticket, run_id)))
+            counts.versions += 1
+        for version in of_seed:
+            if version is not kept:
+                _delete(client, version, counts)
+    if made:
+        _withdraw_twins(client, experiment, made, counts)
 
 
-def _versions(client: Any, experiment: str) -> dict[str, list[Any]]:
-    """Those of ours, by ticket."""
-    found: dict[str, list[Any]] = defaultdict(list)
+def _versions(client: Any, experiment: str) -> dict[tuple[str, str], list[Any]]:
+    """Those of ours, by model and seed, the first version first."""
+    found: dict[tuple[str, str], list[Any]] = defaultdict(list)
     token = None
     while True:
         page = client.search_model_versions(f"tags.experiment = '{experiment}'", max_results=PAGE, page_token=token)
         for version in page:
-            if TICKET in version.tags:
-                found[version.tags[TICKET]].append(version)
+            if TICKET in version.tags and "seed" in version.tags and not str(version.source).startswith(COPIED):
+                found[version.name, version.tags["seed"]].append(version)
         token = page.token
         if not token:
-            return found
+            return {
+                names: sorted(versions, key=lambda version: int(version.version)) for names, versions in found.items()
+            }
+
+
+def _is(version: Any, ticket: WantedTicket, run_id: str) -> bool:
+    return bool(version.tags[TICKET] == ticket.key and version.run_id == run_id)
+
+
+def _delete(client: Any, version: Any, counts: Counts) -> None:
+    """Remove it unless it has an alias. It is asked for alone: what a search finds may come without its aliases."""
+    if not client.get_model_version(version.name, version.version).aliases:
+        client.delete_model_version(version.name, version.version)
+        counts.versions_deleted += 1
+
+
+def _withdraw_twins(client: Any, experiment: str, made: list[tuple[WantedTicket, str, Any]], counts: Counts) -> None:
+    """Remove what was `made` just now where another driver was first: each driver removes only its own."""
+    there = _versions(client, experiment)
+    for ticket, run_id, own in made:
+        of_seed = there.get((ticket.model, ticket.tags["seed"]), [])
+        first = next((version for version in of_seed if _is(version, ticket, run_id)), None)
+        if first is not None and int(first.version) < int(own.version):
+            _delete(client, own, counts)
 
 
 def _create_model(client: Any, experiment: str, ticket: WantedTicket) -> None:
@@ -62,14 +91,14 @@ def _create_model(client: Any, experiment: str, ticket: WantedTicket) -> None:
             raise
 
 
-def _create_version(client: Any, ticket: WantedTicket, run_id: str) -> None:
+def _create_version(client: Any, ticket: WantedTicket, run_id: str) -> Any:
     """A version whose files are the lineage, an artifact of the run.
 
     It cannot point into the store: MLflow's server refuses sources on its disk that are no artifact of the run, and
     copies of masks and weights would fill the server (80 MB each for a VGG-19).
     """
     client.log_text(run_id, ticket.lineage, ticket.file)
-    client.create_model_version(
+    return client.create_model_version(
         ticket.model,
         f"runs:/{run_id}/{ticket.file.rpartition('/')[0]}",
         run_id,

@@ -14,8 +14,8 @@ from pipeline.engine.point_labels import PointLabels, labels_of
 from pipeline.engine.tracking.colours import colours
 from pipeline.engine.tracking.data import DataSet, inputs_of
 from pipeline.engine.tracking.metrics import ACCURACY, MARK_DIGITS, PRUNED, Entry, Measurement, mean
+from pipeline.engine.tracking.names import curve_name, shortened
 from pipeline.experiment.keys import key_of
-from pipeline.experiment.spec import ANY
 
 if TYPE_CHECKING:
     from pipeline.experiment.grid import Grid, Point
@@ -59,12 +59,9 @@ class Curve:
 
     @property
     def name(self) -> str:
-        """`cifar10 -> svhn, winning, sgd`; with `sgd -> adam` where source and target have different optimizers."""
-        source, target = self.labels.source_optimizer, self.labels.target_optimizer
-        optimizers = target if source in (ANY, target) else f"{source} -> {target}"
-        if self.source == ANY:
-            return f"{self.ticket} on {self.target}, {optimizers}"
-        return f"{self.source} -> {self.target}, {self.ticket}, {optimizers}"
+        """In full, however long."""
+        optimizers = self.labels.source_optimizer, self.labels.target_optimizer
+        return curve_name(self.source, self.target, self.ticket, *optimizers)
 
     def runs(self, measured: Mapping[Point, Measurement], given_up: Collection[str], ended: bool) -> list[WantedRun]:
         """The parent and then its children, as far as there are measurements; empty if there are none.
@@ -81,7 +78,7 @@ class Curve:
     def _child(
         self, seed: int, measured: Mapping[Point, Measurement], given_up: Collection[str], ended: bool
     ) -> WantedRun:
-        points = self.points[seed]
+        points, key = self.points[seed], self._key(seed)
         found = {number: (point, measured[point]) for number, point in points.items() if point in measured}
         entries = {
             number: Entry(
@@ -92,9 +89,9 @@ class Curve:
             for number, (point, value) in found.items()
         }
         return WantedRun(
-            key=self._key(seed),
+            key=key,
             parent=self._key(None),
-            name=f"{self.name}, seed {seed}",
+            name=shortened(f"{self.name}, seed {seed}", key),
             labels=self._labels(str(seed)),
             entries=entries,
             status=_status(points.values(), measured, given_up, ended),
@@ -124,7 +121,7 @@ class Curve:
         return WantedRun(
             key=self._key(None),
             parent=None,
-            name=self.name,
+            name=shortened(self.name, self._key(None)),
             labels=self._labels(ALL_SEEDS),
             entries=entries,
             status=_status(every, measured, given_up, ended),

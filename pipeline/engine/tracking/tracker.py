@@ -29,8 +29,6 @@ Record = Mapping[str, Any]
 EVERY_SECONDS = 2.0
 """Between two batches: a stage's result is in MLflow within seconds, and 1,000 short stages are not 1,000 requests."""
 RETRY_SECONDS = 60.0
-REFUSED = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST")
-"""What MLflow says of runs and model versions that another driver has deleted, as twins of its own."""
 
 
 class Records(Protocol):
@@ -72,6 +70,7 @@ class Tracker:
         self._behind: set[int] = set()
         self._given_up: frozenset[str] = frozenset()
         self._last_error: str | None = None
+        self._registry_error: str | None = None
         self._state = threading.Lock()
         self._finishing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -102,7 +101,9 @@ class Tracker:
         given_up: Collection[str] = (),
         tickets: Collection[WantedTicket] = (),
     ) -> bool:
-        """Write what is left, end the runs, attach the report, register tickets. True if MLflow now has everything.
+        """Write what is left, end the runs, attach the report; register tickets. True if MLflow now has every run.
+
+        A registry that refuses (a server may allow runs and no models) changes nothing of that: `registry_error`.
 
         `table`: the results table; what it calls failed counts as final for the means of its round. `given_up`: keys
         of further stages that will have no record, because their source diverged. `tickets`: those to register, as
@@ -117,11 +118,10 @@ class Tracker:
         # Looked up afresh: another driver may have made twins of our runs, or deleted ours as twins of its own.
         self._writer.forget()
         self._behind = {self._curve_of[point] for point in self._measured}
-        return self._attempt(
-            partial(self._write, self._behind, ended=True),
-            partial(self._attach, files),
-            partial(self._writer.register, tickets),
-        )
+        written = self._attempt(partial(self._write, self._behind, ended=True), partial(self._attach, files))
+        if written:
+            self._register(tickets)
+        return written
 
     @property
     def runs(self) -> int:
@@ -132,6 +132,11 @@ class Tracker:
     def counts(self) -> Counts:
         """What the tracker changed in MLflow."""
         return self._writer.counts
+
+    @property
+    def registry_error(self) -> str | None:
+        """What kept `finish` from registering the tickets, although the runs were written; None if nothing did."""
+        return self._registry_error
 
     @property
     def last_error(self) -> str | None:
@@ -150,29 +155,28 @@ class Tracker:
             wait = EVERY_SECONDS if written else RETRY_SECONDS
 
     def _attempt(self, *steps: Callable[[], None]) -> bool:
-        """Run the steps; once more with what MLflow has by then if MLflow refused something (a twin was deleted)."""
-        for attempt in (1, 2):
-            try:
-                for step in steps:
-                    step()
-                self._last_error = None
-                return True
-            except Exception as error:
-                self._writer.forget()
-                if attempt == 1 and getattr(error, "error_code", None) in REFUSED:
-                    continue
-                self._report(error)
-                break
-        return False
-
-    def _report(self, error: Exception) -> None:
-        first_line = shown((str(error) or type(error).__name__).splitlines()[0])
+        """Run the steps, and say what goes wrong."""
+        error = self._writer.attempt(*steps)
+        if error is None:
+            self._last_error = None
+            return True
+        told = _first_line(error)
         if self._last_error is None:
             self._on_problem(
-                f"MLflow at {shown(self.uri)} could not be written: {first_line} "
+                f"MLflow at {shown(self.uri)} could not be written: {told} "
                 "The run goes on without it; `tickets sync` brings MLflow up to date from the store."
             )
-        self._last_error = first_line
+        self._last_error = told
+        return False
+
+    def _register(self, tickets: Collection[WantedTicket]) -> None:
+        error = self._writer.attempt(partial(self._writer.register, tickets))
+        self._registry_error = _first_line(error) if error else None
+        if error:
+            self._on_problem(
+                f"The runs are in MLflow at {shown(self.uri)}; the tickets could not be registered as models: "
+                f"{self._registry_error} `tickets sync` tries again."
+            )
 
     def _write(self, behind: Collection[int], ended: bool) -> None:
         with self._state:
@@ -189,6 +193,11 @@ class Tracker:
         )
 
 
+def _first_line(error: Exception) -> str:
+    """Without credentials."""
+    return shown((str(error) or type(error).__name__).splitlines()[0])
+
+
 def sync(
     grid: Grid,
     snapshot: Records,
@@ -202,7 +211,7 @@ def sync(
 ) -> Tracker:
     """Log everything of the store that MLflow lacks, and say what was changed (`Tracker.counts`).
 
-    Raises UserError if MLflow cannot be written.
+    Raises UserError if MLflow cannot be written. A registry that refuses is no such error: `Tracker.registry_error`.
     """
     tracker = Tracker(tracking_uri, grid, provenance=provenance)
     records = {point.stage: snapshot.record(point.stage) for point in grid.points}

@@ -1,4 +1,4 @@
-"""Bringing MLflow to what it should be, run by run. Everything here may raise what MLflow raises."""
+"""Bringing MLflow to what it should be, run by run. All but `attempt` may raise what MLflow raises."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -8,6 +8,9 @@ from pipeline.engine.tracking.client_runs import ExistingRun
 from pipeline.engine.tracking.registry import register
 from pipeline.engine.tracking.runs import WantedRun
 from pipeline.engine.tracking.tickets import WantedTicket
+
+REFUSED = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST")
+"""What MLflow says of runs and model versions that another driver has deleted, as twins of its own."""
 
 
 class TrackingWriter:
@@ -27,6 +30,20 @@ class TrackingWriter:
         """Look everything up afresh next time: somebody else may have made or deleted runs."""
         self._experiment = None
 
+    def attempt(self, *steps: Callable[[], None]) -> Exception | None:
+        """Run the steps, once more with what MLflow has by then if it refused something; give what went wrong."""
+        for number in (1, 2):
+            try:
+                for step in steps:
+                    step()
+            except Exception as error:
+                self.forget()
+                if number == 2 or getattr(error, "error_code", None) not in REFUSED:
+                    return error
+            else:
+                break
+        return None
+
     def write(self, wanted: Iterable[WantedRun]) -> None:
         """Log what the runs lack; a parent comes before its children."""
         experiment = self._connected()
@@ -42,17 +59,19 @@ class TrackingWriter:
 
     def register(self, tickets: Iterable[WantedTicket]) -> None:
         """Make the tickets versions of registered models, as far as the runs that they come from are in MLflow."""
+        client = self._connected().client
         runs = {key: run.run_id for key, run in self.runs.items()}
         there = [(ticket, runs[ticket.run]) for ticket in tickets if ticket.run in runs]
         if there:
-            self.counts.versions += register(self._connected().client, self._name, there)
+            register(client, self._name, there, self.counts)
 
     def _connected(self) -> MlflowExperiment:
         if self._experiment is None:
             experiment = connect(self._uri, self._name)
             experiment.counts = self.counts
-            experiment.describe(self._describe(experiment.experiment_id))
             self.runs = experiment.runs()
+            # Before any run is corrected: old ones tell that the description is an old one too.
+            experiment.describe(self._describe(experiment.experiment_id), self.runs.values())
             self._experiment = experiment
         return self._experiment
 

@@ -177,7 +177,7 @@ def _sentence(comparison: str, ticket: str, reference: str, cells: pd.DataFrame,
     )
     subtrahend = {
         "control": f"the {reference} ticket with as many weights",
-        "transfer": "the ticket found on the target itself, at the same round",
+        "transfer": "the ticket found on the target itself with as many weights left",
         "dense": "the dense network trained from scratch on the target",
     }[comparison]
     correction = (

@@ -1,5 +1,6 @@
 """A grid of four transfers, a store's snapshot in which it is done, and an MLflow of its own."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -89,7 +90,7 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def grid(request: pytest.FixtureRequest, make_grid: Callable[..., Grid]) -> Grid:
-    return make_grid(request.node.name[:100])
+    return make_grid(re.sub(r"[^\w.-]+", "-", request.node.name)[:100])
 
 
 @pytest.fixture(scope="session")

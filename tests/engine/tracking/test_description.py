@@ -1,17 +1,18 @@
 """The experiment says what is to be seen in it, and how; what a person writes there stays."""
 
+import json
 import re
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from mlflow import MlflowClient
 
+from pipeline.engine.tracking.client import connect
 from pipeline.engine.tracking.description import description
 from pipeline.engine.tracking.digest import projection_digest
+from pipeline.engine.tracking.notes import NOTE, NOTED
 from pipeline.engine.tracking.tracker import sync
 from pipeline.experiment.errors import UserError
-
-NOTE = "mlflow.note.content"
 
 
 def note(uri, grid, client_of) -> str:
@@ -60,20 +61,50 @@ def test_it_fits_however_long_names_and_words_are(make_grid):
     assert "**Chart view**" in text and "**Further**" in text and "…" in text
 
 
-def test_one_that_a_person_wrote_stays(uri, grid, snapshot, client_of):
+@pytest.mark.parametrize("text", ["my own notes", "Halves of the digits.", "Halves", ""])
+def test_one_that_a_person_wrote_shortened_or_emptied_stays(uri, make_grid, snapshot, client_of, text):
+    grid = make_grid(f"written-{len(text)}")
     sync(grid, snapshot(grid), uri)
     client = client_of(uri, grid)
-    client.set_experiment_tag(client.get_experiment_by_name(grid.name).experiment_id, NOTE, "my own notes")
+    client.set_experiment_tag(client.get_experiment_by_name(grid.name).experiment_id, NOTE, text)
+    other = make_grid(grid.name, "description=In other words.")
+    sync(other, snapshot(other), uri)
+    assert note(uri, grid, client_of) == text
+
+
+def test_one_that_a_person_wrote_before_the_first_run_stays(uri, grid, snapshot, client_of):
+    connect(uri, grid.name).client.set_experiment_tag(connect(uri, grid.name).experiment_id, NOTE, "my own notes")
     sync(grid, snapshot(grid), uri)
     assert note(uri, grid, client_of) == "my own notes"
 
 
-def test_the_grids_words_alone_are_completed(uri, grid, snapshot, client_of):
+def test_one_of_a_database_that_is_older_than_these_descriptions_is_replaced(uri, grid, snapshot, client_of):
     sync(grid, snapshot(grid), uri)
     client = client_of(uri, grid)
-    client.set_experiment_tag(client.get_experiment_by_name(grid.name).experiment_id, NOTE, "Halves of the digits.")
+    experiment = client.get_experiment_by_name(grid.name).experiment_id
+    for run in client.search_runs([experiment], "tags.seed = 'all'"):
+        client.delete_tag(run.info.run_id, "seed")
+    client.delete_experiment_tag(experiment, NOTED)
+    client.set_experiment_tag(experiment, NOTE, "What the file said then.")
     sync(grid, snapshot(grid), uri)
-    assert "**Chart view**" in note(uri, grid, client_of)
+    assert note(uri, grid, client_of) == description(grid, experiment)
+    assert len(client.search_runs([experiment], "tags.seed = 'all'")) == 6
+
+
+@pytest.mark.parametrize(
+    ("told", "begins"),
+    [
+        ("One.\n\nTwo.\n\nThree.", "One. Charts and filters: the arrow at the right.\n\nTwo.\n\nThree.\n\n**Does"),
+        (
+            "Two\nlines.\n- and\n- a list",
+            "Two\nlines. Charts and filters: the arrow at the right.\n- and\n- a list\n\n**",
+        ),
+        ("", "Charts and filters: the arrow at the right.\n\n**Does"),
+    ],
+)
+def test_the_hint_is_where_mlflow_shows_it(make_grid, told, begins):
+    grid = make_grid("hint", f"description={json.dumps(told)}")
+    assert description(grid, "7").startswith(begins)
 
 
 def test_ours_follows_the_grid_even_after_a_crash_between_its_two_tags(
@@ -97,6 +128,8 @@ def test_ours_follows_the_grid_even_after_a_crash_between_its_two_tags(
     assert note(uri, grid, client_of).startswith("In other words.")
 
 
-def test_a_new_description_is_something_to_be_logged(grid):
-    digests = {projection_digest(grid.points, lambda key: None, text) for text in ("one", "other")}
-    assert len(digests) == 2
+@pytest.mark.parametrize("change", ["description=In other words.", "analysis.margin=0.02"])
+def test_a_new_description_or_analysis_is_something_to_be_logged(grid, make_grid, change):
+    changed = make_grid(grid.name, change)
+    assert projection_digest(grid, lambda key: None) == projection_digest(make_grid(grid.name), lambda key: None)
+    assert projection_digest(grid, lambda key: None) != projection_digest(changed, lambda key: None)

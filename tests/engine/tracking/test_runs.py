@@ -23,6 +23,15 @@ def test_names_say_source_target_ticket_and_optimizers(uri, grid, snapshot, runs
     assert set(runs) == {"report"} | PARENTS | {f"{name}, seed {seed}" for name in PARENTS for seed in (0, 1)}
 
 
+def test_long_names_are_cut_to_what_mlflows_databases_take_and_stay_different(make_grid, snapshot, uri, runs_of):
+    sides = [f"{{name: {'n' * 140}{half}, dataset: {{name: digits, half: {half}}}}}" for half in "ab"]
+    grid = make_grid("long", f"sources=[{', '.join(sides)}]")
+    sync(grid, snapshot(grid), uri)
+    names = list(runs_of(uri, grid))
+    assert len(names) == 19 and max(map(len, names)) == 250
+    assert all(name.endswith((", sgd", "seed 0", "seed 1", "report")) for name in names)
+
+
 def test_a_run_of_another_name_is_renamed_and_no_twin_of_it_is_made(uri, grid, snapshot, runs_of, client_of):
     sync(grid, snapshot(grid), uri)
     before = runs_of(uri, grid)["two -> two, winning, adam"].info.run_id

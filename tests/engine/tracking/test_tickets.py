@@ -4,6 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
 from pipeline.cli.exporting import choose
 from pipeline.engine.tracking.tickets import tickets_of
@@ -80,7 +83,7 @@ def test_of_twins_the_first_stays(uri, grid, snapshot, versions, client_of):
     everything(grid, snapshot, uri)
     one = versions()["one", "0"]
     client_of(uri, grid).create_model_version(one.name, one.source, one.run_id, tags=one.tags)
-    everything(grid, snapshot, uri)
+    assert everything(grid, snapshot, uri).counts.versions_deleted == 1
     assert versions()["one", "0"].version == one.version
 
 
@@ -122,17 +125,71 @@ def test_a_ticket_whose_evaluation_is_not_there_yet_waits(uri, grid, snapshot, v
     assert ("one", "0") not in versions() and ("one", "1") in versions()
 
 
-def test_a_registry_that_fails_is_reported_once_and_the_runs_are_there(uri, grid, snapshot, runs_of, monkeypatch):
+def test_what_a_person_has_promoted_stays(uri, grid, snapshot, versions, client_of):
+    everything(grid, snapshot, uri)
+    client, one = client_of(uri, grid), versions()["one", "0"]
+    other = client.copy_model_version(f"models:/{one.name}/{one.version}", f"{grid.name}-production")
+    same = client.copy_model_version(f"models:/{one.name}/{one.version}", one.name)
+    client.set_registered_model_alias(other.name, "champion", other.version)
+    counts = everything(grid, snapshot, uri).counts
+    assert (counts.versions, counts.versions_deleted) == (0, 0)
+    assert client.get_model_version_by_alias(other.name, "champion").version == other.version
+    assert client.get_model_version(one.name, one.version).run_id == one.run_id
+    assert client.get_model_version(one.name, same.version).run_id == one.run_id
+
+
+@pytest.mark.parametrize("aliased", [True, False])
+def test_a_ticket_of_more_rounds_replaces_the_one_before_unless_that_has_an_alias(
+    uri, make_grid, snapshot, client_of, aliased
+):
+    grid = make_grid(f"rounds-{aliased}")
+    everything(grid, snapshot, uri)
+    client, name = client_of(uri, grid), f"{grid.name}.one"
+    before = {version.tags["seed"]: version for version in client.search_model_versions(f"name = '{name}'")}
+    if aliased:
+        client.set_registered_model_alias(name, "paper", before["0"].version)
+    more = make_grid(grid.name, "prune.rounds=3", "prune.evaluate=[0, 1, 2, 3]")
+    counts = everything(more, snapshot, uri).counts
+    assert (counts.versions, counts.versions_deleted) == (4, 3 if aliased else 4)
+    rounds = sorted(
+        (found.tags["seed"], found.tags["round"]) for found in client.search_model_versions(f"name = '{name}'")
+    )
+    assert rounds == [*([("0", "2")] if aliased else []), ("0", "3"), ("1", "3")]
+    counts = everything(more, snapshot, uri).counts
+    assert (counts.versions, counts.versions_deleted) == (0, 0)
+
+
+def test_a_driver_withdraws_its_version_where_another_was_first(uri, grid, snapshot, versions, monkeypatch):
+    create = MlflowClient.create_model_version
+
+    def second(client, *told, **more):
+        create(client, *told, **more)
+        return create(client, *told, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MlflowClient, "create_model_version", second)
+        counts = everything(grid, snapshot, uri).counts
+    assert (counts.versions, counts.versions_deleted) == (4, 4)
+    assert len(versions()) == 4
+
+
+@pytest.mark.parametrize("call", ["search_model_versions", "create_registered_model"])
+def test_a_registry_that_refuses_is_reported_and_everything_else_is_done(
+    uri, grid, snapshot, runs_of, monkeypatch, call
+):
     def refuse(*_, **__):
-        raise PermissionError("no registry for you")
+        raise MlflowException("no registry for you", PERMISSION_DENIED)
 
     problems: list[str] = []
     records = snapshot(grid)
     tracker = Tracker(uri, grid, on_problem=problems.append)
     tracker.log_stages(records)
     with monkeypatch.context() as patched:
-        patched.setattr("mlflow.MlflowClient.create_registered_model", refuse)
-        assert not tracker.finish(tickets=tickets_of(grid, records, STORE))
-    assert len(problems) == 1 and "no registry for you" in problems[0]
+        patched.setattr(MlflowClient, call, refuse)
+        assert tracker.finish(tickets=tickets_of(grid, records, STORE))
+        assert everything(grid, snapshot, uri).registry_error == "no registry for you"
+    assert len(problems) == 1 and "no registry for you" in problems[0] and "runs are in MLflow" in problems[0]
+    assert (tracker.last_error, tracker.registry_error) == (None, "no registry for you")
     assert "one -> two, winning, sgd -> adam" in runs_of(uri, grid)
-    assert everything(grid, snapshot, uri).counts.versions == 4
+    made_up_for = everything(grid, snapshot, uri)
+    assert (made_up_for.counts.versions, made_up_for.registry_error) == (4, None)
