@@ -45,6 +45,24 @@ def test_the_ticket_in_five_lines(
     assert trained[~mask["layer1.0.conv1.weight"]].eq(0).all() and trained.ne(0).any()
 
 
+def test_results_as_a_data_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pipeline.cli import main
+
+    short = ["seeds=[0, 1]", "prune.rounds=2", "training.lr_decay=null", "training.length=2ep"]
+    given = [word for override in short for word in ("--set", override)]
+    command = ["tickets", "run", str(ROOT / "experiments" / "quickstart.yaml"), *given, "--local", "--tracking", "none"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", command)
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    capsys.readouterr()
+    exec(blocks("python")[1], {})
+    printed = capsys.readouterr().out
+    assert re.search(r"winning\s+digits-0-4(\s+0\.\d+){4}", printed), printed
+
+
 def test_the_commands_exist() -> None:
     import typer.main
 

@@ -34,14 +34,18 @@ def convergence(histories: pd.DataFrame, rule: Settles | MovingAverage) -> pd.Da
     must lie within the training and hold a record. The moment is where the patience begins, not where it ends.
     A training shorter than window and patience, or whose records are further apart than the patience, cannot tell.
     """
-    order = pd.factorize(histories["stage"])[1]
-    records = histories.sort_values(["stage", "iteration"], kind="stable").reset_index(drop=True)
-    stage = pd.factorize(records["stage"])[0].astype(np.int64)
+    numbers, order = pd.factorize(histories["stage"])
+    # by number: sorting millions of keys as text takes ten times as long
+    sequence = np.lexsort((histories["iteration"].to_numpy(), numbers))
+    records = histories.drop(columns="stage").iloc[sequence].reset_index(drop=True)
+    stage: Whole = numbers[sequence].astype(np.int64)
     found = _settled(records, stage, rule.tolerance) if isinstance(rule, Settles) else _steady(records, stage, rule)
     marks, judged = found
     diverged = records.loc[_is_last(stage), LOSSES].isna().any(axis=1).to_numpy(dtype=bool)[stage]
-    first = records[marks & ~diverged].drop_duplicates("stage").set_index("stage").reindex(order)
-    known = pd.Index(order).isin(records.loc[judged | diverged, "stage"])
+    reached = np.flatnonzero(marks & ~diverged)
+    number, place = np.unique(stage[reached], return_index=True)
+    first = records.iloc[reached[place]].set_index(number).reindex(range(len(order)))
+    known = np.isin(np.arange(len(order)), stage[judged | diverged])
     return pd.DataFrame(
         {
             "stage": pd.Series(order, dtype="string"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.report.analysis.comparisons import PAIR, reach
+from pipeline.report.analysis.comparisons import reach
 from pipeline.report.charts.matrices import named, sides
 from pipeline.report.findings import Findings
 from pipeline.report.wording import p_equals, percent_left, points
@@ -38,12 +38,14 @@ def how_far(findings: Findings) -> list[HowFar]:
     """A table for each winning kind that was compared with the dense network."""
     rows = findings.comparisons
     rows = rows[(rows["comparison"] == "dense") & (rows["left"] < 1)].sort_values("left", ascending=False)
-    of_pair = dict(list(rows.groupby(PAIR, sort=False)))
+    of_pair: dict[tuple[str, str, str], list[Any]] = {}
+    for row in _rows(rows):
+        of_pair.setdefault((row.source, row.target, row.ticket), []).append(row)
     tables = []
     for ticket, far in reach(rows).groupby("ticket", sort=False):
         sources, targets = sides(findings, far)
         cells = {
-            (str(at.source), str(at.target)): _cell(at, of_pair[at.source, at.target, ticket]) for at in _rows(far)
+            (str(at.source), str(at.target)): _cell(at, of_pair[at.source, at.target, str(ticket)]) for at in _rows(far)
         }
         headings = named(findings.results, "source", sources)
         body = [
@@ -54,11 +56,11 @@ def how_far(findings: Findings) -> list[HowFar]:
     return tables
 
 
-def _cell(far: Any, pair: pd.DataFrame) -> Reach:
+def _cell(far: Any, pair: list[Any]) -> Reach:
     """`far`: a row of `comparisons.reach`; `pair`: the comparisons it is of, the least pruned first."""
     held = far.left == far.left
-    more = pair[pair["left"] < far.left] if held else pair
-    why = "every level that was evaluated holds" if more.empty else _stopped(next(iter(_rows(more))))
+    more = [row for row in pair if not held or row.left < far.left]
+    why = _stopped(more[0]) if more else "every level that was evaluated holds"
     if held:
         return Reach(percent_left(far.left), why, float(far.left), _depth(far.left))
     return Reach("none" if far.tested > 0 else "no test", why, None, 0.0)
