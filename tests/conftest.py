@@ -75,3 +75,15 @@ def browser() -> Iterator["Browser"]:
         chromium = playwright.chromium.launch(executable_path=found, args=[*quiet, "--disable-component-update"])
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="session")
+def unheard() -> object:
+    """A listener for `driver.run` that tells nobody."""
+
+    class Unheard:
+        def planned(self, *arguments: object) -> None: ...
+        def followed(self, *arguments: object) -> None: ...
+        def noted(self, *arguments: object) -> None: ...
+
+    return Unheard()

@@ -83,12 +83,11 @@ def _moment(ticket: Ticket, prune: Prune) -> Any:
 
 
 def _redraws_head(spec: Spec, ticket: Ticket, source: Side, target: Side) -> bool:
-    setting = ticket.head or spec.head
-    if source.identity == target.identity:
-        return ticket.head == "redraw" or (spec.diagonal == "retrain" and ticket.head != "keep")
-    if setting == "auto":
-        return source.data_identity != target.data_identity
-    return setting == "redraw"
+    return spec.redraws_head(
+        ticket,
+        same_training=source.identity == target.identity,
+        same_data=source.data_identity == target.data_identity,
+    )
 
 
 def _stage(ticket: Ticket, chain: Chain, target: Side, number: int, moment: Any, head: bool) -> Stage | None:

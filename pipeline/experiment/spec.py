@@ -120,6 +120,21 @@ class Spec(Strict):
                     _check_pattern(pattern, side, [entry.name for entry in entries], ("pairs", option, index, place))
         return self
 
+    @property
+    def winning(self) -> list[str]:
+        """Names of the kinds of ticket that are winning ones; the others are controls."""
+        return [ticket.name for ticket in self.tickets if ticket.is_winning]
+
+    def redraws_head(self, ticket: Ticket, *, same_training: bool, same_data: bool) -> bool:
+        """Whether the output layer is drawn anew on a target that trains as the source does, or on the same data.
+
+        `same_training` implies `same_data`.
+        """
+        if same_training:
+            return ticket.head == "redraw" or (self.diagonal == "retrain" and ticket.head != "keep")
+        setting = ticket.head or self.head
+        return not same_data if setting == "auto" else setting == "redraw"
+
     def located(self, place: Callable[[tuple[str | int, ...], str], UserError]) -> "Spec":
         """The spec, its later errors told with the file and line that `place` knows."""
         self._place = place

@@ -7,21 +7,17 @@ from typing import Any, Protocol
 import pandas as pd
 
 from pipeline.experiment.grid import Grid
-from pipeline.experiment.planning import plan
 
 KINDS = ["kind", "stages", "done", "seconds", "median"]
 
 
-class State(Protocol):
+class Records(Protocol):
     """A store's snapshot."""
 
-    def done(self, key: str) -> bool: ...
-    def available(self, key: str, output: str) -> bool: ...
-    def status(self, key: str) -> str | None: ...
     def record(self, key: str) -> dict[str, Any] | None: ...
 
 
-def cost(grid: Grid, snapshot: State) -> dict[str, Any]:
+def cost(grid: Grid, snapshot: Records) -> dict[str, Any]:
     """Counts and times of the grid's stages, whoever ran them.
 
     `stages`, `trainings`, `prunings`, `done`; `requested` (stages if nothing were shared) and `shared` (of these,
@@ -46,14 +42,14 @@ def cost(grid: Grid, snapshot: State) -> dict[str, Any]:
     by_kind = table.groupby("kind", sort=False).agg(
         stages=("is_done", "size"), done=("is_done", "sum"), seconds=("took", "sum"), median=("took", "median")
     )
-    todo = plan(grid, snapshot)
+    requested = sum(grid.requested.values())
     return {
         "stages": len(table),
         "trainings": int((table["does"] == "train").sum()),
         "prunings": int((table["does"] == "prune").sum()),
         "done": int(table["is_done"].sum()),
-        "requested": sum(todo.requested.values()),
-        "shared": sum(todo.shared.values()),
+        "requested": requested,
+        "shared": requested - len(table),
         "seconds": by_kind.reset_index().reindex(columns=KINDS),
         "lane_hours": float(table["took"].sum()) / 3600,
         "iterations": iterations,

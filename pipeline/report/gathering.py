@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +52,6 @@ class Known:
         return cls(_table(folder, "histories.parquet"), _table(folder, "overlap.parquet"))
 
 
-@dataclass(slots=True)
-class _Notes:
-    said: list[str] = field(default_factory=list)
-
-
 def gather(grid: Grid, store: Store, snapshot: Snapshot, known: Known = Known()) -> Findings:
     """Read and compute all findings. `snapshot` is the moment that they are of.
 
@@ -64,7 +59,7 @@ def gather(grid: Grid, store: Store, snapshot: Snapshot, known: Known = Known())
     `Findings.notes` says so.
     """
     made = time.time()
-    notes = _Notes()
+    notes: list[str] = []
     failed, skipped = failures(store, grid.name)
     results = results_table(grid, snapshot, failed)
     compared = comparisons(results, grid.spec)
@@ -85,30 +80,30 @@ def gather(grid: Grid, store: Store, snapshot: Snapshot, known: Known = Known())
         provenance=_provenance(grid, store, snapshot),
         made=made,
         digest=report_digest(grid.spec, store.uri, results, failed),
-        notes=tuple(notes.said),
+        notes=tuple(notes),
     )
 
 
-def _stages(results: pd.DataFrame, level: float | None, notes: _Notes) -> list[str]:
+def _stages(results: pd.DataFrame, level: float | None, notes: list[str]) -> list[str]:
     """Trainings whose histories are read."""
     measured = results[results["status"].isin(["ok", "diverged"])]
     if measured["stage"].nunique() > HISTORIES and level is not None:
         of_level = level_of(results).loc[measured.index] == level
         measured = measured[of_level | (measured["round"] == 0)]
-        notes.said.append(
+        notes.append(
             f"Learning curves and convergence are of the dense networks and of {level:.3%} of the weights remaining: "
             f"there are more than {HISTORIES:,} trainings."
         )
     return measured["stage"].drop_duplicates().to_list()
 
 
-def _with_masks(results: pd.DataFrame, snapshot: Snapshot, level: float | None, notes: _Notes) -> pd.DataFrame:
+def _with_masks(results: pd.DataFrame, snapshot: Snapshot, level: float | None, notes: list[str]) -> pd.DataFrame:
     """Results whose masks are compared."""
     keys = results["mask"].dropna().drop_duplicates()
     size = sum(_size(snapshot.record(key)) for key in keys)
     if size <= MASK_BYTES or level is None:
         return results
-    notes.said.append(
+    notes.append(
         f"Masks are compared at {level:.3%} of the weights remaining only: all of them are {size / 2**30:.0f} GiB."
     )
     return results[level_of(results) == level]

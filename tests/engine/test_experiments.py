@@ -87,13 +87,9 @@ def test_the_data_and_the_model_of_a_remembered_grid_need_not_be_here(tmp_path, 
     assert set(table["model"]) == {"Net"} and set(table["status"]) == {"missing"}
 
 
-class Quiet:
-    def planned(self, *arguments): ...
-    def followed(self, *arguments): ...
-    def noted(self, *arguments): ...
-
-
-def test_a_run_remembers_its_grid_and_what_failed_and_forgets_it_when_it_is_mended(tmp_path, make, store, monkeypatch):
+def test_a_run_remembers_its_grid_and_what_failed_and_forgets_it_when_it_is_mended(
+    tmp_path, make, store, monkeypatch, unheard
+):
     from pipeline.engine import execute
 
     grid = make()
@@ -104,13 +100,13 @@ def test_a_run_remembers_its_grid_and_what_failed_and_forgets_it_when_it_is_mend
 
     with monkeypatch.context() as patched:
         patched.setattr(execute, "prune", breaks)
-        run(grid, options, Quiet())
+        run(grid, options, unheard)
     failed, skipped = failures(store, "one")
     assert recall(store, "one").points == grid.points
     assert {grid.stages[key].kind for key in failed} == {"prune"}
     assert all("no room in the attic" in message for message in failed.values())
     assert skipped and set(skipped) <= set(grid.stages)
-    run(grid, options, Quiet())
+    run(grid, options, unheard)
     assert failures(store, "one") == ({}, {})
 
 

@@ -25,18 +25,12 @@ targets: same
 """
 
 
-class Quiet:
-    def planned(self, *arguments): ...
-    def followed(self, *arguments): ...
-    def noted(self, *arguments): ...
-
-
 @pytest.fixture(scope="module")
-def done(tmp_path_factory):
+def done(tmp_path_factory, unheard):
     folder = tmp_path_factory.mktemp("small")
     (folder / "grid.yaml").write_text(GRID)
     grid, store = expand(load(folder / "grid.yaml")), Store(str(folder / "store"))
-    run(grid, RunOptions(store.uri, folder, local=True), Quiet())
+    run(grid, RunOptions(store.uri, folder, local=True), unheard)
     return grid, store
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as some
 from scipy import stats
 
 from pipeline.lottery.files import load_mask, save_mask, save_weights, to_bytes
-from pipeline.report.analysis.overlap import COLUMNS, Mask, chance_range, overlap, packed_mask
-from pipeline.report.analysis.packed_masks import survivors_of
+from pipeline.report.analysis.overlap import COLUMNS, chance_range, overlap
+from pipeline.report.analysis.packed_masks import Mask, packed_mask, survivors_of
 
 shapes = some.lists(some.integers(0, 5), min_size=0, max_size=3).map(tuple)
 

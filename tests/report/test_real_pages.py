@@ -20,19 +20,13 @@ BUDGETS = {
 REWIND = "prune.rewind=10it"
 
 
-class Quiet:
-    def planned(self, *arguments): ...
-    def followed(self, *arguments): ...
-    def noted(self, *arguments): ...
-
-
 @pytest.fixture(scope="module", params=list(BUDGETS))
-def experiment(request, tmp_path_factory):
+def experiment(request, tmp_path_factory, unheard):
     """(grid, store) of an experiment of the README, finished."""
     data = request.getfixturevalue("data_root") if request.param == "mnist_to_fashion" else Path("data")
     grid = expand(load(EXPERIMENTS / f"{request.param}.yaml", [*BUDGETS[request.param], REWIND]), data)
     store = Store(str(tmp_path_factory.mktemp(request.param)))
-    run(grid, RunOptions(store.uri, data, local=True), Quiet())
+    run(grid, RunOptions(store.uri, data, local=True), unheard)
     return grid, store
 
 

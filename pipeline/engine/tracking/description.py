@@ -10,7 +10,7 @@ from pipeline.engine.point_labels import model_label
 from pipeline.engine.tracking.metrics import ACCURACY
 from pipeline.engine.tracking.report import REPORT_RUN
 from pipeline.engine.tracking.runs import ALL_SEEDS
-from pipeline.engine.tracking.tickets import model_name, winning_tickets
+from pipeline.engine.tracking.tickets import model_name
 from pipeline.experiment.spec import ANY
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _what(grid: Grid) -> str:
 def _charts(grid: Grid, experiment_id: str, links: int) -> str:
     """Links and filters: all transfers, what comes to a target, where the tickets of a source go."""
     everywhere = f"tags.seed = '{ALL_SEEDS}'"
-    winning = winning_tickets(grid)
+    winning = grid.spec.winning
     own = f" and tags.ticket = '{winning[0]}'" if winning else ""
     lines = [f"- {_link('All transfers', experiment_id, everywhere + own)}"] if winning else []
     targets = list(dict.fromkeys(point.target for point in grid.points))[:links]
@@ -98,7 +98,7 @@ def _further(grid: Grid, experiment_id: str) -> str:
         f"- The report page, its figures and tables, the grid's file and versions: [run `{REPORT_RUN}`]({report}), tab "
         "**Artifacts**. It has the log scale of weights remaining, the intervals and the tests.",
     ]
-    if example is not None and winning_tickets(grid):
+    if example is not None and grid.spec.winning:
         lines.append(
             "- Tickets: **Model registry** at the left; one registered model a source "
             f"(`{model_name(grid.name, example)}`), one version a seed: the ticket of the last round, how to export it."

@@ -42,11 +42,6 @@ class WantedTicket:
     """Content of that artifact: JSON."""
 
 
-def winning_tickets(grid: Grid) -> list[str]:
-    """Names of the kinds of ticket that are found on sources; the others are controls."""
-    return [ticket.name for ticket in grid.spec.tickets if ticket.is_winning]
-
-
 def model_name(experiment: str, source: str) -> str:
     """Of the registered model. Names in a grid have none of the characters that MLflow refuses here."""
     return f"{experiment}.{source}"
@@ -64,7 +59,7 @@ def tickets_of(grid: Grid, snapshot: Kept, store: str) -> list[WantedTicket]:
 
 def _last_points(grid: Grid) -> list[Point]:
     """For each source and seed the last winning point with a mask; on the source itself, if that is a target."""
-    kind = next(iter(winning_tickets(grid)), None)
+    kind = next(iter(grid.spec.winning), None)
     last: dict[tuple[str, int], Point] = {}
     for point in grid.points:
         if point.ticket != kind or point.mask is None:

@@ -28,7 +28,7 @@ def survivors_by_layer(results: pd.DataFrame, snapshot: Records, spec: Spec) -> 
     `fraction_pruned` is the layer's, in [0, 1]; `ratio` that over the fraction pruned of the whole mask: Morcos et al.
     2019, Figure 1b, where the layerwise rate is the overall one. It is NaN where nothing is pruned (round 0).
     """
-    winning = [ticket.name for ticket in spec.tickets if ticket.is_winning][:1]
+    winning = spec.winning[:1]
     moving = [ticket.name for ticket in spec.tickets if ticket.mask == "permuted-globally"]
     chains = results[results["mask"].notna()].assign(ticket=(winning or ["winning"])[0], record=results["mask"])
     # round 0 has no mask: its training says which layers there are; so does a control's how its mask was drawn

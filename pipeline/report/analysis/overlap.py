@@ -11,9 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from pipeline.report.analysis.packed_masks import Mask, packed_mask, survivors_of
-
-__all__ = ["Mask", "chance_range", "overlap", "packed_mask"]
+from pipeline.report.analysis.packed_masks import Mask, survivors_of
 
 WITHIN = 0.95
 """Share of masks permuted at random whose overlap is within `chance_low` and `chance_high`."""

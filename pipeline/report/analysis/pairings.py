@@ -51,7 +51,7 @@ def pairings(points: pd.DataFrame, spec: Spec) -> list[Pairing]:
     columns = [points[name].to_list() for name in ("source", "target", "ticket", "round", "survivors", "left")]
     every = [_Point(*values) for values in zip(range(len(points)), *columns, strict=True)]
     places = {(point.source, point.target, point.ticket, point.round): point for point in every}
-    kinds = {ticket.name for ticket in spec.tickets if ticket.is_winning}
+    kinds = set(spec.winning)
     firsts: dict[tuple[str, str, str, float], _Point] = {}
     for point in sorted(every, key=lambda point: point.round):
         if point.ticket in kinds:

@@ -49,11 +49,7 @@ def pruning_curves(findings: Findings) -> list[Chart]:
 def look_of(findings: Findings) -> dict[tuple[str, str], Line]:
     """Lines of all (source, ticket) of the grid, so that a source looks the same in every chart."""
     pairs = findings.results[["source", "ticket"]].drop_duplicates()
-    return lines(zip(pairs["source"], pairs["ticket"], strict=True), winning_kinds(findings))
-
-
-def winning_kinds(findings: Findings) -> list[str]:
-    return [ticket.name for ticket in findings.spec.tickets if ticket.is_winning]
+    return lines(zip(pairs["source"], pairs["ticket"], strict=True), findings.spec.winning)
 
 
 def own_lines(findings: Findings) -> set[tuple[str, str]]:

@@ -7,8 +7,6 @@ from collections import Counter
 import pandas as pd
 
 from pipeline.experiment.spec import Spec
-from pipeline.experiment.spec_sides import Target
-from pipeline.experiment.spec_tickets import Ticket
 
 OWN = "the ticket of the target's own source"
 
@@ -22,11 +20,11 @@ def caveat(ticket: str, rows: pd.DataFrame, spec: Spec) -> str:
     sources = {entry.name: entry for entry in spec.sources}
     targets = {entry.name: entry for entry in spec.targets}
     compared = rows[rows["reference_source"].notna()][["source", "target"]].drop_duplicates()
-    on_itself = _redrawn_on_itself(spec, kind)
+    on_itself = spec.redraws_head(kind, same_training=True, same_data=True)
     pairs: Counter[tuple[bool, bool]] = Counter()
     for source, target in compared.itertuples(index=False):
         other_data = sources[source].dataset != targets[target].dataset
-        transferred = _redrawn_when_transferred(spec, kind, sources[source], targets[target])
+        transferred = spec.redraws_head(kind, same_training=False, same_data=not other_data)
         pairs[other_data, transferred != on_itself] += 1
     differing = {other_data for other_data, differs in pairs if differs}
     if not differing:
@@ -39,14 +37,3 @@ def caveat(ticket: str, rows: pd.DataFrame, spec: Spec) -> str:
     else:
         said = f"{own} keeps its output layer (diagonal: {spec.diagonal}), while the transferred one has it redrawn"
     return f" {said}: part of a difference may be due to that."
-
-
-def _redrawn_on_itself(spec: Spec, ticket: Ticket) -> bool:
-    """As `evaluations` decides it for a target that trains as the source does."""
-    return ticket.head == "redraw" or (spec.diagonal == "retrain" and ticket.head != "keep")
-
-
-def _redrawn_when_transferred(spec: Spec, ticket: Ticket, source: Target, target: Target) -> bool:
-    """As `evaluations` decides it for any other target."""
-    setting = ticket.head or spec.head
-    return source.dataset != target.dataset if setting == "auto" else setting == "redraw"

@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.experiment.spec import ANY
 from pipeline.report.charts.chart import Axis, Chart, Series, numbers, percent, spelled
-from pipeline.report.charts.curves import look_of, winning_kinds
+from pipeline.report.charts.curves import look_of
 from pipeline.report.charts.palette import Line
 from pipeline.report.findings import Findings
 
@@ -26,7 +26,7 @@ def layer_charts(findings: Findings) -> list[list[Chart]]:
     """For each source: what remains and the ratio, by layer and round; and its last round beside controls."""
     means = _means(findings.layers)
     means["layer"] = means["layer"].str.removesuffix(".weight")
-    winning = winning_kinds(findings)[:1]
+    winning = findings.spec.winning[:1]
     found = means[means["ticket"].isin(winning) & (means["source"] != ANY)]
     looks = look_of(findings)
     charts = []

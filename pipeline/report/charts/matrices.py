@@ -12,11 +12,11 @@ import pandas as pd
 
 from pipeline.experiment.spec import ANY, DENSE
 from pipeline.report.analysis.comparisons import chosen_level, levels
+from pipeline.report.analysis.paired_tests import SIGNIFICANT
 from pipeline.report.charts.curves import own_lines
 from pipeline.report.charts.heads import caveat
 from pipeline.report.findings import Findings
 
-SIGNIFICANT = 0.05
 DIGITS, P_DIGITS = 3, 2
 """Significant digits of t and of the effect, and of p."""
 WORDS = ("control", "transfer", "dense")
