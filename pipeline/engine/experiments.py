@@ -18,7 +18,7 @@ from pipeline.experiment.spec import Spec
 from pipeline.experiment.stages import Input, Stage
 from pipeline.experiment.suggestions import did_you_mean
 
-LAYOUT = 1
+LAYOUT = 2
 GRIDS = "grids"
 FAILURES = "failures"
 

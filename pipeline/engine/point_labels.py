@@ -28,7 +28,8 @@ def labels_of(grid: Grid, source: str, target: str) -> PointLabels:
     """Labels of the points of `grid` with this source and target."""
     sources = {side.name: side.training.optimizer.name for side in grid.spec.sources}
     targets = {side.name: side.training.optimizer.name for side in grid.spec.targets}
-    return PointLabels(model_label(grid.spec.model), sources.get(source, ANY), targets[target])
+    models = {side.name: side.model for side in grid.spec.targets}
+    return PointLabels(model_label(models[target]), sources.get(source, ANY), targets[target])
 
 
 def model_label(model: Model) -> str:

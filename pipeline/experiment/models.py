@@ -58,6 +58,74 @@ class Convnet(Strict):
         return None
 
 
+class Vgg19(Strict):
+    """Morcos et al. 2019's VGG19, globally pooled: images of 16 pixels and more. `width`: of the first layer."""
+
+    name: Literal["vgg19"] = "vgg19"
+    width: Annotated[Positive, Field(le=10_000)] = 64
+
+    channels: ClassVar[int | None] = 3
+    blocks: ClassVar = ((1, 2), (2, 2), (4, 4), (8, 4), (8, 4))
+    """(channels in units of the width, convolutions) between two max pools."""
+
+    def fields(self) -> dict[str, Any]:
+        return {"name": "vgg19", **({"width": self.width} if self.width != 64 else {})}
+
+    def layers(self, shape: Input, classes: int) -> Layers:
+        smallest = 2 ** (len(self.blocks) - 1)
+        if min(shape[1:]) < smallest:
+            raise UnfitError(
+                f"images of {shape[1]}x{shape[2]} are too small for vgg19, which halves them "
+                f"{len(self.blocks) - 1} times: resize to {smallest} or more.",
+                "dataset",
+            )
+        found: list[tuple[str, tuple[int, ...]]] = []
+        channels, place = shape[0], 0
+        for units, convolutions in self.blocks:
+            for _ in range(convolutions):
+                found.append((f"features.{place}.weight", (units * self.width, channels, 3, 3)))
+                channels, place = units * self.width, place + 3
+            place += 1
+        return (*found, ("classifier.weight", (classes, channels)))
+
+    def location(self) -> str | None:
+        return None
+
+
+class Resnet50(Strict):
+    """torchvision's ResNet50, one stem for images of any size. `width`: of the first layer."""
+
+    name: Literal["resnet50"] = "resnet50"
+    width: Annotated[Positive, Field(le=10_000)] = 64
+
+    channels: ClassVar[int | None] = 3
+    stages: ClassVar = ((1, 3), (2, 4), (4, 6), (8, 3))
+    """(channels of the 3x3 convolution in units of the width, blocks)."""
+
+    def fields(self) -> dict[str, Any]:
+        return {"name": "resnet50", **({"width": self.width} if self.width != 64 else {})}
+
+    def layers(self, shape: Input, classes: int) -> Layers:
+        found: list[tuple[str, tuple[int, ...]]] = [("conv1.weight", (self.width, shape[0], 7, 7))]
+        channels = self.width
+        for number, (units, blocks) in enumerate(self.stages, start=1):
+            planes = units * self.width
+            for block in range(blocks):
+                prefix = f"layer{number}.{block}"
+                found += [
+                    (f"{prefix}.conv1.weight", (planes, channels, 1, 1)),
+                    (f"{prefix}.conv2.weight", (planes, planes, 3, 3)),
+                    (f"{prefix}.conv3.weight", (4 * planes, planes, 1, 1)),
+                ]
+                if block == 0:
+                    found.append((f"{prefix}.downsample.0.weight", (4 * planes, channels, 1, 1)))
+                channels = 4 * planes
+        return (*found, ("fc.weight", (classes, channels)))
+
+    def location(self) -> str | None:
+        return None
+
+
 class UserModel(Strict):
     """A class in a file of the user's; planning asks the class itself for its layers, and so needs torch for it."""
 
@@ -102,23 +170,25 @@ def _described(fields: str, source: str, file: str, shape: Input, classes: int) 
 
 
 def _spelled_out(raw: Any) -> Any:
-    """`lenet-300-100`, `convnet-16` and `file.py:Class` as mappings of name and options."""
+    """`lenet-300-100`, `convnet-16`, `vgg19-8` and `file.py:Class` as mappings of name and options."""
     options = {"name": raw} if isinstance(raw, str) else raw
     if not isinstance(options, dict) or not isinstance(options.get("name"), str):
         return options
     name = options["name"]
     if ".py:" in name:
         return {**options, "name": "user", "source": name}
-    written = re.fullmatch(r"(lenet|convnet)((?:-\d{1,7})+)", name)
+    written = re.fullmatch(r"(lenet|convnet|vgg19|resnet50)((?:-\d{1,7})+)", name)
     if not written:
         return options
     sizes = [int(size) for size in written[2].split("-")[1:]]
     option, value = ("hidden", tuple(sizes)) if written[1] == "lenet" else ("width", sizes[0])
     if option in options:
         raise refuse(f"is given twice: in the name {name!r} too.", option)
-    if written[1] == "convnet" and len(sizes) > 1:
-        raise refuse(f"a convnet has one width, as in convnet-{sizes[0]}, not {name!r}.")
+    if option == "width" and len(sizes) > 1:
+        raise refuse(f"a {written[1]} has one width, as in {written[1]}-{sizes[0]}, not {name!r}.")
     return {**options, "name": written[1], option: value}
 
 
-Model = Annotated[Lenet | Convnet | UserModel, Field(discriminator="name"), BeforeValidator(_spelled_out)]
+Model = Annotated[
+    Lenet | Convnet | Vgg19 | Resnet50 | UserModel, Field(discriminator="name"), BeforeValidator(_spelled_out)
+]

@@ -38,15 +38,18 @@ def target_sides(spec: Spec, root: Path) -> list[Side]:
 
 def _side(spec: Spec, entry: Target, at: tuple[str, int], root: Path, keeps_weights: bool) -> Side:
     try:
-        return side(spec, entry, at, root, keeps_weights)
+        return side(entry, at, root, keeps_weights)
     except UnfitError as error:
-        # what names no field of the side is about the model, which all sides share
-        raise spec.error((*at, *error.at) if error.at else ("model",), error.what) from None
+        # what names no field of the side is about its model
+        raise spec.error((*at, *(error.at or ("model",))), error.what) from None
 
 
 def reached(spec: Spec, source: Side, entry: Source, targets: list[Side]) -> list[Side]:
-    """The targets that tickets of `source` are evaluated on, each checked to fit."""
-    paired = [target for target in targets if spec.pairs is None or spec.pairs.includes(source.name, target.name)]
+    """The targets of the same model that tickets of `source` are evaluated on, each checked to fit."""
+    fitting = [target for target in targets if target.template["model"] == source.template["model"]]
+    if not fitting:
+        raise spec.error((*source.at, "model"), f"no target has the model of {source.name!r}: its tickets fit none.")
+    paired = [target for target in fitting if spec.pairs is None or spec.pairs.includes(source.name, target.name)]
     for target in paired:
         checked(spec, (), check_transfer, spec, entry.prune, source, target)
     return paired

@@ -7,7 +7,6 @@ from typing import Any
 from pipeline.experiment.catalogue import Data, describe
 from pipeline.experiment.keys import canonical
 from pipeline.experiment.models import Layers
-from pipeline.experiment.spec import Spec
 from pipeline.experiment.spec_sides import Target
 from pipeline.experiment.stages import Shape
 from pipeline.experiment.steps import Steps
@@ -39,16 +38,16 @@ class Side:
         return steps.iterations(self.per_epoch)
 
 
-def side(spec: Spec, entry: Target, at: tuple[str | int, ...], root: Path, keeps_weights: bool) -> Side:
+def side(entry: Target, at: tuple[str | int, ...], root: Path, keeps_weights: bool) -> Side:
     """Resolve `entry` against the catalogue and the files. Raises UnfitError, its place relative to `at`."""
     try:
-        data = describe(entry.dataset, root, spec.model.channels)
+        data = describe(entry.dataset, root, entry.model.channels)
     except UnfitError as error:
         raise UnfitError(error.what, "dataset", *error.at) from None
-    layers = spec.model.layers(data.shape, data.classes)
+    layers = entry.model.layers(data.shape, data.classes)
     per_epoch = -(-data.images // entry.training.batch_size)
     template = {
-        "model": spec.model.fields(),
+        "model": entry.model.fields(),
         "input": list(data.shape),
         "classes": data.classes,
         "data": data.fields,
@@ -56,7 +55,7 @@ def side(spec: Spec, entry: Target, at: tuple[str | int, ...], root: Path, keeps
     }
     if entry.resources.workers != 1:
         template["world_size"] = entry.resources.workers
-    locations = {"data": data.location, "model": spec.model.location()}
+    locations = {"data": data.location, "model": entry.model.location()}
     resources = entry.resources
     return Side(
         name=entry.name,
@@ -69,7 +68,7 @@ def side(spec: Spec, entry: Target, at: tuple[str | int, ...], root: Path, keeps
         iterations=template["iterations"],
         per_epoch=per_epoch,
         trains_remainder=entry.training.after_rewind == "remainder",
-        shape=Shape(resources.workers, resources.gpus_per_worker, resources.cpus_per_worker),
+        shape=Shape(resources.workers, resources.gpus_per_worker, resources.cpus_per_worker, resources.images),
         locations={role: file for role, file in locations.items() if file},
         keeps_weights=keeps_weights,
     )
@@ -105,6 +104,8 @@ def _schedule(entry: Target, per_epoch: int, data: Data) -> dict[str, Any]:
         fields["precision"] = training.precision
     if training.channels_last:
         fields["channels_last"] = True
+    if training.compile:
+        fields["compile"] = True
     if training.norm_batch is not None and training.norm_batch != training.batch_size:
         fields["norm_batch"] = training.norm_batch
     return fields

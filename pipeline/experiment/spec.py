@@ -62,7 +62,6 @@ class Spec(Strict):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
     description: str = ""
-    model: Model
     seeds: Annotated[tuple[Annotated[Int, Field(ge=0, lt=2**31)], ...], Field(min_length=1), BeforeValidator(_seeds)]
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     targets: Annotated[tuple[Target, ...], Field(min_length=1), BeforeValidator(_targets)]
@@ -84,7 +83,7 @@ class Spec(Strict):
 
     @classmethod
     def written_keys(cls) -> list[str]:
-        return [*cls.model_fields, "training", "prune", "resources", "extends"]
+        return [*cls.model_fields, "model", "training", "prune", "resources", "extends"]
 
     @field_validator("seeds")
     @classmethod
@@ -119,6 +118,15 @@ class Spec(Strict):
                 ):
                     _check_pattern(pattern, side, [entry.name for entry in entries], ("pairs", option, index, place))
         return self
+
+    @property
+    def models(self) -> list[Model]:
+        """The different models of sources and targets, in order; a ticket is evaluated where its own model is."""
+        found: list[Model] = []
+        for side in (*self.sources, *self.targets):
+            if side.model not in found:
+                found.append(side.model)
+        return found
 
     @property
     def winning(self) -> list[str]:

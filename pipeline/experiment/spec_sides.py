@@ -1,28 +1,21 @@
-"""Sources and targets: a data set with the training, resources and, for a source, pruning that go with it."""
+"""Sources and targets: a model and a data set with the training, resources and, for a source, pruning of theirs."""
 
 from typing import Any, Self
 
 from pydantic import model_validator
 
 from pipeline.experiment.catalogue import AnyDataset
+from pipeline.experiment.models import Model
 from pipeline.experiment.spec_base import SideName, Strict, refuse
 from pipeline.experiment.spec_pruning import Prune
 from pipeline.experiment.spec_training import Resources, Training
-
-
-def _not_a_targets(raw: Any) -> Any:
-    """`model` under a source or a target is a natural thing to try: say why it cannot be."""
-    if isinstance(raw, dict) and "model" in raw:
-        raise refuse(
-            "the model is common to the whole grid: a ticket fits one architecture. Set it at the top.", "model"
-        )
-    return raw
 
 
 class Target(Strict):
     """A training configuration that tickets are evaluated on."""
 
     name: SideName
+    model: Model
     dataset: AnyDataset
     training: Training
     resources: Resources = Resources()
@@ -32,7 +25,7 @@ class Target(Strict):
     def _fitting_keys(cls, raw: Any) -> Any:
         if isinstance(raw, dict) and "prune" in raw and "prune" not in cls.model_fields:
             raise refuse("tickets are found on sources; a target has no prune.", "prune")
-        return _not_a_targets(raw)
+        return raw
 
     @classmethod
     def written_keys(cls) -> list[str]:

@@ -60,13 +60,22 @@ class LrDecay(Strict):
 
 
 class Augment(Strict):
-    """Random horizontal flip, and a random crop after zero-padding by `crop` pixels."""
+    """Random horizontal flip, and a random crop after zero-padding by `crop` pixels, or a resized crop."""
 
     flip: Flag = False
     crop: Annotated[Int, Field(ge=0, le=1000)] = 0
+    resized_crop: Flag = False
+    """A random box of 8 to 100 % of the image, resized to the size that the model sees."""
+
+    @model_validator(mode="after")
+    def _one_crop(self) -> Self:
+        if self.crop and self.resized_crop:
+            raise refuse("cannot go with a resized crop: remove one of the two.", "crop")
+        return self
 
     def fields(self) -> dict[str, Any]:
-        return ({"flip": True} if self.flip else {}) | ({"crop": self.crop} if self.crop else {})
+        wanted = {"flip": self.flip, "crop": self.crop, "resized_crop": self.resized_crop}
+        return {key: value for key, value in wanted.items() if value}
 
 
 def _augment(raw: Any) -> Any:
@@ -89,6 +98,8 @@ class Training(Strict):
     record_every: Length = Steps(epochs=1)
     precision: Literal["fp32", "bf16"] = "fp32"
     channels_last: Flag = False
+    compile: Flag = False
+    """torch.compile: fused kernels round differently, so that it is part of what a result means."""
     norm_batch: Positive | None = None
     """Batch norm statistics over groups of so many images (the paper's 256 on one worker); default: the whole batch."""
     after_rewind: Literal["full", "remainder"] = "full"
@@ -111,6 +122,8 @@ class Resources(Strict):
     workers: Positive = 1
     gpus_per_worker: Annotated[Number, Field(ge=0, le=1)] = 0.0
     cpus_per_worker: Annotated[Number, Field(gt=0)] = 1.0
+    images: Literal["auto", "resident", "streaming"] = "auto"
+    """Where images are while a network trains: all in the memory of the device, or decoded a batch at a time."""
 
     @model_validator(mode="after")
     def _whole_gpus(self) -> Self:

@@ -25,6 +25,8 @@ class Shape:
     workers: int = 1
     gpus_per_worker: float = 0.0
     cpus_per_worker: float = 1.0
+    images: str = "auto"
+    """`resident`: whole data sets in the device's memory; `streaming`: a batch at a time; `auto`: by their size."""
 
 
 @dataclass(frozen=True, slots=True)

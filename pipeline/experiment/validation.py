@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.spec import Spec
 from pipeline.experiment.suggestions import did_you_mean
+from pipeline.experiment.variants import COMMON
 from pipeline.experiment.written_keys import written_keys
 from pipeline.experiment.yaml_nodes import Node, refusal
 
@@ -68,7 +69,8 @@ def _explained(detail: Any) -> tuple[tuple[str | int, ...], str]:
     if kind == "extra_forbidden":
         return at, f"unknown key.{did_you_mean(at[-1], written_keys(Spec, at[:-1]))}"
     if kind == "missing":
-        return at, "is missing."
+        # what all sources and targets lack belongs at the top, where it is written once
+        return at[-1:] if at[-1] in COMMON else at, "is missing."
     if kind in ("model_type", "model_attributes_type", "dict_type"):
         return at, f"should be a mapping, not {value}."
     if kind in ("literal_error", "union_tag_invalid"):

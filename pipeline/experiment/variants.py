@@ -9,7 +9,7 @@ from pathlib import PurePath
 from pipeline.experiment.merging import overlay, put
 from pipeline.experiment.yaml_nodes import Node, refusal
 
-COMMON = ("training", "prune", "resources")
+COMMON = ("model", "training", "prune", "resources")
 MAX_VARIANTS = 10_000
 
 

@@ -1,5 +1,6 @@
 """What Morcos et al. 2019 state, and what they leave open, by field of the grid."""
 
+from collections.abc import Set
 from typing import Any
 
 _SGD = {"name": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4, "nesterov": False}
@@ -9,7 +10,7 @@ _RESNET50 = {"training.length": "90ep", "training.lr_decay": {"at": ["50ep", "65
 _EITHER = {field: (_VGG19[field], _RESNET50[field]) for field in _VGG19}
 
 _STATED: dict[str, Any] = {
-    "model": ({"name": "vgg19"}, {"name": "resnet50"}),
+    "model": ({"name": "vgg19", "width": 64}, {"name": "resnet50", "width": 64}),
     "seeds": 6,
     "training.optimizer": (_SGD, _ADAM),
     "training.batch_size": 512,
@@ -50,6 +51,7 @@ FIXED: tuple[tuple[str, str, str], ...] = (
 """(what, how it is, why): choices that no field of the grid changes."""
 
 
-def settings_of_the_paper(model: str) -> dict[str, Any]:
-    """Field of the grid -> what the paper has; a tuple holds alternatives. Schedules are those of `model`."""
-    return _STATED | {"vgg19": _VGG19, "resnet50": _RESNET50}.get(model, _EITHER)
+def settings_of_the_paper(models: Set[str]) -> dict[str, Any]:
+    """Field of the grid -> what the paper has; a tuple holds alternatives. Schedules are those of the only model."""
+    alone = next(iter(models)) if len(models) == 1 else ""
+    return _STATED | {"vgg19": _VGG19, "resnet50": _RESNET50}.get(alone, _EITHER)

@@ -25,7 +25,7 @@ def in_force(spec: Spec) -> pd.DataFrame:
     the paper says nothing; `differs`: whether that is something else; `reason`: why the default is what it is, for
     what the paper leaves open. Rows `fixed: ...` are choices that no field changes.
     """
-    paper = settings_of_the_paper(spec.model.name)
+    paper = settings_of_the_paper({model.name for model in spec.models})
     rows = []
     for field, value, default in settings_of(spec):
         bare = field.partition(" (")[0]
@@ -38,13 +38,14 @@ def in_force(spec: Spec) -> pd.DataFrame:
 
 def settings_of(spec: Spec) -> Iterator[tuple[str, Any, bool]]:
     """(field, JSON value, whether at its default); ` (names)` follows a field in which sources or targets differ."""
-    yield "model", spec.model.model_dump(mode="json"), False
+    sides = (*spec.sources, *spec.targets)
+    yield from _of_sides({side.name: {"model": (side.model.model_dump(mode="json"), False)} for side in sides})
     yield "seeds", len(spec.seeds), False
     for field, value, default in _leaves(spec, ""):
-        if field.partition(".")[0] not in (*ABOUT, "model"):
+        if field.partition(".")[0] not in ABOUT:
             yield field, value, default
     yield "tickets", [ticket.model_dump(mode="json", exclude_none=True) for ticket in spec.tickets], False
-    yield from _of_sides({side.name: dict(_named(side, "training")) for side in (*spec.sources, *spec.targets)})
+    yield from _of_sides({side.name: dict(_named(side, "training")) for side in sides})
     yield from _of_sides({side.name: dict(_named(side, "prune")) for side in spec.sources})
 
 

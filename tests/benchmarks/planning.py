@@ -17,12 +17,11 @@ def synthetic(seeds: int) -> Spec:
     prune = {"rate": 0.2, "rounds": 30, "rewind": "1ep"}
     datasets = [("a", "digits", "a"), ("b", "digits", "b"), ("c", "mnist", "a"), ("d", "fashion_mnist", "b")]
     targets = [
-        {"name": name, "dataset": {"name": data, "half": half}, "training": training} for name, data, half in datasets
+        {"name": name, "model": "convnet", "dataset": {"name": data, "half": half}, "training": training}
+        for name, data, half in datasets
     ]
     sources = [{**target, "prune": prune} for target in targets]
-    return Spec.model_validate(
-        {"name": "benchmark", "model": "convnet", "seeds": seeds, "sources": sources, "targets": targets}
-    )
+    return Spec.model_validate({"name": "benchmark", "seeds": seeds, "sources": sources, "targets": targets})
 
 
 def main() -> None:

@@ -59,7 +59,7 @@ def test_a_remembered_grid_is_the_grid_without_the_stages_fields(make, store):
 def test_the_newest_grid_of_a_name_counts_and_an_equal_one_is_not_written_again(make, store, monkeypatch):
     remember(store, make())
     remember(store, make(model="lenet-20"))
-    assert recall(store, "one").spec.model.hidden == (20,)
+    assert recall(store, "one").spec.models[0].hidden == (20,)
     monkeypatch.setattr(Store, "write_document", lambda *arguments: pytest.fail("written again"))
     remember(store, make(model="lenet-20"))
 

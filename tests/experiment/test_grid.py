@@ -28,9 +28,13 @@ def spec(**options: object) -> Spec:
     """Two sources on digits, as Python writes them."""
     training = {"length": "2ep", "batch_size": 64, **options.pop("training", {})}  # type: ignore[dict-item]
     prune = {"rate": 0.2, "rounds": 2, **options.pop("prune", {})}  # type: ignore[dict-item]
-    sides = [{"name": half, "dataset": {"name": "digits", "half": half}, "training": training} for half in "ab"]
+    model = options.pop("model", "convnet-4")
+    sides = [
+        {"name": half, "model": model, "dataset": {"name": "digits", "half": half}, "training": training}
+        for half in "ab"
+    ]
     fields = {
-        "name": "g", "model": "convnet-4", "seeds": 1, "sources": [{**side, "prune": prune} for side in sides],
+        "name": "g", "seeds": 1, "sources": [{**side, "prune": prune} for side in sides],
         "targets": sides,
     }  # fmt: skip
     return Spec.model_validate({**fields, **options})
@@ -222,12 +226,13 @@ def test_counts_of_the_papers_figure_3() -> None:
     training = {"length": "160ep", "batch_size": 512, "lr_decay": {"at": ["80ep", "120ep"]}}
     prune = {"rate": 0.2, "rounds": 30, "rewind": "1ep", "evaluate": [1, 2, 3, 4, 5, 6, *range(9, 31, 3)]}
     datasets = ["digits", "mnist", "fashion_mnist", {"name": "mnist", "per_class": 500}]
-    sides = [{"name": f"s{i}", "dataset": data, "training": training} for i, data in enumerate(datasets)]
+    sides = [
+        {"name": f"s{i}", "model": "convnet", "dataset": data, "training": training} for i, data in enumerate(datasets)
+    ]
     grid = expand(
         Spec.model_validate(
             {
                 "name": "figure-3",
-                "model": "convnet",
                 "seeds": 6,
                 "targets": sides,
                 "sources": [{**side, "prune": prune} for side in sides],

@@ -59,7 +59,7 @@ def test_extends_merges_mappings_replaces_lists_and_is_relative_to_its_file(tmp_
     child = tmp_path / "below" / "child.yaml"
     child.write_text("extends: ../base.yaml\nname: child\ntraining: {batch_size: 32}\nsources: [digits]\n")
     spec = load(child)
-    assert (spec.name, spec.model.name, len(spec.sources)) == ("child", "lenet", 1)
+    assert (spec.name, spec.sources[0].model.name, len(spec.sources)) == ("child", "lenet", 1)
     assert (spec.sources[0].training.batch_size, spec.sources[0].training.length) == (32, Steps(10))
 
 
@@ -92,7 +92,7 @@ def test_set_overrides_nested_fields_list_items_and_bare_names(tmp_path: Path, s
     )  # fmt: skip
     assert spec.seeds == (3, 4)
     assert spec.sources[0].training.optimizer == Sgd(lr=1e-3)
-    assert spec.model.fields() == {"name": "lenet", "hidden": [7]}
+    assert [model.fields() for model in spec.models] == [{"name": "lenet", "hidden": [7]}]
     assert (spec.sources[1].name, spec.sources[1].prune.rewind) == ("again", Steps(1))
     assert loaded(tmp_path, small, "seeds=4").seeds == (0, 1, 2, 3)
 
@@ -145,4 +145,4 @@ def test_keys_that_begin_with_x_hold_anchors(tmp_path: Path, small: str) -> None
 
 def test_a_file_of_the_users_is_found_beside_the_grid_that_names_it(tmp_path: Path, small: str) -> None:
     spec = loaded(tmp_path, small, "model=my_models.py:Net")
-    assert spec.model.source == f"{tmp_path / 'my_models.py'}:Net"  # type: ignore[union-attr]
+    assert spec.models[0].source == f"{tmp_path / 'my_models.py'}:Net"  # type: ignore[union-attr]

@@ -131,14 +131,20 @@ def test_what_descends_from_a_diverged_source_is_blocked_and_the_rest_runs(expan
 SPEC = Spec.model_validate(
     {
         "name": "g",
-        "model": "lenet-8",
         "seeds": 2,
         "targets": [
-            {"name": half, "dataset": {"name": "digits", "half": half}, "training": {"length": "2ep"}} for half in "ab"
+            {
+                "name": half,
+                "model": "lenet-8",
+                "dataset": {"name": "digits", "half": half},
+                "training": {"length": "2ep"},
+            }
+            for half in "ab"
         ],
         "sources": [
             {
                 "name": half,
+                "model": "lenet-8",
                 "dataset": {"name": "digits", "half": half},
                 "training": {"length": "2ep"},
                 "prune": {"rate": 0.5, "rounds": 3, "rewind": "1ep"},

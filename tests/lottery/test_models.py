@@ -169,3 +169,69 @@ def test_a_users_file_that_is_missing_or_not_given_is_named(tmp_path: Path) -> N
         models.build(fields, [1, 4, 4], 3, file)
     with pytest.raises(PluginError, match="no file was given"):
         models.build(fields, [1, 4, 4], 3)
+
+
+def vgg19(width: int = 64) -> dict[str, Any]:
+    return {"name": "vgg19", **({"width": width} if width != 64 else {})}
+
+
+def test_vgg19_has_the_layers_and_the_parameter_counts_of_the_paper() -> None:
+    with torch.device("meta"):
+        model = models.build(vgg19(), [3, 32, 32], 10)
+    convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
+    counts = [sum(parameter.numel() for parameter in module.parameters()) for module in convolutions]
+    # 9 weights for each pair of channels, and a bias; "the first layer of VGG19 contains only 1792 parameters"
+    assert counts == [
+        1_792, 36_928, 73_856, 147_584, 295_168, 590_080, 590_080, 590_080,
+        1_180_160, *[2_359_808] * 7,
+    ]  # fmt: skip
+    assert sum(parameter.numel() for parameter in model.parameters()) == sum(counts) + 2 * 5_504 + 5_130
+    pools = [module for module in model.modules() if isinstance(module, nn.MaxPool2d)]
+    assert len(pools) == 4 and len(convolutions) == 16
+
+
+def test_vgg19_has_the_names_of_torchvision_so_that_its_tickets_fit_there() -> None:
+    from torchvision.models import vgg19_bn
+
+    with torch.device("meta"):
+        ours, theirs = models.build(vgg19(), [3, 32, 32], 10), vgg19_bn()
+    features = {name: t.shape for name, t in theirs.state_dict().items() if name.startswith("features.")}
+    assert {name: t.shape for name, t in ours.state_dict().items() if not name.startswith("classifier.")} == features
+
+
+def test_resnet50_is_torchvisions() -> None:
+    from torchvision.models import resnet50
+
+    ours, theirs = models.build({"name": "resnet50"}, [3, 64, 64], 1000), resnet50()
+    assert {name: t.shape for name, t in ours.state_dict().items()} == {
+        name: t.shape for name, t in theirs.state_dict().items()
+    }
+    ours.load_state_dict(theirs.state_dict())
+    images = torch.rand(2, 3, 64, 64)
+    assert torch.equal(ours.eval()(images), theirs.eval()(images))
+    assert sum(parameter.numel() for parameter in ours.parameters()) == 25_557_032
+
+
+@pytest.mark.parametrize("size", [28, 32, 45])
+@pytest.mark.parametrize("name", ["vgg19", "resnet50"])
+def test_the_papers_models_take_images_of_any_size_at_any_width(name: str, size: int) -> None:
+    small = models.build({"name": name, "width": 4}, [3, size, size], 7)
+    assert small(torch.rand(2, 3, size, size)).shape == (2, 7)
+    shapes = {name: t.shape for name, t in small.state_dict().items()}
+    assert shapes == {
+        name: t.shape for name, t in models.build({"name": name, "width": 4}, [3, 96, 64], 7).state_dict().items()
+    }
+
+
+@pytest.mark.parametrize("name", ["vgg19", "resnet50"])
+def test_the_papers_models_are_drawn_from_xaviers_normal_distribution(name: str) -> None:
+    model = models.build({"name": name, "width": 16}, [3, 32, 32], 10)
+    models.initialize(model, 0, {"name": name, "width": 16})
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            fan_in, fan_out = nn.init._calculate_fan_in_and_fan_out(module.weight)
+            wanted = (2 / (fan_in + fan_out)) ** 0.5
+            assert module.weight.std().item() == pytest.approx(wanted, rel=6 / module.weight.numel() ** 0.5)
+            assert module.bias is None or not module.bias.any()
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.weight.eq(1).all() and not module.bias.any()

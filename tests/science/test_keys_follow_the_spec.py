@@ -57,6 +57,7 @@ TRAINING = {
     "record_every": ("2ep", ALL),
     "precision": ("bf16", ALL),
     "channels_last": (True, ALL),
+    "compile": (True, ALL),
     "norm_batch": (16, ALL),
     "after_rewind": ("remainder", SOURCES),
 }
@@ -66,7 +67,6 @@ FIELDS: dict[type[BaseModel], tuple[str, dict[str, tuple[Any, set[str]]]]] = {
         {
             "name": ("renamed", NOTHING),
             "description": ("in other words", NOTHING),
-            "model": ("lenet-16-9", ALL),
             "seeds": ([5, 6], ALL),
             "sources": (BASE["sources"][:1], NOTHING),
             "targets": ([{**BASE["sources"][0], "training": {"batch_size": 64}}], NOTHING),
@@ -91,12 +91,13 @@ FIELDS: dict[type[BaseModel], tuple[str, dict[str, tuple[Any, set[str]]]]] = {
         },
     ),
     LrDecay: ("training.lr_decay.", {"at": (["6ep"], ALL), "factor": (0.2, ALL)}),
-    Augment: ("training.augment.", {"flip": (True, ALL), "crop": (2, ALL)}),
+    Augment: ("training.augment.", {"flip": (True, ALL), "crop": (2, ALL), "resized_crop": (True, ALL)}),
     Resources: (
         "resources.",
         {
-            "workers": (1, NOTHING),  # more are refused as yet; built, they change ALL
+            "workers": (2, ALL),
             "gpus_per_worker": (0.5, NOTHING),
+            "images": ("streaming", NOTHING),
             "cpus_per_worker": (2, NOTHING),
         },
     ),
@@ -141,6 +142,7 @@ FIELDS: dict[type[BaseModel], tuple[str, dict[str, tuple[Any, set[str]]]]] = {
 }
 ADAM = {"lr": (0.2, ALL), "betas": ([0.8, 0.999], ALL), "weight_decay": (0, ALL)}
 CASES = [(prefix + name, *case) for prefix, cases in FIELDS.values() for name, case in cases.items()]
+CASES.append(("model", "lenet-16-9", ALL))  # common to all sources and targets here
 
 
 def changed(path: str, value: Any, base: dict[str, Any]) -> dict[str, Any]:

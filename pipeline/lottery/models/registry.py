@@ -11,13 +11,20 @@ from torch import nn
 from pipeline.lottery.layers import output_layer, prunable
 from pipeline.lottery.models.convnet import convnet
 from pipeline.lottery.models.lenet import lenet
+from pipeline.lottery.models.resnet import resnet50
 from pipeline.lottery.models.user import user
+from pipeline.lottery.models.vgg import vgg19
 
 Builder = Callable[[Mapping[str, Any], tuple[int, int, int], int, Path | None], nn.Module]
+
+FULL_WIDTH = 64
+"""Channels of the first convolution of VGG19 and ResNet50 in Morcos et al. 2019; other widths scale all layers."""
 
 MODELS: dict[str, Builder] = {
     "lenet": lambda fields, shape, classes, file: lenet(shape, classes, fields["hidden"]),
     "convnet": lambda fields, shape, classes, file: convnet(shape, classes, fields["width"]),
+    "vgg19": lambda fields, shape, classes, file: vgg19(shape, classes, fields.get("width", FULL_WIDTH)),
+    "resnet50": lambda fields, shape, classes, file: resnet50(shape, classes, fields.get("width", FULL_WIDTH)),
     "user": user,
 }
 

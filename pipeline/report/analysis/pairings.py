@@ -67,8 +67,11 @@ def pairings(points: pd.DataFrame, spec: Spec) -> list[Pairing]:
 
 def own_sources(spec: Spec, target: Target) -> list[Source]:
     """The sources that train as `target` does: their tickets are found on it, not transferred to it."""
-    wanted = (target.dataset, target.training, target.resources.workers)
-    return [source for source in spec.sources if (source.dataset, source.training, source.resources.workers) == wanted]
+    return [source for source in spec.sources if _training(source) == _training(target)]
+
+
+def _training(side: Target) -> tuple[object, ...]:
+    return side.model, side.dataset, side.training, side.resources.workers
 
 
 def _controls(point: _Point, places: _Places, spec: Spec) -> Iterator[Pairing]:

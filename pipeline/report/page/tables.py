@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.engine.point_labels import model_label
 from pipeline.report.findings import Findings
 
 SHOWN = 200
@@ -49,7 +50,7 @@ def header(findings: Findings) -> Header:
         f"{_counted(len(spec.seeds), 'seed')}, {_counted(len(spec.tickets), 'ticket')} "
         f"({', '.join(ticket.name for ticket in spec.tickets)})"
     )
-    model = str(results["model"].iloc[0]) if len(results) else spec.model.name
+    model = ", ".join(map(model_label, spec.models))
     version = findings.provenance.get("report", {}).get("versions", {}).get("ticket-transfer", "")
     made = f"read {moment(findings.made)}" + f" by ticket-transfer {version}" * bool(version)
     return Header(model, counts, made, _banner(findings))

@@ -1,0 +1,58 @@
+"""What planning knows of the paper's models, and grids of several models."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.experiment.errors import UserError
+from pipeline.experiment.grid import expand
+from pipeline.experiment.loading import load
+from pipeline.experiment.models import Resnet50, Vgg19
+
+TWO = """
+name: two
+seeds: 2
+training: {length: 2ep}
+prune: {rounds: 2}
+sources:
+  - {name: lenet, model: lenet-20, dataset: digits}
+  - {name: convnet, model: convnet-2, dataset: digits, grid: {dataset.half: [a, b]}}
+targets: same
+"""
+
+
+@pytest.mark.parametrize("model", [Vgg19(), Vgg19(width=3), Resnet50(), Resnet50(width=5)], ids=str)
+def test_layer_shapes_are_those_of_the_model_that_is_built(model: Vgg19 | Resnet50) -> None:
+    from pipeline.lottery.models import describe
+
+    shape = (3, 32, 28)
+    assert list(model.layers(shape, 6)) == describe(model.fields(), shape, 6)
+
+
+def test_images_too_small_for_vgg19_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "grid.yaml"
+    file.write_text("name: g\nmodel: vgg19\nseeds: 1\ntraining: {length: 1ep}\nprune: {rounds: 1}\nsources: [digits]\n")
+    with pytest.raises(UserError, match=r"grid.yaml:6: sources.0: images of 8x8 are too small .* resize to 16"):
+        expand(load(file), tmp_path)
+
+
+def test_a_ticket_is_evaluated_on_the_targets_of_its_own_model(tmp_path: Path) -> None:
+    file = tmp_path / "grid.yaml"
+    file.write_text(TWO)
+    points = expand(load(file), tmp_path).points
+    pairs = {(point.source, point.target) for point in points if point.ticket == "winning"}
+    convnets = ["convnet-half=a", "convnet-half=b"]
+    assert pairs == {("lenet", "lenet"), *((source, target) for source in convnets for target in convnets)}
+    # random tickets depend on the model: those of one are not those of the other
+    random = {
+        point.target: point.stage for point in points if (point.ticket, point.round, point.seed) == ("random", 1, 0)
+    }
+    assert len(set(random.values())) == 3
+
+
+def test_one_model_for_all_is_a_part_of_keys_wherever_it_is_written(tmp_path: Path) -> None:
+    top, own = tmp_path / "top.yaml", tmp_path / "own.yaml"
+    common = "name: g\nseeds: 1\ntraining: {length: 1ep}\nprune: {rounds: 1}\n"
+    top.write_text(common + "model: lenet-8\nsources: [digits]\n")
+    own.write_text(common + "sources: [{dataset: digits, model: {name: lenet, hidden: [8]}}]\n")
+    assert list(expand(load(top), tmp_path).stages) == list(expand(load(own), tmp_path).stages)
