@@ -124,13 +124,13 @@ def decode(document: Mapping[str, Any]) -> Grid:
     ]
     return Grid(
         spec.name,
-        spec,
         stages,
         points,
         {keys[int(place)]: frozenset(outputs) for place, outputs in document["keep"].items()},
         {key: role for key, _, _, _, role, _ in document["stages"]},
         dict(document["requested"]),
         document["kept_bytes"],
+        spec=spec,
     )
 
 

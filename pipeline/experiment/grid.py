@@ -34,11 +34,10 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Grid:
-    """Everything that an experiment asks for; what of it exists is the plan's business."""
+class Work:
+    """Everything that is asked for; what of it exists is the plan's business."""
 
     name: str
-    spec: Spec
     stages: dict[str, Stage] = field(default_factory=dict)
     """In topological order."""
     points: list[Point] = field(default_factory=list)
@@ -50,6 +49,22 @@ class Grid:
     """Stages by kind if every evaluated round were trained anew: what sharing saves is the difference."""
     kept_bytes: int = 0
     """Roughly, of all that `keep` names: weights of 4 bytes, masks of one bit."""
+
+    @property
+    def grids(self) -> "tuple[Grid, ...]":
+        """The experiments that this is the work of."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Grid(Work):
+    """Everything that one experiment asks for."""
+
+    spec: Spec = field(kw_only=True)
+
+    @property
+    def grids(self) -> "tuple[Grid, ...]":
+        return (self,)
 
 
 def expand(spec: Spec, data_root: str | Path = "data") -> Grid:
@@ -179,13 +194,13 @@ class _Building:
     def finished(self, spec: Spec) -> Grid:
         return Grid(
             spec.name,
-            spec,
             self.stages,
             self._shared_points(),
             {key: frozenset(outputs) for key, outputs in self.keep.items()},
             self.roles,
             dict(self.requested),
             self.kept_bytes,
+            spec=spec,
         )
 
     def _shared_points(self) -> list[Point]:

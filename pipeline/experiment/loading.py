@@ -1,4 +1,7 @@
-"""From a YAML file, its `extends:` and `--set` overrides to the spec, with the place of every mistake."""
+"""From a YAML file, its `extends:` and `--set` overrides to the spec, with the place of every mistake.
+
+A file with `experiments:` is a collection: it names the files of grids that are run together.
+"""
 
 import re
 from collections.abc import Sequence
@@ -15,6 +18,7 @@ from pipeline.experiment.yaml_reading import parse, read_file
 _USER_FILE = re.compile(r".+\.py:[A-Za-z_]\w*")
 _KEYS = frozenset({"model", "dataset", "criterion", "name"})
 MAX_EXTENDS = 20
+COLLECTION = ("name", "description", "experiments")
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Spec:
@@ -24,9 +28,50 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Spec:
     """
     file = Path(path)
     document = _extended(file, ())
+    if _is_collection(document):
+        files = ", ".join(str(member) for member in _members(document, file))
+        raise UserError(f"{file} is a collection of experiments, and one is wanted here: {files}.")
     for override in overrides:
         _set(document, override, file)
     return validate(complete(without_nulls(document)), str(file))
+
+
+def load_all(path: str | Path, overrides: Sequence[str] = ()) -> tuple[str, list[Spec]]:
+    """The name of the collection in `path` with its specs, or the name of its only spec with that one.
+
+    `overrides` go to each of the specs. Raises UserError.
+    """
+    file = Path(path)
+    document = read_file(file)
+    if not _is_collection(document):
+        spec = load(file, overrides)
+        return spec.name, [spec]
+    specs = [load(member, overrides) for member in _members(document, file)]
+    names = [spec.name for spec in specs]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise refusal(document.at, "experiments", f"two grids have the name {twice[0]!r}: reports go by names.")
+    name = document.value["name"].value if "name" in document.value else file.stem
+    return str(name), specs
+
+
+def _is_collection(document: Node) -> bool:
+    return isinstance(document.value, dict) and "experiments" in document.value
+
+
+def _members(document: Node, file: Path) -> list[Path]:
+    """The files that a collection names, relative to its own. Raises UserError for anything else in it."""
+    for key, node in document.value.items():
+        if key not in COLLECTION:
+            raise refusal(node.at, key, f"a collection has {', '.join(COLLECTION)} only; the rest is in its files.")
+    listed = document.value["experiments"]
+    if not isinstance(listed.value, list) or not listed.value:
+        raise refusal(listed.at, "experiments", "should be a list of YAML files.")
+    found = []
+    for node in listed.value:
+        if not isinstance(node.value, str) or not (file.parent / node.value).is_file():
+            raise refusal(node.at, node.path, f"there is no file {file.parent / str(node.value)}.")
+        found.append(file.parent / node.value)
+    return found
 
 
 def _extended(file: Path, above: tuple[Path, ...]) -> Node:

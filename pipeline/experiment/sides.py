@@ -54,6 +54,7 @@ def side(entry: Target, at: tuple[str | int, ...], root: Path, keeps_weights: bo
         **_schedule(entry, per_epoch, data),
     }
     if entry.resources.workers != 1:
+        _check_last_batch(data.images % entry.training.batch_size, entry.resources.workers)
         template["world_size"] = entry.resources.workers
     locations = {"data": data.location, "model": entry.model.location()}
     resources = entry.resources
@@ -72,6 +73,16 @@ def side(entry: Target, at: tuple[str | int, ...], root: Path, keeps_weights: bo
         locations={role: file for role, file in locations.items() if file},
         keeps_weights=keeps_weights,
     )
+
+
+def _check_last_batch(images: int, workers: int) -> None:
+    """Batch norm needs two images on each worker."""
+    if 0 < images < 2 * workers:
+        raise UnfitError(
+            f"leaves {images} images for the last batch of an epoch, fewer than two for each of {workers} workers.",
+            "training",
+            "batch_size",
+        )
 
 
 def _schedule(entry: Target, per_epoch: int, data: Data) -> dict[str, Any]:

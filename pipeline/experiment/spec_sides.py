@@ -35,6 +35,13 @@ class Target(Strict):
     def _batches_split(self) -> Self:
         if self.training.batch_size % self.resources.workers:
             raise refuse(f"does not divide the batch size of {self.training.batch_size}.", "resources", "workers")
+        of_worker = self.training.batch_size // self.resources.workers
+        if self.training.norm_batch and of_worker % self.training.norm_batch:
+            raise refuse(
+                f"should divide the {of_worker} images of a batch that each of {self.resources.workers} workers has.",
+                "training",
+                "norm_batch",
+            )
         return self
 
 
