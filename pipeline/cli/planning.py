@@ -1,8 +1,15 @@
-"""`tickets plan`: what a grid would run and why. No Ray, and torch only for a user's own model or data set."""
+"""`tickets plan`: what a grid, or a collection of them, would run and why.
+
+No Ray, and torch only for a user's own model or data set.
+"""
 
 import json
+import math
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from dataclasses import asdict
+from textwrap import fill
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 from rich.console import Console
@@ -10,12 +17,25 @@ from rich.table import Table
 
 from pipeline.cli.options import DATA, STORE, DataOption, File, JsonOption, Overrides, StoreOption
 from pipeline.cli.quantities import duration, size
-from pipeline.cli.terminal import open_console
+from pipeline.cli.terminal import PIPE_WIDTH, open_console
+from pipeline.experiment.errors import UserError
 
 if TYPE_CHECKING:
-    from pipeline.engine.store import Snapshot
-    from pipeline.experiment.grid import Grid
+    from pipeline.experiment.estimate import Rates
+    from pipeline.experiment.grid import Work
     from pipeline.experiment.planning import Plan
+
+INDENTED: Any = {"initial_indent": "  ", "subsequent_indent": "    ", "break_on_hyphens": False}
+
+Throughput = Annotated[
+    Optional[list[str]],  # noqa: UP045 - typer reads it at run time
+    typer.Option(
+        "--images-per-second",
+        metavar="N|MODEL=N",
+        help="Images of 32x32 that one device trains on in a second, as tests/benchmarks/throughput.py measures it: "
+        "the time of trainings that were never timed. Repeatable, for several models.",
+    ),
+]
 
 
 def plan(
@@ -24,53 +44,83 @@ def plan(
     store: StoreOption = STORE,
     data: DataOption = DATA,
     as_json: JsonOption = False,
+    images_per_second: Throughput = None,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the DAG as a Mermaid diagram.")] = False,
     why: Annotated[bool, typer.Option("--why", help="List every stage to run with the reason.")] = False,
 ) -> None:
     """Show what a run would do, and why; runs nothing.
 
-    Stages by kind, cached and to run; what is shared; the longest chain; estimated time and bytes.
+    Stages by kind, cached and to run; what is shared; the longest chain; estimated time, GPU hours and bytes.
     """
     from pipeline.engine.store import Store
-    from pipeline.experiment.grid import expand
-    from pipeline.experiment.loading import load
-    from pipeline.experiment.planning import plan as plan_grid
+    from pipeline.experiment.collections import open_work
+    from pipeline.experiment.estimate import Rates
+    from pipeline.experiment.planning import plan as plan_work
 
-    grid = expand(load(file, overrides or []), data)
+    work = open_work(file, overrides or [], data)
+    throughput = _throughput(images_per_second or [], work)
     snapshot = Store(store, create=False).snapshot()
-    todo = plan_grid(grid, snapshot)
+    todo = plan_work(work, snapshot)
     if mermaid:
         from pipeline.experiment.diagram import mermaid as draw
 
-        print(draw(grid, todo))
+        for grid in work.grids:
+            print(draw(grid, todo))
         return
-    facts = _describe(grid, todo, snapshot)
+    records = (record for key in snapshot if (record := snapshot.record(key)) is not None)
+    facts = _describe(work, todo, Rates.of(records, throughput))
     if as_json:
         print(json.dumps({**facts, "reasons": todo.reasons}, indent=2))
         return
     _show(facts, open_console())
     if why:
         for key, reason in todo.reasons.items():
-            print(f"{key[:12]}  {grid.stages[key].label}: {reason}")
+            print(f"{key[:12]}  {work.stages[key].label}: {reason}")
 
 
-def _describe(grid: "Grid", todo: "Plan", snapshot: "Snapshot") -> dict[str, Any]:
+def _throughput(written: Sequence[str], work: "Work") -> dict[str, float]:
+    """`N` and `MODEL=N` as numbers by the model's name, "" for every model. Raises UserError."""
+    models = dict.fromkeys(model.name for grid in work.grids for model in grid.spec.models)
+    found = {}
+    for one in written:
+        model, _, number = one.rpartition("=")
+        try:
+            rate = float(number)
+        except ValueError:
+            rate = math.nan
+        if not 0 < rate < math.inf:
+            raise UserError(
+                f"--images-per-second {one}: should be a number above 0 such as 100000, or MODEL=NUMBER for one model."
+            )
+        if "=" in one and model not in models:
+            raise UserError(f"--images-per-second {one}: {work.name} has no model {model!r}, but {', '.join(models)}.")
+        found[model] = rate
+    return found
+
+
+def _describe(work: "Work", todo: "Plan", rates: "Rates") -> dict[str, Any]:
     """The facts of a plan, as `--json` prints them. Seconds are of one lane; bytes are what stays in the store."""
     from pipeline.engine.capacity import lane_limit
-    from pipeline.experiment.estimate import estimate, seconds_per_iteration
+    from pipeline.experiment.estimate import estimate
 
-    records = (record for key in snapshot if (record := snapshot.record(key)) is not None)
-    time = estimate(grid, todo, seconds_per_iteration(records))
-    roles = Counter(grid.roles.values())
-    waiting = Counter(grid.roles[key] for key in todo.to_run)
-    cached = Counter(grid.roles[key] for key in todo.cached)
-    known = time.unknown < sum(grid.stages[key].kind == "train" for key in todo.to_run) or not todo.to_run
-    shapes = dict.fromkeys(stage.shape for stage in grid.stages.values())
+    time = estimate(work, todo, rates)
+    roles = Counter(work.roles.values())
+    waiting = Counter(work.roles[key] for key in todo.to_run)
+    cached = Counter(work.roles[key] for key in todo.cached)
+    kinds = Counter(stage.kind for stage in work.stages.values())
+    known = any(basis.source for basis in time.bases) or not time.bases
+    shapes = dict.fromkeys(
+        (stage.shape.workers, stage.shape.cpus_per_worker, stage.shape.gpus_per_worker)
+        for stage in work.stages.values()
+    )
     return {
-        "name": grid.name,
+        "name": work.name,
+        "experiments": [grid.name for grid in work.grids],
         "stages": {
             role: {"all": count, "cached": cached[role], "to_run": waiting[role]} for role, count in roles.items()
         },
+        "trainings": kinds["train"],
+        "prunings": kinds["prune"],
         "cached": len(todo.cached),
         "to_run": len(todo.to_run),
         "blocked": todo.blocked,
@@ -78,20 +128,25 @@ def _describe(grid: "Grid", todo: "Plan", snapshot: "Snapshot") -> dict[str, Any
         "shared": todo.shared,
         "chain_stages": todo.chain_length,
         "chain_iterations": todo.chain_iterations,
+        "chain_epochs": todo.chain_epochs,
         "seconds": time.seconds if known else None,
         "seconds_longest_chain": time.longest_chain if known else None,
+        "holds_gpus": any(gpus for _, _, gpus in shapes),
+        "gpu_hours": time.gpu_seconds / 3600 if known else None,
         "trainings_never_timed": time.unknown,
-        "bytes_kept": grid.kept_bytes,
-        "results": len(grid.points),
+        "estimated_from": [asdict(basis) for basis in time.bases],
+        "bytes_kept": work.kept_bytes,
+        "results": len(work.points),
         "lane_limit": lane_limit(),
-        "lane_shapes": [
-            f"{shape.workers} x ({shape.cpus_per_worker:g} CPU, {shape.gpus_per_worker:g} GPU)" for shape in shapes
-        ],
+        "lane_shapes": [f"{workers} x ({cpus:g} CPU, {gpus:g} GPU)" for workers, cpus, gpus in shapes],
     }
 
 
 def _show(facts: dict[str, Any], console: Console) -> None:
-    print(f"{facts['name']}: {facts['to_run'] + facts['cached']} stages for {facts['results']} results")
+    print(
+        f"{facts['name']}: {facts['to_run'] + facts['cached']:,} stages ({facts['trainings']:,} trainings, "
+        f"{facts['prunings']:,} prunings) for {facts['results']:,} results"
+    )
     table = Table(box=None, padding=(0, 2))
     table.add_column("")
     for column in ("all", "cached", "to run"):
@@ -100,20 +155,39 @@ def _show(facts: dict[str, Any], console: Console) -> None:
         table.add_row(_in_words(role), *(f"{count[column]:,}" for column in ("all", "cached", "to_run")))
     console.print(table)
     asked, saved = facts["requested"].get("train", 0), facts["shared"].get("train", 0)
-    print(f"shared: {asked:,} trainings are asked for, {asked - saved:,} are different ones")
-    print(f"longest chain: {facts['chain_stages']} stages, {facts['chain_iterations']:,} iterations")
-    if facts["seconds"] is None:
-        print("time: unknown; nothing like it has run on this store yet")
-    elif facts["to_run"]:
-        left = f" and {facts['trainings_never_timed']} trainings never timed" if facts["trainings_never_timed"] else ""
-        print(
-            f"time: {duration(facts['seconds'])} on one lane{left}; "
-            f"at least {duration(facts['seconds_longest_chain'])} on any number"
-        )
-    print(f"a lane holds: {', '.join(facts['lane_shapes'])}; memory here allows {facts['lane_limit']} lanes")
+    print(
+        f"shared: {asked:,} trainings the paper's way (every evaluation anew), "
+        f"{asked - saved:,} different ones: {saved:,} ({100 * saved / max(1, asked):.0f} %) saved"
+    )
+    epochs = "" if facts["chain_epochs"] is None else f" ({facts['chain_epochs']:,} epochs)"
+    print(f"longest chain: {facts['chain_stages']} stages, {facts['chain_iterations']:,} iterations{epochs}")
+    if facts["to_run"]:
+        _show_time(facts)
+    print(f"a lane holds: {', '.join(facts['lane_shapes'])}")
     print(f"store: about {size(facts['bytes_kept'])} stay when all is done")
     for reason in sorted(set(facts["blocked"].values())):
         print(f"missing: {reason}")
+
+
+def _show_time(facts: dict[str, Any]) -> None:
+    """Time and GPU hours, what they rest on, and what they leave out."""
+    if facts["seconds"] is None:
+        print("time: unknown; nothing like it has run on this store yet (--images-per-second estimates it)")
+        return
+    never = facts["trainings_never_timed"]
+    left = f", without {never:,} trainings never timed" if never else ""
+    print(
+        f"time: {duration(facts['seconds'])} on one lane, at least {duration(facts['seconds_longest_chain'])} "
+        f"on any number{left}"
+    )
+    if facts["holds_gpus"]:
+        print(f"GPU hours: {facts['gpu_hours']:,.1f}{left}")
+    data: dict[tuple[str, str], dict[str, None]] = {}
+    for basis in facts["estimated_from"]:
+        from_what = f"from {basis['source']}" if basis["source"] else f"never timed on a {basis['device']}"
+        data.setdefault((from_what, basis["model"]), {})[basis["data"]] = None
+    for (from_what, model), names in data.items():
+        print(fill(f"{from_what}: {model} on {', '.join(names)}", PIPE_WIDTH, **INDENTED))
 
 
 def _in_words(role: str) -> str:

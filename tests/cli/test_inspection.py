@@ -40,6 +40,54 @@ def test_plan_in_words_says_what_the_stages_do(fresh: Path, tickets: Callable[..
         assert words in said.out
 
 
+def test_plan_says_what_sharing_saves_and_how_long_the_longest_chain_is(
+    fresh: Path, tickets: Callable[..., Any]
+) -> None:
+    """Two sources: 12 trainings of chains, 8 of tickets on the other's data, 16 random ones, half of them shared."""
+    two = "sources=[{dataset: {name: digits, half: a}}, {dataset: {name: digits, half: b}}]"
+    lines = tickets("plan", "tiny.yaml", "--set", two).out.splitlines()
+    assert lines[0] == "tiny: 36 stages (28 trainings, 8 prunings) for 28 results"
+    shared = "shared: 36 trainings the paper's way (every evaluation anew), 28 different ones: 8 (22 %) saved"
+    assert shared in lines
+    assert "longest chain: 5 stages, 72 iterations (6 epochs)" in lines
+    assert "time: unknown; nothing like it has run on this store yet (--images-per-second estimates it)" in lines
+    assert not [line for line in lines if line.startswith("GPU hours")]
+
+
+GPUS = ("--set", "resources={gpus_per_worker: 0.5}")
+
+
+def test_plan_estimates_gpu_hours_from_a_throughput(fresh: Path, tickets: Callable[..., Any]) -> None:
+    facts = parsed(tickets("plan", "tiny.yaml", *GPUS, "--images-per-second", "0.1", "--json"))
+    images = 10 * 24 * 64 * (8 * 8) / (32 * 32)
+    assert facts["gpu_hours"] == pytest.approx(images / 0.1 / 3600)
+    assert facts["seconds"] == pytest.approx(2 * images / 0.1)
+    assert (facts["trainings"], facts["prunings"], facts["chain_epochs"]) == (10, 4, 6)
+    said = tickets("plan", "tiny.yaml", *GPUS, "--images-per-second", "lenet=0.1").out
+    assert "GPU hours: 2.7\n" in said
+    assert "  from 0.1 images of 32x32 a second of a GPU: lenet on digits (8x8)\n" in said
+    assert said == tickets("plan", "tiny.yaml", *GPUS, "--images-per-second", "lenet=0.1").out
+
+
+def test_plan_does_not_take_the_time_of_a_processor_for_that_of_a_gpu(
+    finished: Path, tickets: Callable[..., Any]
+) -> None:
+    """Resources are not in the keys: everything is cached but what another seed adds."""
+    more = ("--set", "seeds=[0, 1, 2]")
+    assert "from trainings of their own kind on " in tickets("plan", "tiny.yaml", *more).out
+    facts = parsed(tickets("plan", "tiny.yaml", *more, *GPUS, "--json"))
+    assert (facts["seconds"], facts["gpu_hours"], facts["trainings_never_timed"]) == (None, None, 5)
+    assert [basis["source"] for basis in facts["estimated_from"]] == [None]
+
+
+@pytest.mark.parametrize("written", ["fast", "0", "-1", "nan", "inf", "=5", "vgg19=100"])
+def test_a_throughput_that_is_none_is_refused(fresh: Path, tickets: Callable[..., Any], written: str) -> None:
+    said = tickets("plan", "tiny.yaml", "--images-per-second", written)
+    assert said.code == 2
+    assert f"--images-per-second {written}: " in said.err
+    assert "such as 100000" in said.err or "but lenet" in said.err
+
+
 def test_mermaid_is_a_flowchart(fresh: Path, tickets: Callable[..., Any]) -> None:
     assert tickets("plan", "tiny.yaml", "--mermaid").out.startswith("flowchart LR\n")
 

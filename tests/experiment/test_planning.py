@@ -6,11 +6,12 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.experiment.diagram import mermaid
-from pipeline.experiment.estimate import estimate, seconds_per_iteration
+from pipeline.experiment.estimate import Rates, estimate
 from pipeline.experiment.grid import Grid, expand
 from pipeline.experiment.planning import Nothing, Plan, plan
 from pipeline.experiment.spec import Spec
@@ -181,20 +182,120 @@ def test_running_a_plan_from_any_state_leaves_nothing_to_do(data: st.DataObject)
         assert all(memory.available(key, output) for output in outputs)
 
 
-def test_time_is_estimated_from_what_was_recorded(expanded: Expand) -> None:
-    grid = expanded()
-    todo = plan(grid, Nothing())
+CPU = {"device": "cpu", "cpu": "Xeon"}
+H200 = {"device": "cuda:0", "gpu": "NVIDIA H200"}
+ON_GPUS = ("training:\n", "resources: {workers: 2, gpus_per_worker: 1}\ntraining:\n")
+
+
+def timed(grid: Grid, seconds: float, hardware: dict[str, str], **fields: Any) -> list[dict[str, Any]]:
+    """Records of the grid's trainings as if each had taken so many seconds an iteration, the first far longer."""
     trained = [stage for stage in grid.stages.values() if stage.kind == "train"]
-    records = [
-        {"fields": stage.fields, "iterations": 100, "seconds": 1.0 + 99 * (number == 0)}
-        for number, stage in enumerate(trained)
-        if stage.fields["data"]["half"] == "a"
+    return [
+        {"fields": {**stage.fields, **fields}, "iterations": 100, "seconds": factor * seconds, "hardware": hardware}
+        for stage, factor in zip(trained, [10_000, *[100] * len(trained)], strict=False)
     ]
-    half = estimate(grid, todo, seconds_per_iteration(records))
-    assert half.unknown == len(trained) // 2
-    assert round(half.seconds, 6) == len(trained) // 2 * 1.2
-    assert round(half.longest_chain, 6) == 4 * 1.2
-    assert estimate(grid, todo, {}).unknown == len(trained)
+
+
+def trainings(grid: Grid) -> int:
+    return sum(stage.kind == "train" for stage in grid.stages.values())
+
+
+def test_time_is_estimated_from_trainings_of_the_same_kind(expanded: Expand) -> None:
+    grid = expanded()
+    time = estimate(grid, plan(grid, Nothing()), Rates.of(timed(grid, 0.01, CPU)))
+    assert time.seconds == pytest.approx(trainings(grid) * 120 * 0.01)
+    assert time.longest_chain == pytest.approx(4 * 120 * 0.01)
+    assert (time.gpu_seconds, time.unknown) == (0, 0)
+    assert {basis.source for basis in time.bases} == {"trainings of their own kind on Xeon"}
+    empty = estimate(grid, plan(grid, Nothing()), Rates())
+    assert (empty.seconds, empty.unknown) == (0, trainings(grid))
+    assert {basis.source for basis in empty.bases} == {None}
+
+
+def test_another_data_set_serves_where_its_own_was_never_timed_and_is_named(expanded: Expand) -> None:
+    grid = expanded()
+    half = [record for record in timed(grid, 0.01, CPU) if record["fields"]["data"]["half"] == "b"]
+    time = estimate(grid, plan(grid, Nothing()), Rates.of([*half, *timed(grid, 9, CPU, batch_size=32)]))
+    assert time.seconds == pytest.approx(trainings(grid) * 120 * 0.01)
+    assert [basis.source for basis in time.bases] == [
+        "trainings on digits on Xeon",
+        "trainings of their own kind on Xeon",
+    ]
+    assert sum(basis.trainings for basis in time.bases) == trainings(grid)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"batch_size": 32}, {"precision": "bf16"}, {"world_size": 2}, {"input": [3, 8, 8]}, {"model": {"name": "vgg19"}}],
+    ids=str,
+)
+def test_trainings_of_another_kind_tell_nothing(expanded: Expand, other: dict[str, Any]) -> None:
+    grid = expanded()
+    assert estimate(grid, plan(grid, Nothing()), Rates.of(timed(grid, 1, CPU, **other))).unknown == trainings(grid)
+
+
+def test_processors_tell_nothing_of_gpus_nor_gpus_of_processors(expanded: Expand) -> None:
+    small, large = expanded(), expanded(ON_GPUS)
+    assert large.stages.keys() != small.stages.keys(), "the workers are in the key"
+    todo = plan(large, Nothing())
+    assert estimate(large, todo, Rates.of(timed(large, 0.01, CPU))).unknown == trainings(large)
+    assert estimate(small, plan(small, Nothing()), Rates.of(timed(small, 0.01, H200))).unknown == trainings(small)
+    time = estimate(large, todo, Rates.of(timed(large, 0.01, H200)))
+    assert time.unknown == 0
+    assert time.gpu_seconds == pytest.approx(2 * time.seconds), "two workers with a GPU each"
+    assert {basis.source for basis in time.bases} == {"trainings of their own kind on NVIDIA H200"}
+
+
+def test_a_throughput_gives_the_gpu_hours_of_what_was_never_timed(expanded: Expand) -> None:
+    grid = expanded(ON_GPUS)
+    todo = plan(grid, Nothing())
+    images = trainings(grid) * 120 * 64
+    area = 8 * 8 / (32 * 32)
+    time = estimate(grid, todo, Rates(throughput={"": 1000.0}))
+    assert time.gpu_seconds == pytest.approx(images * area / 1000)
+    assert time.seconds == pytest.approx(time.gpu_seconds / 2)
+    assert {basis.source for basis in time.bases} == {"1,000 images of 32x32 a second of a GPU"}
+    assert estimate(grid, todo, Rates(throughput={"lenet": 10.0, "": 1.0})).gpu_seconds == pytest.approx(
+        images * area / 10
+    )
+    assert estimate(grid, todo, Rates(throughput={"vgg19": 10.0})).unknown == trainings(grid)
+    halves = expanded(("training:\n", "resources: {gpus_per_worker: 0.5}\ntraining:\n"))
+    half = estimate(halves, plan(halves, Nothing()), Rates(throughput={"": 1000.0}))
+    assert half.gpu_seconds == pytest.approx(time.gpu_seconds)
+    assert half.seconds == pytest.approx(2 * half.gpu_seconds)
+    measured = estimate(grid, todo, Rates.of(timed(grid, 0.01, H200), {"": 1000.0}))
+    assert measured.seconds == pytest.approx(trainings(grid) * 120 * 0.01), "what was timed goes before"
+
+
+def test_the_longest_chain_has_epochs_where_all_train_for_as_many(expanded: Expand) -> None:
+    assert plan(expanded(), Nothing()).chain_epochs == 4 * 10
+    assert plan(expanded(("length: 10ep", "length: 10ep5it")), Nothing()).chain_epochs is None
+    longer = ("half: b}\n", "half: b}\n    training: {length: 20ep}\n")
+    todo = plan(expanded(longer), Nothing())
+    assert (todo.chain_iterations, todo.chain_epochs) == (4 * 240, None)
+    remainder = expanded(("length: 10ep", "length: 10ep\n  after_rewind: remainder"))
+    assert plan(remainder, Nothing()).chain_epochs is None
+
+
+def test_figure_3_of_the_paper_saves_1848_of_5316_trainings() -> None:
+    """PAPERS.md: six sources, four small targets for all of them and two large ones for the large sources."""
+    training = {"length": "160ep", "batch_size": 512}
+    prune = {"rate": 0.2, "rounds": 30, "rewind": "1ep", "evaluate": [1, 2, 3, 4, 5, 6, *range(9, 31, 3)]}
+    sides = [
+        {"name": f"s{n}", "model": "convnet", "dataset": {"name": "digits", "per_class": n}, "training": training}
+        for n in range(20, 26)
+    ]
+    large = [[f"s{small}", f"s{target}"] for small in range(20, 24) for target in (24, 25)]
+    document = {
+        "name": "fig3",
+        "seeds": 6,
+        "targets": sides,
+        "sources": [{**side, "prune": prune} for side in sides],
+        "pairs": {"exclude": large},
+    }
+    todo = plan(expand(Spec.model_validate(document)), Nothing())
+    assert (todo.requested["train"], todo.shared["train"]) == (5316, 1848)
+    assert (todo.chain_length, todo.chain_epochs) == (61, 31 * 160)
 
 
 def test_the_diagram_shows_one_seed_and_what_is_to_run(expanded: Expand) -> None:

@@ -1,17 +1,20 @@
 """Synthetic findings: whole experiments that never ran, for the page and the stills; and pages opened in a browser."""
 
 import json
+import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.experiment.grid import expand
 from pipeline.experiment.loading import load
 from pipeline.report.analysis.comparisons import comparisons
 from pipeline.report.analysis.convergence import convergence
+from pipeline.report.analysis.layers import COLUMNS as LAYER_COLUMNS
 from pipeline.report.analysis.statistics import curves
 from pipeline.report.findings import Findings
 from pipeline.report.page.rendering import render
@@ -69,34 +72,63 @@ def findings_of(tmp_path_factory) -> Callable[..., Findings]:
             results.loc[results["status"].isin(["missing", "failed"]), ["test_accuracy", "seconds", "finished"]] = (
                 np.nan
             )
-        histories = _histories(results, records)
         failed = dict.fromkeys(results.loc[results["status"] == "failed", "stage"], why)
-        return Findings(
-            spec=spec,
-            results=results,
-            curves=curves(results),
-            comparisons=comparisons(results, spec),
-            histories=histories,
-            convergence=convergence(histories, spec.analysis.convergence),
-            layers=_layers(spec, rounds),
-            overlap=_overlap(spec, rounds),
-            settings=in_force(spec),
-            unmade=unmade(results, failed, {}, {}),
-            cost=_cost(results),
-            provenance={
-                "versions": [{"python": "3.11.7", "torch": "2.15.0"}],
-                "hardware": [{"cpu": "two cores", "device": "cpu"}],
-                "commits": ["0123abc"],
-                "drivers": 1,
-                "store": "/store",
-                "report": {"versions": {"ticket-transfer": "0.1.0"}},
-                "spec": file.read_text(),
-            },
-            made=MADE,
-            notes=("Masks were compared at one level.",),
-        )
+        layers, overlap = _layers(spec, rounds), _overlap(spec, rounds)
+        return _findings(spec, results, layers, overlap, records, failed, file.read_text())
 
     return make
+
+
+@pytest.fixture(scope="session")
+def findings_from(tmp_path_factory) -> Callable[..., Findings]:
+    """`findings_from(text, accuracy)` makes the findings of a grid in YAML, its points and layers those of the plan.
+
+    `accuracy(point)` is the mean over seeds, for each `pipeline.experiment.grid.Point`.
+    """
+
+    def make(text: str, accuracy: Callable[[Any], float], spread: float = 0.003) -> Findings:
+        file = tmp_path_factory.mktemp("grid") / "grid.yaml"
+        file.write_text(text)
+        spec = load(file)
+        grid = expand(spec)
+        noise = np.random.default_rng(0)
+        rows = [asdict(point) | {"test_accuracy": accuracy(point) + spread * noise.normal()} for point in grid.points]
+        results = _completed(pd.DataFrame(rows), spec)
+        size = next(stage.fields["input"] for stage in grid.stages.values() if stage.kind == "train")
+        shapes = spec.sources[0].model.layers(tuple(size), 10)[:-1]
+        return _findings(spec, results, _global_layers(results, shapes), _overlap(spec, (0, 1)), 4, {}, text)
+
+    return make
+
+
+def _findings(
+    spec: Any, results: pd.DataFrame, layers: pd.DataFrame, overlap: pd.DataFrame, records: int, failed: Any, text: str
+) -> Findings:
+    histories = _histories(results, records)
+    return Findings(
+        spec=spec,
+        results=results,
+        curves=curves(results),
+        comparisons=comparisons(results, spec),
+        histories=histories,
+        convergence=convergence(histories, spec.analysis.convergence),
+        layers=layers,
+        overlap=overlap,
+        settings=in_force(spec),
+        unmade=unmade(results, failed, {}, {}),
+        cost=_cost(results),
+        provenance={
+            "versions": [{"python": "3.11.7", "torch": "2.15.0"}],
+            "hardware": [{"cpu": "two cores", "device": "cpu"}],
+            "commits": ["0123abc"],
+            "drivers": 1,
+            "store": "/store",
+            "report": {"versions": {"ticket-transfer": "0.1.0"}},
+            "spec": text,
+        },
+        made=MADE,
+        notes=("Masks were compared at one level.",),
+    )
 
 
 HOSTILE = "</script><script>document.title='owned'</script><!-- <img src=x onerror=\"document.title='owned'\"> & \u2028"
@@ -120,7 +152,6 @@ def _side(number: int, optimizers: bool) -> str:
 
 def _results(spec: Any, rounds: tuple[int, ...], random: np.random.Generator) -> pd.DataFrame:
     """Accuracy falls with pruning, most for controls, more for transferred tickets than for the target's own."""
-    optimizers = {side.name: side.training.optimizer.name for side in (*spec.sources, *spec.targets)}
     parts = []
     for at, target in enumerate(spec.targets):
         points = [("any", "dense", 0)]
@@ -138,12 +169,16 @@ def _results(spec: Any, rounds: tuple[int, ...], random: np.random.Generator) ->
         parts.append(rows.assign(target=target.name, test_accuracy=0.96 - 0.01 * (at % 5) - loss + noise))
     table = pd.concat(parts, ignore_index=True)
     survivors = (TOTAL * 0.8 ** table["round"]).round().astype("int64")
+    counts = {"survivors": survivors, "total": TOTAL, "fraction_pruned": 1 - survivors / TOTAL}
+    return _completed(table.assign(**counts), spec)
+
+
+def _completed(table: pd.DataFrame, spec: Any) -> pd.DataFrame:
+    """The columns of results that points do not have."""
+    optimizers = {side.name: side.training.optimizer.name for side in (*spec.sources, *spec.targets)}
     table = table.assign(
         experiment=spec.name,
         model="lenet-300-100",
-        survivors=survivors,
-        total=TOTAL,
-        fraction_pruned=1 - survivors / TOTAL,
         source_optimizer=table["source"].map(optimizers).fillna("any"),
         target_optimizer=table["target"].map(optimizers),
         status="ok",
@@ -179,8 +214,22 @@ def _layers(spec: Any, rounds: tuple[int, ...]) -> pd.DataFrame:
                     rows.append(
                         (source, ticket, number, seed, layer, position, round(kept * total), total, 1 - kept, ratio)
                     )
-    names = ["source", "ticket", "round", "seed", "layer", "position", "survivors", "total", "fraction_pruned", "ratio"]
-    return pd.DataFrame(rows, columns=names)
+    return pd.DataFrame(rows, columns=LAYER_COLUMNS)
+
+
+def _global_layers(results: pd.DataFrame, shapes: Any) -> pd.DataFrame:
+    """Survivors by layer of global pruning: layers near the input, which have few weights, keep most of theirs."""
+    rows = []
+    sizes = {name: math.prod(shape) for name, shape in shapes}
+    chains = results[(results["ticket"] == "winning") & (results["round"] > 0)]
+    for at in chains.drop_duplicates(["source", "round", "seed"]).itertuples():
+        left = {name: (at.survivors / at.total) ** (0.3 + 0.7 * place / len(sizes)) for place, name in enumerate(sizes)}
+        overall = 1 - sum(left[name] * size for name, size in sizes.items()) / sum(sizes.values())
+        mask = (at.source, at.ticket, at.round, at.seed)
+        for position, (name, size) in enumerate(sizes.items()):
+            pruned = 1 - left[name]
+            rows.append((*mask, name, position, round(left[name] * size), size, pruned, pruned / overall))
+    return pd.DataFrame(rows, columns=LAYER_COLUMNS)
 
 
 def _overlap(spec: Any, rounds: tuple[int, ...]) -> pd.DataFrame:

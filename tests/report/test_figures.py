@@ -12,7 +12,7 @@ from matplotlib.image import imread
 from pipeline.report.stills.figures import curves_figure, layers_figure, learning_figure, overlap_figure, write_figures
 from pipeline.report.stills.matrix import matrix_figure
 
-NAMES = ["curves", "matrix", "learning", "layers", "overlap", "convergence"]
+NAMES = ["curves", "matrix", "learning", "layers", "ratio", "overlap", "convergence"]
 LONG = (0, 1, 2, 3, 4, 5, 6, 9, 12, 15, 18, 21, 24, 27, 30)
 
 
@@ -38,7 +38,7 @@ def test_the_same_findings_give_the_same_files(findings_of, tmp_path):
 def test_what_has_nothing_to_show_is_not_written_and_an_old_one_goes(findings_of, tmp_path):
     write_figures(findings_of(), tmp_path)
     files = write_figures(findings_of(sources=1, status=lambda results: "missing"), tmp_path)
-    assert {file.stem for file in files} == {"matrix", "layers"}
+    assert {file.stem for file in files} == {"matrix", "layers", "ratio"}
     assert {file.name for file in tmp_path.iterdir()} == {file.name for file in files}
 
 

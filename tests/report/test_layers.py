@@ -25,8 +25,9 @@ tickets:
   - {name: moved, mask: permuted-globally, weights: shuffled}
   - {name: shuffled, mask: permuted-within-layers, weights: shuffled}
 """
-# as safetensors and dicts have them: the model's order is not the alphabet's
-TOTAL = {"two.weight": 100, "one.weight": 300}
+ORDER = ["two.weight", "one.weight"]
+"""The model's, which is not the alphabet's: a store's JSON is sorted, and only the field of a pruning has kept it."""
+TOTAL = {"one.weight": 300, "two.weight": 100}
 
 
 class Snapshot(dict):
@@ -35,8 +36,8 @@ class Snapshot(dict):
 
 
 def record(first: int, second: int):
-    summary = {"survivors": {"two.weight": first, "one.weight": second}, "total": TOTAL, "test_accuracy": 0.5}
-    return {"status": "ok", "summary": summary, "seconds": 1.0, "finished": 1e9}
+    summary = {"survivors": {"one.weight": second, "two.weight": first}, "total": TOTAL, "test_accuracy": 0.5}
+    return {"status": "ok", "fields": {}, "summary": summary, "seconds": 1.0, "finished": 1e9}
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def full(grid) -> Snapshot:
         kept = moved if point.ticket in ("random", "moved") else of_round
         snapshot[point.stage] = record(*kept[point.round])
         if point.mask is not None:
-            snapshot[point.mask] = record(*of_round[point.round])
+            snapshot[point.mask] = record(*of_round[point.round]) | {"fields": {"layers": ORDER}}
     return snapshot
 
 

@@ -34,7 +34,7 @@ BASE: dict[str, Any] = {
     },
     "prune": {"rate": 0.5, "rounds": 3, "scope": "layerwise", "rewind": "1ep"},
     "sources": [
-        {"name": "low", "dataset": {"name": "digits", "classes": [0, 1, 2, 3]}},
+        {"name": "low", "dataset": {"name": "digits", "classes": [0, 1, 3, 9]}},
         {"name": "high", "dataset": {"name": "digits", "classes": [4, 5, 6, 7]}},
     ],
     "tickets": [

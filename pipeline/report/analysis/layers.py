@@ -38,6 +38,7 @@ def survivors_by_layer(results: pd.DataFrame, snapshot: Records, spec: Spec) -> 
     trainings = trainings[trainings["status"].isin(["ok", "diverged"])]
     asked = pd.concat([chains, trainings.assign(record=trainings["stage"])]).sort_index(kind="stable")
     names = ["source", "ticket", "round", "seed"]
+    orders = _orders(snapshot, chains["record"])
     rows: list[list[Any]] = []
     told: set[tuple[Any, ...]] = set()
     for *name, key in asked[[*names, "record"]].drop_duplicates().itertuples(index=False):
@@ -45,13 +46,29 @@ def survivors_by_layer(results: pd.DataFrame, snapshot: Records, spec: Spec) -> 
         record = None if tuple(name) in told else snapshot.record(key)
         if record is not None:
             told.add(tuple(name))
-            rows += [[*name, *numbers] for numbers in _layers(record["summary"])]
+            rows += [[*name, *numbers] for numbers in _layers(record["summary"], orders)]
     return pd.DataFrame(rows, columns=COLUMNS).astype(TYPES)
 
 
-def _layers(summary: dict[str, Any]) -> list[list[Any]]:
+Orders = dict[frozenset[str], list[str]]
+"""Names of a model's layers -> the same in the model's order, which the JSON of a summary has lost."""
+
+
+def _orders(snapshot: Records, masks: pd.Series[str]) -> Orders:
+    """Of all models: the pruning of a mask goes through the layers in the model's order."""
+    orders: Orders = {}
+    for key in masks.drop_duplicates():
+        record = snapshot.record(key)
+        if record is not None and "layers" in record["fields"]:
+            layers = record["fields"]["layers"]
+            orders.setdefault(frozenset(layers), layers)
+    return orders
+
+
+def _layers(summary: dict[str, Any], orders: Orders) -> list[list[Any]]:
     """Layer, position, survivors, total, fraction pruned and ratio of each layer of a record's summary."""
     survivors, total = summary["survivors"], summary["total"]
+    total = {name: total[name] for name in orders.get(frozenset(total), list(total))}
     overall = 1 - sum(survivors.values()) / sum(total.values())
     pruned = {name: 1 - survivors[name] / size for name, size in total.items()}
     return [

@@ -21,6 +21,8 @@ NAMED = 4
 """Lines that a chart's text alternative spells out."""
 CROWD = 8
 """Sources whose lines all have bands and markers; of more, some stand out and the others are thin."""
+NARROW = 0.5
+"""Of the whole range of y: a range of at most so much shows differences that the whole one hides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,14 @@ class Series:
     """Whether this is the target's own source: it stands out among many."""
     legend: bool = True
 
+    def band(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Lower and upper edge at each x: y itself where there is no band, NaN where there is no y."""
+        if self.low is not None and self.high is not None:
+            return as_floats(self.low), as_floats(self.high)
+        y = as_floats(self.y)
+        half = np.zeros_like(y) if self.spread is None else np.nan_to_num(as_floats(self.spread))
+        return y - half, y + half
+
     def described(self, pool: Pool) -> dict[str, Any]:
         """Without what is empty or at its default; columns are their places in `pool`."""
         line = self.line
@@ -105,12 +115,30 @@ class Chart:
     fields: Sequence[str] = ()
     zoom: tuple[float, float] | None = None
 
+    @property
+    def narrowed(self) -> tuple[float, float] | None:
+        """`zoom` where it is much narrower than the whole range; elsewhere the whole range shows as much."""
+        if self.zoom is None or self.zoom[1] - self.zoom[0] > NARROW * height(self.series):
+            return None
+        return self.zoom
+
     def described(self) -> dict[str, Any]:
         """What `templates/charts.js` reads."""
         described: dict[str, Any] = {"x": self.x.described(), "y": self.y.described(), "fields": list(self.fields)}
         described |= {"zoom": [significant(edge) for edge in self.zoom]} if self.zoom else {}
         pool = Pool()
         return described | {"series": [series.described(pool) for series in self.series], "columns": pool.columns}
+
+
+def height(series: Iterable[Series]) -> float:
+    """Of the range of y that lines take with their bands."""
+    bands = [one.band() for one in series]
+    return float(max(np.nanmax(high) for _, high in bands) - min(np.nanmin(low) for low, _ in bands))
+
+
+def as_floats(values: Sequence[Any]) -> npt.NDArray[np.float64]:
+    """A column as numbers, NaN for what is not there."""
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
 def significant(value: Any) -> Any:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from pipeline.experiment.spec import DENSE
 from pipeline.report.analysis.pairings import own_sources
-from pipeline.report.charts.chart import Axis, Chart, Series, ends, numbers, percent
+from pipeline.report.charts.chart import NARROW, Axis, Chart, Series, ends, height, numbers, percent
 from pipeline.report.charts.palette import DENSE_LABEL, Line, lines
 from pipeline.report.findings import Findings
 
@@ -19,7 +19,7 @@ LEFT = Axis("weights remaining (%)", "left", "%")
 ACCURACY = Axis("test accuracy (%)", unit="%")
 FIELDS = ("round", "weights that survive", "of", "% of the weights pruned", "n", "diverged", "without a result")
 SHOWN = 0.75
-"""Of the winning tickets' points, in the range that shows differences: a line that has collapsed may leave it."""
+"""Of the winning tickets' points, in the range that shows differences if all of them would not show any."""
 POINT = ["target", "source", "ticket", "round"]
 
 
@@ -132,12 +132,20 @@ def _across(level: Series, least: float) -> None:
 
 
 def _range_of_differences(series: list[Series]) -> tuple[float, float] | None:
-    """Where the upper three quarters of the winning tickets' points and the dense network are, with a margin."""
+    """Where the winning tickets' points and the dense network are, with a margin.
+
+    If that is most of the whole range, because a line has collapsed: the upper three quarters of those points.
+    """
     shown = [one for one in series if one.role == "level" or (one.line is not None and one.line.winning)]
     winning = [y for one in shown if one.role == "line" for y in one.y]
     if not winning:
         return None
-    high = max(y + (half or 0) for one in shown for y, half in zip(one.y, one.spread or one.y, strict=True))
-    low = min([float(np.quantile(winning, 1 - SHOWN)), *(one.y[0] for one in shown if one.role == "level")])
-    margin = max(0.06 * (high - low), 0.05)
-    return low - margin, min(high + margin, 100.5)
+    high = max(float(one.band()[1].max()) for one in shown)
+    levels = [one.y[0] for one in shown if one.role == "level"]
+    lows = [min(y) for y in ([*winning, *levels], [float(np.quantile(winning, 1 - SHOWN)), *levels])]
+    ranges = [(low - _margin(low, high), min(high + _margin(low, high), 100.5)) for low in lows]
+    return ranges[0] if ranges[0][1] - ranges[0][0] <= NARROW * height(series) else ranges[1]
+
+
+def _margin(low: float, high: float) -> float:
+    return max(0.06 * (high - low), 0.05)

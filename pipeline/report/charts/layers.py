@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
@@ -25,25 +25,38 @@ LAYER_ROW = ["layer", "position"]
 def layer_charts(findings: Findings) -> list[list[Chart]]:
     """For each source: what remains and the ratio, by layer and round; and its last round beside controls."""
     means = _means(findings.layers)
-    means["layer"] = means["layer"].str.removesuffix(".weight")
-    winning = findings.spec.winning[:1]
-    found = means[means["ticket"].isin(winning) & (means["source"] != ANY)]
     looks = look_of(findings)
     charts = []
-    for number, (source, rows) in enumerate(found.groupby("source", sort=False)):
+    for number, (source, rows) in enumerate(_by_source(means, findings)):
         charts.append(
             [
-                _by_round(f"remaining-{number}", str(source), rows),
-                _ratio(f"ratio-{number}", str(source), rows[rows["ratio"].notna()]),
-                _beside_controls(f"last-{number}", str(source), rows, means, looks),
+                _by_round(f"remaining-{number}", source, rows),
+                _ratio(f"ratio-{number}", source, rows),
+                _beside_controls(f"last-{number}", source, rows, means, looks),
             ]
         )
     return [[chart for chart in of_source if chart.series] for of_source in charts]
 
 
+def ratio_charts(findings: Findings) -> list[Chart]:
+    """Of `layer_charts`, the ratios alone: Morcos et al. 2019, Figure 1b, for each source."""
+    sources = enumerate(_by_source(_means(findings.layers), findings))
+    charts = [_ratio(f"ratio-{number}", source, rows) for number, (source, rows) in sources]
+    return [chart for chart in charts if chart.series]
+
+
+def _by_source(means: pd.DataFrame, findings: Findings) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The masks of each source's chain."""
+    found = means[means["ticket"].isin(findings.spec.winning[:1]) & (means["source"] != ANY)]
+    for source, rows in found.groupby("source", sort=False):
+        yield str(source), rows
+
+
 def _means(layers: pd.DataFrame) -> pd.DataFrame:
     """Means over seeds, in layer order; `remaining` in [0, 1]."""
-    rows = layers.assign(remaining=layers["survivors"] / layers["total"])
+    rows = layers.assign(
+        remaining=layers["survivors"] / layers["total"], layer=layers["layer"].str.removesuffix(".weight")
+    )
     by = ["source", "ticket", "round", *LAYER_ROW]
     means = rows.groupby(by, as_index=False, sort=False).agg(
         remaining=("remaining", "mean"), ratio=("ratio", "mean"), survivors=("survivors", "mean"), n=("seed", "nunique")
@@ -58,7 +71,7 @@ def _by_round(name: str, source: str, rows: pd.DataFrame) -> Chart:
 
 
 def _ratio(name: str, source: str, rows: pd.DataFrame) -> Chart:
-    series = _steps(rows, "ratio")
+    series = _steps(rows[rows["ratio"].notna()], "ratio")
     words = (
         f"Fraction pruned in each layer of the tickets of {source} over the fraction pruned overall, one line a round; "
         "above 1 a layer loses more than layerwise pruning would take."

@@ -1,4 +1,4 @@
-"""How lines look, on the page and in the stills: one colour a source, dashes a ticket, markers beside colours."""
+"""How lines look, on the page and in the stills: a colour a source, dashes a ticket, markers beside colours."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ class Line:
 def lines(pairs: Iterable[tuple[str, str]], winning: Collection[str] = WINNING) -> dict[tuple[str, str], Line]:
     """Lines of (source, ticket) pairs: winning tickets first, sources in their order, tickets of no source last.
 
-    The dense network is none of them. `winning`: names of the winning kinds; solid lines are the first one's.
+    The dense network is none of them. `winning`: names of the winning kinds; solid lines are the first one's. Of a
+    single source, each kind has a colour of its own.
     """
     pairs = [pair for pair in dict.fromkeys(pairs) if pair[1] != DENSE]
     sources = [source for source in dict.fromkeys(source for source, _ in pairs) if source != ANY]
@@ -73,5 +74,6 @@ def lines(pairs: Iterable[tuple[str, str]], winning: Collection[str] = WINNING) 
             result[source, ticket] = Line(source, ticket, ticket, shared.index(ticket), max(1, kind), True, False)
         else:
             label = f"{ticket}, from {source}"
-            result[source, ticket] = Line(source, ticket, label, sources.index(source), kind, False, ticket in winning)
+            colour = sources.index(source) if len(sources) > 1 else kind
+            result[source, ticket] = Line(source, ticket, label, colour, kind, False, ticket in winning)
     return result

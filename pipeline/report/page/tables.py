@@ -44,7 +44,7 @@ class Unmade:
 
 def header(findings: Findings) -> Header:
     """The page's first lines."""
-    spec, results = findings.spec, findings.results
+    spec = findings.spec
     counts = (
         f"{_counted(len(spec.sources), 'source')}, {_counted(len(spec.targets), 'target')}, "
         f"{_counted(len(spec.seeds), 'seed')}, {_counted(len(spec.tickets), 'ticket')} "

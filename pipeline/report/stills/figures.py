@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.report.charts.curves import pruning_curves
-from pipeline.report.charts.layers import layer_charts
+from pipeline.report.charts.layers import layer_charts, ratio_charts
 from pipeline.report.charts.overlap import between_rounds, overlap_charts
 from pipeline.report.charts.training import convergence_charts, learning_curves, learning_level
 from pipeline.report.findings import Findings
 from pipeline.report.stills.matrix import matrix_figure
-from pipeline.report.stills.panels import panels_figure
+from pipeline.report.stills.panels import PANEL, panels_figure
 from pipeline.report.whole_files import write_whole
 from pipeline.report.wording import percent_left
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 FORMATS = ("png", "svg")
 SETTINGS: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "figure", "hatch.linewidth": 0.5}
 """Text stays text, and the same findings give the same file."""
+LAYER, WIDEST = 0.36, 12.0
+"""Inches of a layer whose name can be read, and of a panel."""
 
 
 def write_figures(findings: Findings, folder: Path) -> list[Path]:
@@ -36,11 +38,12 @@ def write_figures(findings: Findings, folder: Path) -> list[Path]:
         paths = [folder / f"{name}.{kind}" for kind in FORMATS]
         with matplotlib.rc_context(SETTINGS):
             figure = draw(findings)
-            if figure is None:
-                for path in paths:
+            for path in paths:
+                if figure is None:
                     path.unlink(missing_ok=True)
-            else:
-                files += [write_whole(path, _saver(figure, path.suffix)) for path in paths]
+                else:
+                    files.append(write_whole(path, _saver(figure, path.suffix)))
+                    figure.set_layout_engine("none")  # the layout is done, and is half the time of writing
     return files
 
 
@@ -78,6 +81,18 @@ def layers_figure(findings: Findings) -> Figure | None:
     return panels_figure(charts, f"{findings.name}: survivors by layer, means over seeds") if charts else None
 
 
+def ratio_figure(findings: Findings) -> Figure | None:
+    """Morcos et al. 2019, Figure 1b: the ratio of global to layerwise pruning by layer and round; a panel a source."""
+    charts = ratio_charts(findings)
+    if not charts:
+        return None
+    layers = max(len(one.x) for chart in charts for one in chart.series)
+    width = min(WIDEST, max(PANEL[0], LAYER * layers + 1))
+    title = f"{findings.name}: ratio of global to layerwise pruning\nby layer and round, means over seeds"
+    a_row = 3 if width == PANEL[0] else 1 if len(charts) < 3 else 2
+    return panels_figure(charts, title, (width, PANEL[1] + 0.4), a_row)
+
+
 def overlap_figure(findings: Findings) -> Figure | None:
     """What masks have in common, beside chance."""
     rounds = between_rounds(findings)
@@ -90,6 +105,7 @@ FIGURES: Mapping[str, Callable[[Findings], Figure | None]] = {
     "matrix": matrix_figure,
     "learning": learning_figure,
     "layers": layers_figure,
+    "ratio": ratio_figure,
     "overlap": overlap_figure,
     "convergence": convergence_figure,
 }

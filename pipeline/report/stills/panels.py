@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipeline.report.charts import palette
-from pipeline.report.charts.chart import CROWD, Chart, Series
+from pipeline.report.charts.chart import CROWD, Chart, Series, as_floats
+from pipeline.report.stills.insets import empty_corner, finish_inset
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,12 +22,23 @@ PRUNED_TICKS = [0, 50, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 99.95, 99.98, 99.99
 PANELS_A_ROW = 3
 MOST_PANELS = 12
 """The page has the others: a picture of more is read by nobody, and takes half a minute."""
-LEGEND_COLUMN = 2.7
-"""Inches of an entry."""
+PANEL = (4.2, 3.4)
+"""Inches: two panels beside one another are a page's width, and their text can be read there."""
+NARROWEST = 5.4
+"""Inches of a figure: its title and its legend need so much."""
+BESIDE = 0.5
+"""Of a panel's width: an inset that stands beside it."""
+LETTER = 0.075
+"""Inches of a letter of the legend, about."""
+KEY = 0.75
+"""Inches of the rest of an entry."""
 
 
-def panels_figure(charts: Sequence[Chart], title: str) -> Figure:
-    """One figure of all charts, or of the first MOST_PANELS, which the title then says."""
+def panels_figure(charts: Sequence[Chart], title: str, size: tuple[float, float] = PANEL, a_row: int = 3) -> Figure:
+    """One figure of all charts, or of the first MOST_PANELS, which the title then says.
+
+    `size`: of a panel in inches; `a_row`: panels beside one another, at most.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -33,31 +46,27 @@ def panels_figure(charts: Sequence[Chart], title: str) -> Figure:
     if len(drawn) < len(charts):
         title += f"\n{len(drawn)} of {len(charts)} panels: the page has all"
     thirds = len(drawn) % PANELS_A_ROW == 0
-    columns = PANELS_A_ROW if thirds else min(PANELS_A_ROW, max(1, math.ceil(math.sqrt(len(drawn)))))
+    columns = min(a_row, PANELS_A_ROW if thirds else max(1, math.ceil(math.sqrt(len(drawn)))))
     rows = math.ceil(len(drawn) / columns)
-    figure = Figure(figsize=(5.4 * columns, 3.9 * rows + 1.2), dpi=150, layout="constrained")
+    figure = Figure(figsize=(size[0] * columns, size[1] * rows), dpi=200, layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(rows, columns, squeeze=False).flatten()
-    for panel, chart in zip(panels, drawn, strict=False):
+    grid = figure.add_gridspec(rows, columns)
+    panels = [figure.add_subplot(grid[place // columns, place % columns]) for place in range(len(drawn))]
+    for panel, chart in zip(panels, drawn, strict=True):
         draw(panel, chart)
-    for panel in panels[len(drawn) :]:
-        panel.set_axis_off()
-    _legend(figure, panels, max(1, int(5.4 * columns / LEGEND_COLUMN)))
-    figure.suptitle(title, fontsize=11)
+    title += "\ninsets: whole y axes" if _insets(figure, panels, drawn) else ""
+    figure.set_figwidth(max(NARROWEST, figure.get_figwidth()))
+    letters = int(figure.get_figwidth() / LETTER)
+    words = [row for line in title.split("\n") for row in textwrap.wrap(line, letters)]
+    figure.set_figheight(figure.get_figheight() + 0.4 + 0.2 * (_legend(figure, panels) + len(words)))
+    figure.suptitle("\n".join(words), fontsize=10)
     return figure
 
 
 def draw(axes: Axes, chart: Chart) -> None:
-    """One chart: bands below, thin lines of a crowd next, then what stands out."""
-    crowded = sum(one.role == "line" and not (one.line and one.line.shared) for one in chart.series) > CROWD
-    strong = [one for one in chart.series if not crowded or _stands_out(one)]
-    thin = [one for one in chart.series if one not in strong]
+    """One chart, its y axis narrowed to where the differences are if the whole range would hide them."""
     places = list(dict.fromkeys(layer for one in chart.series for layer in one.x)) if _is_category(chart) else []
-    for number, one in enumerate(thin):
-        label = f"{len(thin)} other lines" if number == 0 else None
-        axes.plot(_x(one, places), _numbers(one.y), color=_ink(one), alpha=0.5, linewidth=0.7, label=label)
-    for one in strong:
-        _line(axes, one, places)
+    _lines(axes, chart.series, places)
     _abscissa(axes, chart, places)
     if chart.y.kind == "log":
         axes.set_yscale("log")
@@ -66,25 +75,62 @@ def draw(axes: Axes, chart: Chart) -> None:
     axes.set_ylabel(chart.y.title)
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["right"]].set_visible(False)
+    if chart.narrowed:
+        axes.set_ylim(chart.narrowed)
+
+
+def _insets(figure: Figure, panels: Sequence[Axes], charts: Sequence[Chart]) -> int:
+    """The whole range of narrowed panels: in an empty corner, or of all panels beside them if one has none.
+
+    Returns how many there are.
+    """
+    narrowed = [(panel, chart) for panel, chart in zip(panels, charts, strict=True) if chart.narrowed]
+    corners = [empty_corner(panel, chart.series) for panel, chart in narrowed]
+    for (panel, chart), corner in zip(narrowed, corners, strict=True):
+        inset = panel.inset_axes(corner) if corner and all(corners) else _beside(figure, panel)
+        _lines(inset, chart.series, [], small=True)
+        finish_inset(inset, panel)
+    if not all(corners):
+        figure.set_figwidth(figure.get_figwidth() * (1 + BESIDE))
+    return len(narrowed)
+
+
+def _beside(figure: Figure, panel: Axes) -> Axes:
+    """Axes at the right of a panel, half as high."""
+    place = panel.get_subplotspec()
+    assert place is not None
+    columns = place.subgridspec(1, 2, width_ratios=[1, BESIDE])
+    panel.set_subplotspec(columns[0])
+    return figure.add_subplot(columns[1].subgridspec(2, 1)[1])
+
+
+def _lines(axes: Axes, series: Sequence[Series], places: list[str], small: bool = False) -> None:
+    """Bands below, thin lines of a crowd next, then what stands out. `small`: without markers."""
+    crowded = sum(one.role == "line" and not (one.line and one.line.shared) for one in series) > CROWD
+    strong = [one for one in series if not crowded or _stands_out(one)]
+    thin = [one for one in series if one not in strong]
+    for number, one in enumerate(thin):
+        label = f"{len(thin)} other lines" if number == 0 else None
+        axes.plot(_x(one, places), as_floats(one.y), color=_ink(one), alpha=0.5, linewidth=0.7, label=label)
+    for one in strong:
+        _line(axes, one, places, small)
 
 
 def _stands_out(one: Series) -> bool:
     return one.role != "line" or one.own or (one.line is not None and one.line.shared)
 
 
-def _line(axes: Axes, one: Series, places: list[str]) -> None:
-    x, y, ink = _x(one, places), _numbers(one.y), _ink(one)
-    low, high = (_numbers(one.low), _numbers(one.high)) if one.low is not None and one.high is not None else (y, y)
-    if one.spread is not None:
-        low, high = y - _numbers(one.spread), y + _numbers(one.spread)
+def _line(axes: Axes, one: Series, places: list[str], small: bool) -> None:
+    x, y, ink = _x(one, places), as_floats(one.y), _ink(one)
+    low, high = one.band()
     if np.any(high > low):
         axes.fill_between(x, low, high, color=ink, alpha=0.15, linewidth=0)
     is_line = one.role == "line" and one.line is not None
     marker = one.line.marker if is_line and one.line else "o" if one.role == "step" else ""
-    size = 4 if is_line else 2
+    look: dict[str, Any] = {"linewidth": 1} if small else {"linewidth": 1.4, "marker": marker}
     label = one.name if one.legend else None
-    axes.plot(x, y, color=ink, linestyle=_dashes(one), marker=marker, markersize=size, linewidth=1.4, label=label)
-    if one.marked:
+    axes.plot(x, y, color=ink, linestyle=_dashes(one), markersize=4 if is_line else 2, label=label, **look)
+    if one.marked and not small:
         at = list(one.marked)
         axes.plot(x[at], y[at], "o", color=ink, markerfacecolor="none", markersize=9, label="with a diverged run")
 
@@ -110,11 +156,7 @@ def _is_category(chart: Chart) -> bool:
 
 
 def _x(one: Series, places: list[str]) -> Any:
-    return np.array([places.index(layer) for layer in one.x], dtype=float) if places else _numbers(one.x)
-
-
-def _numbers(values: Sequence[Any]) -> Any:
-    return np.array([np.nan if value is None else value for value in values], dtype=float)
+    return np.array([places.index(layer) for layer in one.x], dtype=float) if places else as_floats(one.x)
 
 
 def _abscissa(axes: Axes, chart: Chart, places: list[str]) -> None:
@@ -145,12 +187,17 @@ def _percent_axis(axes: Axes, least: float) -> None:
     above.set_xlabel("weights pruned (%)", fontsize=7, color="#666666")
 
 
-def _legend(figure: Figure, panels: Any, columns: int) -> None:
+def _legend(figure: Figure, panels: Sequence[Axes]) -> int:
+    """One legend for all panels, below them. Returns how many lines it has."""
     entries: dict[str, Any] = {}
     for panel in panels:
         handles, labels = panel.get_legend_handles_labels()
         entries.update({label: handle for handle, label in zip(handles, labels, strict=True) if label not in entries})
-    if entries:
-        figure.legend(
-            entries.values(), entries.keys(), loc="outside lower center", ncols=columns, frameon=False, fontsize=9
-        )
+    if not entries:
+        return 0
+    longest = max(map(len, entries))
+    columns = max(1, min(len(entries), int(figure.get_figwidth() / (KEY + LETTER * longest))))
+    figure.legend(
+        entries.values(), entries.keys(), loc="outside lower center", ncols=columns, frameon=False, fontsize=9
+    )
+    return math.ceil(len(entries) / columns)
