@@ -4,7 +4,18 @@ import sys
 
 import typer
 
-from pipeline.cli import comparing, doctor, exporting, inspection, planning, reporting, running, showing, tracking
+from pipeline.cli import (
+    comparing,
+    doctor,
+    exporting,
+    inspection,
+    planning,
+    preparing,
+    reporting,
+    running,
+    showing,
+    tracking,
+)
 from pipeline.engine.addresses import shown
 from pipeline.experiment.errors import UserError
 
@@ -28,6 +39,7 @@ app.command("export")(exporting.export)
 app.command("sync")(tracking.sync)
 app.command("verify")(inspection.verify)
 app.command("ui")(tracking.ui)
+app.command("prepare")(preparing.prepare)
 app.command("doctor")(doctor.doctor)
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.console import Console, Group
@@ -15,7 +15,7 @@ from pipeline.cli.quantities import duration
 from pipeline.cli.terminal import say
 from pipeline.engine.leases import Lane, View
 from pipeline.engine.store import Snapshot
-from pipeline.experiment.grid import Grid
+from pipeline.experiment.grid import Work
 from pipeline.experiment.planning import Plan
 
 LINES_EVERY = 10.0
@@ -26,12 +26,12 @@ BAR_FROM = 100
 
 
 class Display:
-    """A driver's listener, and a context manager. `log` gets the records of finished stages, by key."""
+    """A driver's listener, and a context manager. Each of `logs` gets the records of finished stages, by key."""
 
     def __init__(
-        self, grid: Grid, console: Console, log: Callable[[dict[str, dict[str, Any]]], None] | None = None
+        self, work: Work, console: Console, logs: Sequence[Callable[[dict[str, dict[str, Any]]], None]] = ()
     ) -> None:
-        self._grid, self._console, self._log = grid, console, log
+        self._work, self._console, self._logs = work, console, logs
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
         self._started = self._last_line = time.monotonic()
         self._ends: deque[float] = deque(maxlen=200)
@@ -49,14 +49,14 @@ class Display:
             self._live.__exit__(*error)
 
     def planned(self, todo: Plan, snapshot: Snapshot) -> None:
-        kinds = Counter(self._grid.stages[key].kind for key in todo.to_run)
+        kinds = Counter(self._work.stages[key].kind for key in todo.to_run)
         self._total, self._done = len(todo.to_run), 0
         parts = [f"{len(todo.cached)} stages cached"]
         if todo.to_run:
             parts.append(f"{kinds['train']} trainings and {kinds['prune']} prunings to run")
         if todo.blocked:
             parts.append(f"{len(todo.blocked)} descend from a diverged one")
-        say(self._console, f"{self._grid.name}: " + ", ".join(parts), "bold")
+        say(self._console, f"{self._work.name}: " + ", ".join(parts), "bold")
 
     def noted(self, message: str) -> None:
         say(self._console, message, "yellow")
@@ -71,13 +71,13 @@ class Display:
             say(self._console, self._line(view))
 
     def _event(self, event: dict[str, Any]) -> None:
-        label = self._grid.stages[event["stage"]].label
+        label = self._work.stages[event["stage"]].label
         match event["event"]:
             case "done":
                 self._done += 1
                 self._ends.append(time.monotonic())
-                if self._log:
-                    self._log({event["stage"]: event["record"]})
+                for log in self._logs:
+                    log({event["stage"]: event["record"]})
                 if event["record"].get("status") == "diverged":
                     self.noted(f"diverged: {label}")
             case "retried":

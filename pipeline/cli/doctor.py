@@ -4,18 +4,18 @@ import importlib.metadata
 import importlib.util
 import json
 import os
-import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.cli.options import DATA, STORE, TRACKING, DataOption, JsonOption, StoreOption, TrackingOption
 from pipeline.cli.quantities import size
 from pipeline.experiment.errors import UserError
 
+if TYPE_CHECKING:
+    from pipeline.lottery.published import Published
+
 ALSO = ("mlflow", "pandas", "pyarrow", "scikit-learn")
 """Packages that a run needs beside those that results depend on."""
-TORCHVISION = ("MNIST", "FashionMNIST")
-"""Folders of torchvision's data sets under the data root; their originals are four files in `raw`."""
 
 
 def doctor(
@@ -40,7 +40,7 @@ def doctor(
         "ray_address": os.environ.get("TICKETS_RAY_ADDRESS", "local"),
         "store": _store(store),
         "tracking": shown(tracking),
-        "data": {"root": str(data), "found": _found(data)},
+        "data": {"root": str(data), "found": _found(data), "sets": _named_sets(data)},
     }
     if as_json:
         print(json.dumps(facts, indent=2))
@@ -63,6 +63,7 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("store", store["uri"] + ": " + (f"unusable. {store['error']}" if store["error"] else stages)),
         ("tracking", facts["tracking"]),
         ("data", f"{data['root']}: {found}. `digits` needs no files."),
+        ("data sets", "; ".join(f"{name}: {state}" for name, state in data["sets"].items())),
     ]
 
 
@@ -93,12 +94,25 @@ def _store(uri: str) -> dict[str, Any]:
 
 
 def _found(root: Path) -> list[str]:
-    """Names of the data sets and folders with files under the data root."""
+    """Names of the folders with files under the data root; those of published data sets only if they are complete."""
+    from pipeline.lottery.published import PUBLISHED
+
+    incomplete = {known.folder.split("/")[0] for known in PUBLISHED.values() if known.missing(root)}
     folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-    return [path.name for path in folders if (_is_complete(path) if path.name in TORCHVISION else any(path.iterdir()))]
+    return [path.name for path in folders if path.name not in incomplete and any(path.iterdir())]
 
 
-def _is_complete(folder: Path) -> bool:
-    raw = folder / "raw"
-    names = {re.sub(r"\.gz$", "", path.name) for path in raw.iterdir()} if raw.is_dir() else set()
-    return len([name for name in names if name.endswith("-ubyte")]) == 4
+def _named_sets(root: Path) -> dict[str, str]:
+    """What there is of each published data set."""
+    from pipeline.lottery.published import PUBLISHED
+
+    return {name: _state(name, known, root) for name, known in PUBLISHED.items()}
+
+
+def _state(name: str, known: "Published", root: Path) -> str:
+    if (root / "prepared" / name / "prepared.json").is_file():
+        return "prepared"
+    missing = known.missing(root)
+    if len(missing) == len(known.files):
+        return "absent"
+    return f"{known.folder} lacks {', '.join(missing)}" if missing else "complete"

@@ -17,25 +17,28 @@ def status(
     data: DataOption = DATA,
     as_json: JsonOption = False,
 ) -> None:
-    """Show how far a grid is and who works on it."""
+    """Show how far a grid, or a collection of grids, is and who works on it."""
     from pipeline.engine.store import Store
-    from pipeline.experiment.grid import expand
-    from pipeline.experiment.loading import load
+    from pipeline.experiment.collections import open_work
     from pipeline.experiment.planning import plan
 
-    grid = expand(load(file, overrides or []), data)
+    work = open_work(file, overrides or [], data)
     opened = Store(store, create=False)
     snapshot = opened.snapshot()
-    todo = plan(grid, snapshot)
+    todo = plan(work, snapshot)
     facts: dict[str, Any] = {
-        "name": grid.name,
-        "stages": len(grid.stages),
+        "name": work.name,
+        "stages": len(work.stages),
         "cached": len(todo.cached),
         "to_run": len(todo.to_run),
         "blocked": todo.blocked,
-        "diverged": [key for key in grid.stages if snapshot.status(key) == "diverged"],
-        "points": len(grid.points),
-        "points_with_results": sum(1 for point in grid.points if snapshot.done(point.stage)),
+        "diverged": [key for key in work.stages if snapshot.status(key) == "diverged"],
+        "experiments": {
+            grid.name: sum(snapshot.done(point.stage) for point in grid.points) / len(grid.points)
+            for grid in work.grids
+        },
+        "points": len(work.points),
+        "points_with_results": sum(1 for point in work.points if snapshot.done(point.stage)),
         "drivers": {name: beat.doc for name, beat in opened.drivers().items()},
         "problems": [f"{problem.path}: {problem.what}" for problem in snapshot.problems],
         "bytes": opened.bytes_by_area(),
@@ -51,6 +54,8 @@ def _show(facts: dict[str, Any]) -> None:
     print(f"results: {facts['points_with_results']} of {facts['points']} points", end="")
     print(f"; {len(facts['diverged'])} diverged" if facts["diverged"] else "", end="")
     print(f"; {len(facts['blocked'])} descend from a diverged one" if facts["blocked"] else "")
+    for name, share in facts["experiments"].items() if len(facts["experiments"]) > 1 else ():
+        print(f"  {name}: {share:.0%} of its results")
     for name, doc in facts["drivers"].items():
         far = f"{doc['done']} of {doc['total']} stages" if doc.get("total") else "starting"
         print(f"at work: {name} on {doc.get('experiment', 'a grid')}, {far}")

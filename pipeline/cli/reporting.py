@@ -161,7 +161,7 @@ def renew(grid: "Grid", store: "Store", folder: Path, console: Console) -> None:
     seen = None
     with contextlib.suppress(KeyboardInterrupt):
         while True:
-            at_work = any(beat.doc.get("experiment") == grid.name for beat in store.drivers().values())
+            at_work = any(grid.name in beat.doc.get("experiments", ()) for beat in store.drivers().values())
             failed, skipped = failures(store, grid.name)
             snapshot = store.snapshot()
             left = set(plan(grid, snapshot).to_run)

@@ -1,4 +1,4 @@
-"""`tickets run`: everything of a grid that its store lacks, then the report."""
+"""`tickets run`: everything of a grid, or of a collection of them, that its store lacks, then the reports."""
 
 import os
 import sys
@@ -25,7 +25,7 @@ from pipeline.cli.terminal import open_console, say
 
 if TYPE_CHECKING:
     from pipeline.engine.driver import Summary
-    from pipeline.experiment.grid import Grid
+    from pipeline.experiment.grid import Work
 
 GO_ON = "Finished stages are in the store: run the same command again to go on."
 
@@ -50,16 +50,15 @@ def run(
         float, typer.Option(min=5.0, help="Seconds without a sign of life after which a lane's stage goes to another.")
     ] = 60.0,
 ) -> None:
-    """Run what the store lacks of a grid, then report."""
+    """Run what the store lacks of a grid, or of a collection of grids, then report."""
     from pipeline.cli.display import Display
     from pipeline.cli.reporting import start_tracking, write_and_show
     from pipeline.engine.driver import RunOptions
-    from pipeline.engine.driver import run as run_grid
-    from pipeline.experiment.grid import expand
-    from pipeline.experiment.loading import load
+    from pipeline.engine.driver import run as run_work
+    from pipeline.experiment.collections import open_work
 
     console = open_console()
-    grid = expand(load(file, overrides or []), data)
+    work = open_work(file, overrides or [], data)
     options = RunOptions(
         store,
         data.resolve(),
@@ -73,14 +72,16 @@ def run(
     if address == "local":
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray's own default, which it else announces in every run
     try:
-        tracker = start_tracking(grid, tracking, options.store, console)
-        with Display(grid, console, tracker.log_stages if tracker else None) as display:
-            summary = run_grid(grid, options, display)
+        trackers = [start_tracking(grid, tracking, options.store, console) for grid in work.grids]
+        with Display(work, console, [tracker.log_stages for tracker in trackers if tracker]) as display:
+            summary = run_work(work, options, display)
         if not summary.interrupted:
+            given_up = {*summary.skipped, *summary.blocked}
             try:
-                write_and_show(grid, options.store, reports, console, tracker, {*summary.skipped, *summary.blocked})
+                for grid, tracker in zip(work.grids, trackers, strict=True):
+                    write_and_show(grid, options.store, reports, console, tracker, given_up)
             except Exception:  # a report that cannot be written does not hide what failed
-                _conclude(console, grid, summary)
+                _conclude(console, work, summary)
                 raise
     except KeyboardInterrupt:  # before the driver watches for it, after it, or a second one in it
         say(console, f"Stopped at once. {GO_ON}")
@@ -88,11 +89,11 @@ def run(
     except Exception as error:
         _lost(error)
         raise
-    _conclude(console, grid, summary)
+    _conclude(console, work, summary)
     sys.exit(summary.exit_code)
 
 
-def _conclude(console: Console, grid: "Grid", summary: "Summary") -> None:
+def _conclude(console: Console, work: "Work", summary: "Summary") -> None:
     """The last lines: how much was run, what failed (each message once), and how to go on."""
     counts = [f"{summary.ran} stages run, {summary.cached} cached in {duration(summary.seconds)}"]
     counts += [f"{summary.diverged} diverged"] if summary.diverged else []
@@ -102,7 +103,7 @@ def _conclude(console: Console, grid: "Grid", summary: "Summary") -> None:
     say(console, "; ".join(counts))
     failed = defaultdict(list)
     for key, message in summary.failed.items():
-        failed[message].append(grid.stages[key].label)
+        failed[message].append(work.stages[key].label)
     for message, labels in failed.items():
         others = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
         say(console, f"failed: {labels[0]}{others}: {message}", "red")

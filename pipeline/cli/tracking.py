@@ -3,7 +3,8 @@
 import os
 import socket
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +24,10 @@ from pipeline.cli.options import (
 from pipeline.cli.reporting import write
 from pipeline.experiment.errors import UserError
 
+if TYPE_CHECKING:
+    from pipeline.engine.store import Store
+    from pipeline.experiment.grid import Grid
+
 HOST = "127.0.0.1"
 """Where MLflow's UI listens: on this machine only, it knows no users."""
 
@@ -36,22 +41,27 @@ def sync(
     reports: ReportsOption = REPORTS,
 ) -> None:
     """Log to MLflow what the store has and MLflow lacks."""
+    from pipeline.engine.store import Store
+    from pipeline.experiment.collections import open_work
+
+    work = open_work(file, overrides or [], data)
+    uri = _somewhere(tracking)
+    opened = Store(store, create=False).existing()
+    for grid in work.grids:
+        _sync(grid, opened, uri, tracking, reports)
+
+
+def _sync(grid: "Grid", opened: "Store", uri: str, tracking: str, reports: Path) -> None:
     from pipeline.engine.addresses import shown
     from pipeline.engine.experiments import failures
     from pipeline.engine.provenance import describe_driver
-    from pipeline.engine.store import Store
     from pipeline.engine.tracking.digest import remember_tracked
     from pipeline.engine.tracking.tickets import tickets_of
     from pipeline.engine.tracking.tracker import sync as sync_grid
-    from pipeline.experiment.grid import expand
-    from pipeline.experiment.loading import load
     from pipeline.experiment.planning import plan
     from pipeline.report.files import current_report, report_digest
     from pipeline.report.results import results_table
 
-    grid = expand(load(file, overrides or []), data)
-    uri = _somewhere(tracking)
-    opened = Store(store, create=False).existing()
     snapshot = opened.snapshot()
     given_up = plan(grid, snapshot).blocked
     failed, _ = failures(opened, grid.name)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.engine.outcomes import TRANSIENT
 from pipeline.engine.store import Snapshot, Store
-from pipeline.experiment.grid import Grid
+from pipeline.experiment.grid import Work
 
 
 class Collector:
@@ -14,29 +14,29 @@ class Collector:
 
     def __init__(
         self,
-        grid: Grid,
+        work: Work,
         to_run: Mapping[str, frozenset[str]],
         snapshot: Snapshot,
         store: Store,
         alone: Callable[[], bool],
     ) -> None:
-        self._grid, self._store, self._alone = grid, store, alone
+        self._work, self._store, self._alone = work, store, alone
         self._records: dict[str, dict[str, Any]] = {}
-        for key in grid.stages:
+        for key in work.stages:
             record = snapshot.record(key)
             if record is not None:
                 self._records[key] = record
         self._waiting = set(to_run)
         self._readers: dict[tuple[str, str], set[str]] = defaultdict(set)
         for key in to_run:
-            for read in grid.stages[key].inputs.values():
+            for read in work.stages[key].inputs.values():
                 self._readers[read.stage, read.output].add(key)
 
     def done(self, key: str, record: dict[str, Any]) -> None:
         """A stage is done: what it was the last to read can go."""
         self._records[key] = record
         self._waiting.discard(key)
-        for read in self._grid.stages[key].inputs.values():
+        for read in self._work.stages[key].inputs.values():
             readers = self._readers.get((read.stage, read.output))
             if readers is not None:
                 readers.discard(key)
@@ -46,7 +46,7 @@ class Collector:
     def sweep(self) -> None:
         """Collect what earlier, interrupted runs left; keep for good what this experiment wants kept."""
         for key, record in self._records.items():
-            keep = self._grid.keep.get(key, frozenset())
+            keep = self._work.keep.get(key, frozenset())
             pinned = {name: out for name, out in record["outputs"].items() if out.get(TRANSIENT) and name in keep}
             if pinned:
                 for out in pinned.values():
@@ -61,7 +61,7 @@ class Collector:
         record = self._records.get(key)
         if record is None or not self._alone():
             return
-        keep = self._grid.keep.get(key, frozenset())
+        keep = self._work.keep.get(key, frozenset())
         gone = [
             name
             for name in names

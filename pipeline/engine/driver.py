@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,9 +17,9 @@ from pipeline.engine.provenance import driver_id
 from pipeline.engine.signals import Stop, stop_on_signals
 from pipeline.engine.store import CorruptOutput, MissingOutput, Snapshot, Store
 from pipeline.experiment.errors import UserError
-from pipeline.experiment.grid import Grid
+from pipeline.experiment.grid import Work
 from pipeline.experiment.planning import Plan, plan
-from pipeline.experiment.stages import Shape
+from pipeline.experiment.stages import Shape, Stage
 
 PASSES = 20
 """Plans in a row that may find inputs lost before the run gives up: each one repairs what the last one found."""
@@ -70,21 +70,20 @@ class Summary:
         return 1 if self.failed or self.gave_up else 0
 
 
-def run(grid: Grid, options: RunOptions, listener: Listener) -> Summary:
-    """Run everything of `grid` that its store lacks.
+def run(work: Work, options: RunOptions, listener: Listener) -> Summary:
+    """Run everything of `work`, a grid or a collection of them, that its store lacks.
 
     Raises UserError for what the user can mend, BoardLostError if the board died: either way, finished stages are in
     the store.
     """
-    _check_workers(grid)
-    return _Driver(grid, options, listener).run()
+    return _Driver(work, options, listener).run()
 
 
 class _Driver:
-    """One run of one grid."""
+    """One run of one piece of work."""
 
-    def __init__(self, grid: Grid, options: RunOptions, listener: Listener) -> None:
-        self._grid, self._options, self._listener = grid, options, listener
+    def __init__(self, work: Work, options: RunOptions, listener: Listener) -> None:
+        self._asked, self._options, self._listener = work, options, listener
         self._store = Store(options.store)
         self._name = driver_id()
         self._summary = Summary()
@@ -94,14 +93,15 @@ class _Driver:
 
     def run(self) -> Summary:
         started = time.monotonic()
-        remember(self._store, self._grid)
+        for grid in self._asked.grids:
+            remember(self._store, grid)
         with contextlib.ExitStack() as stack:
             stop = stack.enter_context(stop_on_signals(self._listener.noted))
             presence = stack.enter_context(Presence(self._store, self._name, self._describe))
             for number in range(PASSES):
                 snapshot = self._store.snapshot()
                 todo = self._plan(snapshot, first=number == 0)
-                collector = Collector(self._grid, todo.to_run, snapshot, self._store, presence.alone)
+                collector = Collector(self._asked, todo.to_run, snapshot, self._store, presence.alone)
                 collector.sweep()
                 if not todo.to_run or not self._work(todo, collector, stop, stack):
                     break
@@ -114,15 +114,23 @@ class _Driver:
             collector.sweep()
             self._warn_of_mixed_hardware()
             self._summary.interrupted = stop.signal
-            remember_failures(self._store, self._grid.name, self._summary.failed, self._summary.skipped)
+            self._remember_failures()
             self._store.compact()
         self._summary.seconds = time.monotonic() - started
         return self._summary
 
+    def _remember_failures(self) -> None:
+        for grid in self._asked.grids:
+            failed, skipped = (
+                {key: why for key, why in told.items() if key in grid.stages}
+                for told in (self._summary.failed, self._summary.skipped)
+            )
+            remember_failures(self._store, grid.name, failed, skipped)
+
     def _plan(self, snapshot: Snapshot, first: bool) -> Plan:
         for problem in snapshot.problems:
             self._listener.noted(f"{problem.path}: {problem.what}; it is made again")
-        todo = plan(self._grid, snapshot)
+        todo = plan(self._asked, snapshot)
         if first:
             self._summary.cached = len(todo.cached)
             for key in todo.cached:
@@ -133,6 +141,9 @@ class _Driver:
 
     def _work(self, todo: Plan, collector: Collector, stop: Stop, stack: contextlib.ExitStack) -> bool:
         """Run what is to run. True if inputs were lost on the way: what is missing now has to be planned again."""
+        stages = [self._asked.stages[key] for key in todo.to_run]
+        if self._options.local:
+            _refuse_wide(stages)
         if self._lanes is None:
             self._lanes = stack.enter_context(_lanes(self._options, self._store.uri, self._name))
         lost: set[tuple[str, str | None]] = set()
@@ -147,8 +158,7 @@ class _Driver:
                     collector.done(event["stage"], event["record"])
             self._listener.followed(view)
 
-        stages = [self._grid.stages[key] for key in todo.to_run]
-        self._lanes.run(stages, todo.to_run, self._grid.keep, stop.event, follow)
+        self._lanes.run(stages, todo.to_run, self._asked.keep, stop.event, follow)
         assert self._view is not None
         tally = self._view.tally
         self._summary.diverged += tally.diverged
@@ -159,7 +169,8 @@ class _Driver:
 
     def _note_hardware(self, record: Mapping[str, Any] | None) -> None:
         hardware = dict((record or {}).get("hardware", {}))
-        hardware.pop("host", None)
+        for of_lane in ("host", "workers", "backend"):
+            hardware.pop(of_lane, None)
         if hardware:
             self._hardware.add(", ".join(f"{name} {value}" for name, value in sorted(hardware.items())))
 
@@ -172,7 +183,10 @@ class _Driver:
 
     def _describe(self) -> dict[str, Any]:
         """What `tickets status` tells others of this run."""
-        doc: dict[str, Any] = {"experiment": self._grid.name}
+        doc: dict[str, Any] = {
+            "experiment": self._asked.name,
+            "experiments": [grid.name for grid in self._asked.grids],
+        }
         if self._view is not None:
             view, shapes = self._view, {lane.shape for lane in self._view.lanes}
             doc |= {"total": view.tally.total, "done": view.tally.done}
@@ -194,12 +208,12 @@ class _Driver:
         return doc
 
 
-def _check_workers(grid: Grid) -> None:
-    wide = next((stage for stage in grid.stages.values() if stage.shape.workers > 1), None)
+def _refuse_wide(stages: Sequence[Stage]) -> None:
+    wide = next((stage for stage in stages if stage.kind == "train" and stage.shape.workers > 1), None)
     if wide is not None:
         raise UserError(
-            f"{grid.name}: {wide.label} asks for {wide.shape.workers} workers, and training one stage on several "
-            "is not built yet: set `resources: {workers: 1}`."
+            f"{wide.label}: resources.workers is {wide.shape.workers}, which needs as many processes: leave out "
+            "--local, or set `resources: {workers: 1}` (a result of its own: each worker has its own batch norm)."
         )
 
 
@@ -237,7 +251,8 @@ def _lanes(options: RunOptions, store: str, driver: str) -> Any:
 
 def _make_work_for(store: str, data_root: str, driver: str, checkpoint_seconds: float, shape: Shape) -> Any:
     device = "cuda:0" if shape.gpus_per_worker > 0 else "cpu"
-    return partial(_make_work, store, data_root, driver, device, checkpoint_seconds)
+    decoders = max(1, int(shape.cpus_per_worker) - 1)
+    return partial(_make_work, store, data_root, driver, device, decoders, checkpoint_seconds)
 
 
 def _make_work(*arguments: Any) -> Any:

@@ -14,7 +14,7 @@ import torch
 
 from pipeline.engine.leases import Lease, Work
 from pipeline.engine.outcomes import TRANSIENT, Outcome
-from pipeline.engine.provenance import git_commit, hardware, versions
+from pipeline.engine.provenance import git_commit, hardware, hardware_of, versions
 from pipeline.engine.store import CorruptOutput, MissingOutput, Store
 from pipeline.experiment.stages import Stage
 from pipeline.lottery import plugins
@@ -23,6 +23,7 @@ from pipeline.lottery.data import DataError, ImageCache
 from pipeline.lottery.determinism import deterministic
 from pipeline.lottery.files import load_mask, load_weights, save_mask, save_weights
 from pipeline.lottery.hooks import Hooks, Interrupted
+from pipeline.lottery.parallel import ALONE, Group, is_lost_peer
 from pipeline.lottery.pruning import CRITERIA, Criterion, prune
 from pipeline.lottery.training import train
 
@@ -37,26 +38,32 @@ class Bench:
     store: Store
     images: ImageCache
     driver: str
+    hardware: dict[str, str]
     device: str = "cpu"
+    decoders: int = 1
+    """Processes that decode images where they are streamed."""
     checkpoint_seconds: float = 600.0
     stop: threading.Event = field(default_factory=threading.Event)
     """Set to have the stage checkpoint and end as `interrupted`."""
+    group: Group = ALONE
+    """The workers of the lane. Rank 0 decides, reads what one must, writes and reports; the others train with it."""
 
 
 def execute(lease: Lease, bench: Bench, progress: Callable[[int, dict[str, Any] | None], None]) -> Outcome:
-    """One attempt. Whatever goes wrong comes back as an outcome; nothing but the end of the process escapes."""
-    stage, store = lease.stage, bench.store
+    """One attempt. Whatever goes wrong comes back as an outcome; nothing but the end of the process escapes.
+
+    In a group, all ranks execute the same lease; only rank 0's outcome has a record.
+    """
     try:
-        record = store.record(stage.key)
-        if record is not None and store.has(record, _possible(record, lease.wanted)):
-            return Outcome("done", record=record, ran=False)
-        if not store.claim(stage.key, bench.driver):
-            return Outcome("claimed")
+        settled = bench.group.decided(lambda: _settle(lease, bench))
+        if settled is not None:
+            return settled
         try:
             return Outcome("done", record=_run(lease, bench, progress))
         finally:
-            with contextlib.suppress(OSError):  # claims are advisory; what became of the stage is known
-                store.release(stage.key, bench.driver)
+            if bench.group.leads:
+                with contextlib.suppress(OSError):  # claims are advisory; what became of the stage is known
+                    bench.store.release(lease.stage.key, bench.driver)
     except Interrupted:
         return Outcome("interrupted")
     except (MissingOutput, CorruptOutput) as error:
@@ -67,6 +74,9 @@ def execute(lease: Lease, bench: Bench, progress: Callable[[int, dict[str, Any] 
     except (DataError, plugins.PluginError) as error:  # said in words for the user; trying again changes nothing
         return Outcome("failed", error_class="user", message=str(error))
     except Exception as error:  # a stage's own exception must not take the lane with it
+        if is_lost_peer(error):
+            where = f"worker {bench.group.rank} of the lane lost another"
+            return Outcome("failed", error_class="lost worker", message=where, trace=traceback.format_exc())
         return Outcome(
             "failed",
             error_class="exception",
@@ -76,19 +86,33 @@ def execute(lease: Lease, bench: Bench, progress: Callable[[int, dict[str, Any] 
         )
 
 
+def _settle(lease: Lease, bench: Bench) -> Outcome | None:
+    """Why the stage is not to be run now; None: it is, and has been claimed."""
+    stage, store = lease.stage, bench.store
+    record = store.record(stage.key)
+    if record is not None and store.has(record, _possible(record, lease.wanted)):
+        return Outcome("done", record=record, ran=False)
+    return None if store.claim(stage.key, bench.driver) else Outcome("claimed")
+
+
 def _possible(record: Mapping[str, Any], wanted: frozenset[str]) -> frozenset[str]:
     """What of `wanted` running the stage again could make: a diverged training has no weights."""
     return wanted & {"history"} if record["status"] == "diverged" else wanted
 
 
-def _run(lease: Lease, bench: Bench, progress: Callable[[int, dict[str, Any] | None], None]) -> dict[str, Any]:
+def _run(lease: Lease, bench: Bench, progress: Callable[[int, dict[str, Any] | None], None]) -> dict[str, Any] | None:
+    """The record of the stage, which is in the store; None on ranks that only train along."""
     stage, started = lease.stage, time.time()
     clock = time.perf_counter()
+    if stage.kind == "prune" and not bench.group.leads:
+        return None
     inputs, hashes = _read_inputs(stage, bench.store)
     if stage.kind == "train":
         status, payloads, summary = _train(lease, inputs, bench, progress)
     else:
         status, payloads, summary = _prune(stage, inputs)
+    if not bench.group.leads:
+        return None
     outputs = {}
     for name, (data, suffix) in payloads.items():
         outputs[name] = bench.store.put_output(stage.key, name, data, suffix)
@@ -108,7 +132,7 @@ def _run(lease: Lease, bench: Bench, progress: Callable[[int, dict[str, Any] | N
         "iterations": stage.iterations,
         "attempt": f"{bench.driver}/{lease.attempt}",
         "driver": bench.driver,
-        "hardware": hardware(bench.device),
+        "hardware": bench.hardware,
         "versions": versions(),
         "git_commit": git_commit(),
     }
@@ -168,20 +192,28 @@ def _train(
         store.write_checkpoint(stage.key, attempt, checkpoint.iteration, checkpoint.to_bytes())
         due = time.monotonic() + bench.checkpoint_seconds
 
+    images = bench.images.get(
+        stage.fields["data"],
+        stage.locations.get("data"),
+        images=stage.shape.images,
+        device=bench.device,
+        decoders=bench.decoders,
+    )
     trained = train(
         stage.fields,
         inputs,
-        bench.images.get(stage.fields["data"], stage.locations.get("data")),
+        images,
         device=bench.device,
         capture=frozenset(int(name[2:]) for name in lease.wanted if name.startswith("it")),
         model_file=stage.locations.get("model"),
-        resume=_checkpoint(store, stage.key),
+        resume=_checkpoint(stage.key, bench),
         hooks=Hooks(
             progress=progress,
             should_stop=bench.stop.is_set,
             checkpoint_due=lambda: time.monotonic() > due,
             checkpoint=write,
         ),
+        group=bench.group,
     )
     payloads: Payloads = {"history": (json.dumps(trained.history).encode(), "json")}
     if trained.final is not None and "final" in lease.wanted:
@@ -191,20 +223,38 @@ def _train(
     return trained.status, payloads, trained.summary
 
 
-def _checkpoint(store: Store, key: str) -> Checkpoint | None:
-    """The furthest checkpoint that can be read; the stage starts anew where there is none."""
-    found = store.best_checkpoint(key)
+def _checkpoint(key: str, bench: Bench) -> Checkpoint | None:
+    """The furthest checkpoint that can be read, the same on all ranks; the stage starts anew where there is none."""
+    found = bench.group.decided(lambda: bench.store.best_checkpoint(key))
     try:
         return Checkpoint.from_bytes(found[1]) if found else None
     except ValueError:
-        store.drop_checkpoints(key)
+        if bench.group.leads:
+            bench.store.drop_checkpoints(key)
         return None
 
 
 def make_work(
-    store_uri: str, data_root: str, driver: str, device: str, checkpoint_seconds: float, stop: threading.Event
+    store_uri: str,
+    data_root: str,
+    driver: str,
+    device: str,
+    decoders: int,
+    checkpoint_seconds: float,
+    stop: threading.Event,
+    group: Group = ALONE,
 ) -> Work:
     """The work of a lane's process: `execute` on a bench of its own, with torch set to repeat its bits."""
     deterministic()
-    bench = Bench(Store(store_uri), ImageCache(Path(data_root), IMAGE_BYTES), driver, device, checkpoint_seconds, stop)
+    bench = Bench(
+        Store(store_uri),
+        ImageCache(Path(data_root), IMAGE_BYTES),
+        driver,
+        hardware_of(group.everyone(hardware(device))),
+        device,
+        decoders,
+        checkpoint_seconds,
+        stop,
+        group,
+    )
     return lambda lease, progress: execute(lease, bench, progress)

@@ -5,6 +5,7 @@ import os
 import platform
 import socket
 import subprocess
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,14 @@ def hardware(device: str) -> dict[str, str]:
     }
     if device.startswith("cuda"):
         facts["gpu"] = torch.cuda.get_device_name(device)
+    return facts
+
+
+def hardware_of(workers: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """One description for all `workers` of a lane (each as `hardware` gives it): what differs is listed."""
+    facts = {name: " + ".join(dict.fromkeys(each[name] for each in workers)) for name in workers[0]}
+    if len(workers) > 1:
+        facts |= {"workers": str(len(workers)), "backend": "nccl" if "gpu" in facts else "gloo"}
     return facts
 
 

@@ -57,7 +57,7 @@ class LaneOptions:
     """How lanes are run."""
 
     make_work: Callable[[Shape], Callable[[threading.Event], Any]]
-    """For a lane's shape, the function that makes the work in its worker process."""
+    """For a lane's shape, the function that makes the work in each of its worker processes."""
     lanes: int | None = None
     """At most so many lanes; default: what fits CPUs, GPUs and the driver node's memory."""
     heartbeat: float = 1.0

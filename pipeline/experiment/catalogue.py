@@ -7,10 +7,21 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from pipeline.experiment.datasets import Dataset, Digits, FashionMnist, Mnist, Split, UserData
+from pipeline.experiment.datasets import Dataset, Digits, Facts, Split, UserData
 from pipeline.experiment.image_folders import Images
 from pipeline.experiment.models import Input
 from pipeline.experiment.parquet_data import Parquet
+from pipeline.experiment.spec_base import refuse
+from pipeline.experiment.torchvision_data import (
+    HALVES,
+    Cifar10,
+    Cifar100,
+    FashionMnist,
+    Imagenet,
+    Mnist,
+    Places365,
+    Svhn,
+)
 from pipeline.experiment.user_files import UnfitError
 
 
@@ -30,43 +41,74 @@ class Data:
 
 def _spelled_out(raw: Any) -> Any:
     options = {"name": raw} if isinstance(raw, str) else raw
-    if isinstance(options, dict) and isinstance(options.get("name"), str) and ".py:" in options["name"]:
-        return {**options, "name": "user", "source": options["name"]}
+    name = options.get("name") if isinstance(options, dict) else None
+    if not isinstance(name, str):
+        return options
+    if ".py:" in name:
+        return {**options, "name": "user", "source": name}
+    if name in HALVES:
+        if options.get("half", HALVES[name]) != HALVES[name]:
+            raise refuse(f"{name} is half {HALVES[name]} of cifar10: leave `half` out, or name cifar10.", "half")
+        return {**options, "name": "cifar10", "half": HALVES[name]}
     return options
 
 
-AnyDataset = Annotated[
-    Digits | Mnist | FashionMnist | Parquet | Images | UserData,
-    Field(discriminator="name"),
-    BeforeValidator(_spelled_out),
-]
+Known = Digits | Mnist | FashionMnist | Svhn | Cifar10 | Cifar100 | Imagenet | Places365 | Parquet | Images | UserData
+AnyDataset = Annotated[Known, Field(discriminator="name"), BeforeValidator(_spelled_out)]
 
 
-def describe(
-    dataset: Digits | Mnist | FashionMnist | Parquet | Images | UserData, root: Path, channels: int | None
-) -> Data:
+def describe(dataset: Known, root: Path, channels: int | None) -> Data:
     """The data that `dataset` selects, with as many channels as the model insists on (None: native).
 
     Raises UnfitError for files that are missing, and for selections that are impossible.
     """
     facts = dataset.facts(root)
+    fields, kept = _chosen(dataset, facts)
+    images = _selected(dataset, facts, kept)
+    shape = _shape(dataset, facts.shape(), channels, fields)
+    return Data(fields, shape, len(kept), images, facts.augment, facts.location)
+
+
+def content(dataset: Known, root: Path) -> tuple[dict[str, Any], str | None]:
+    """Data fields with what is written of resize, crop and channels, and the location: to copy what is selected.
+
+    The images may differ in size. Raises UnfitError.
+    """
+    facts = dataset.facts(root)
+    fields, kept = _chosen(dataset, facts)
+    _selected(dataset, facts, kept)
+    sizes = {"resize": dataset.resize, "crop": dataset.crop, "channels": dataset.channels}
+    return fields | {key: value for key, value in sizes.items() if value is not None}, facts.location
+
+
+def _chosen(dataset: Known, facts: Facts) -> tuple[dict[str, Any], list[int]]:
+    """The fields that say which images are used, and the labels that are kept."""
     fields: dict[str, Any] = {"name": dataset.name, **facts.fields}
-    kept = _kept_classes(dataset, len(facts.counts))
-    if kept != list(range(len(facts.counts))):
+    kept = _kept_classes(dataset, facts.classes)
+    if kept != list(range(facts.classes)):
         fields["classes"] = kept
-    counts = [facts.counts[label] for label in kept]
     if dataset.half:
         fields["half"] = dataset.half
+    if dataset.per_class is not None:
+        fields["per_class"] = dataset.per_class
+    return fields, kept
+
+
+def _selected(dataset: Dataset, facts: Facts, kept: list[int]) -> int:
+    """Training images that are left of the kept classes. Raises UnfitError for a selection that is impossible."""
+    if len(kept) == facts.classes and dataset.half is None and dataset.per_class is None:
+        return facts.images
+    by_label = facts.counts()
+    counts = [by_label[label] for label in kept]
+    if dataset.half:
         counts = [-(-count // 2) if dataset.half == "a" else count // 2 for count in counts]
     if dataset.per_class is not None:
         if dataset.per_class > min(counts):
             raise UnfitError(f"there are only {min(counts)} training images of a class.", "per_class")
-        fields["per_class"] = dataset.per_class
         counts = [dataset.per_class] * len(counts)
     if not sum(counts):
         raise UnfitError("selects no training image.")
-    shape = _shape(dataset, facts.shape, channels, fields)
-    return Data(fields, shape, len(kept), sum(counts), facts.augment, facts.location)
+    return sum(counts)
 
 
 def _kept_classes(dataset: Dataset, total: int) -> list[int]:
@@ -94,6 +136,36 @@ def _part(kept: list[int], split: Split) -> list[int]:
 def _shape(dataset: Dataset, native: Input, channels: int | None, fields: dict[str, Any]) -> Input:
     """The shape after resize, crop and channels, in that order; what changes nothing stays out of `fields`."""
     depth, height, width = native
+    if dataset.square is not None:
+        height = width = _seen(dataset, dataset.square, fields)
+    else:
+        height, width = _resized_and_cropped(dataset, height, width, fields)
+    wanted = dataset.channels or channels or depth
+    if channels and wanted != channels:
+        raise UnfitError(f"the model needs {channels} channels.", "channels")
+    if wanted != depth:
+        if depth != 1:
+            raise UnfitError(f"images of {depth} channels cannot be made {wanted}: only grey ones can.", "channels")
+        fields["channels"] = wanted
+    return wanted, height, width
+
+
+def _seen(dataset: Dataset, square: int, fields: dict[str, Any]) -> int:
+    """Side of what models see of squares: by default seven eighths of the side that is stored, 224 of 256."""
+    stored = dataset.resize or square
+    if stored != square:
+        fields["resize"] = stored
+    seen = dataset.crop or stored * 7 // 8
+    if seen > stored:
+        raise UnfitError(f"does not fit into images of {stored}x{stored}: resize to more.", "crop")
+    if not seen:
+        raise UnfitError("leaves no pixel.", "resize")
+    if seen != square * 7 // 8:
+        fields["crop"] = seen
+    return seen
+
+
+def _resized_and_cropped(dataset: Dataset, height: int, width: int, fields: dict[str, Any]) -> tuple[int, int]:
     short = min(height, width)
     if dataset.resize is not None and not (dataset.one_size and dataset.resize == short):
         fields["resize"] = dataset.resize
@@ -107,11 +179,4 @@ def _shape(dataset: Dataset, native: Input, channels: int | None, fields: dict[s
         if not (dataset.one_size and height == width == dataset.crop):
             fields["crop"] = dataset.crop
         height = width = dataset.crop
-    wanted = dataset.channels or channels or depth
-    if channels and wanted != channels:
-        raise UnfitError(f"the model needs {channels} channels.", "channels")
-    if wanted != depth:
-        if depth != 1:
-            raise UnfitError(f"images of {depth} channels cannot be made {wanted}: only grey ones can.", "channels")
-        fields["channels"] = wanted
-    return wanted, height, width
+    return height, width

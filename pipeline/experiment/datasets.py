@@ -1,5 +1,6 @@
-"""Data sets as a grid names them: the options that all share, and those that are embedded or downloaded by name."""
+"""Data sets as a grid names them: the options that all share, the embedded one and a user's own."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -17,14 +18,29 @@ PIXELS = 100_000
 class Facts:
     """What planning must know of a data set before anything is selected from it."""
 
-    shape: Input
-    counts: tuple[int, ...]
-    """Training images by label."""
+    shape: Callable[[], Input]
+    """Of an image. Raises UnfitError if the images have no size in common."""
+    classes: int
+    images: int
+    """Training images."""
+    counts: Callable[[], tuple[int, ...]]
+    """Training images by label; asked for only where images are selected. Raises UnfitError if files are missing."""
     augment: dict[str, Any] = field(default_factory=dict)
     """The default augmentation: the table of defaults in PAPERS.md."""
     fields: dict[str, Any] = field(default_factory=dict)
     """Data fields of its own: what tells its content from another's."""
     location: str | None = None
+
+
+def counted(
+    shape: Input,
+    counts: tuple[int, ...],
+    augment: dict[str, Any] | None = None,
+    fields: dict[str, Any] | None = None,
+    location: str | None = None,
+) -> Facts:
+    """Facts of a data set whose training images are counted already, by label."""
+    return Facts(lambda: shape, len(counts), sum(counts), lambda: counts, augment or {}, fields or {}, location)
 
 
 class Split(Strict):
@@ -58,6 +74,8 @@ class Dataset(Strict):
 
     one_size: ClassVar[bool] = False
     """Whether all images are known to have one size, so that a resize or a crop to it changes nothing."""
+    square: ClassVar[int | None] = None
+    """Side to which pictures of any size are resized and cropped, if models see the middle of that."""
 
     @model_validator(mode="after")
     def _classes_once(self) -> Self:
@@ -77,24 +95,7 @@ class Digits(Dataset):
     one_size: ClassVar[bool] = True
 
     def facts(self, root: Path) -> Facts:
-        return Facts((1, 8, 8), (143, 146, 142, 147, 145, 146, 145, 144, 140, 144), {"crop": 1})
-
-
-class Mnist(Dataset):
-    name: Literal["mnist"] = "mnist"
-    one_size: ClassVar[bool] = True
-
-    def facts(self, root: Path) -> Facts:
-        counts = (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949)
-        return Facts((1, 28, 28), counts, {"crop": 4})
-
-
-class FashionMnist(Dataset):
-    name: Literal["fashion_mnist"] = "fashion_mnist"
-    one_size: ClassVar[bool] = True
-
-    def facts(self, root: Path) -> Facts:
-        return Facts((1, 28, 28), (6000,) * 10, {"flip": True, "crop": 4})
+        return counted((1, 8, 8), (143, 146, 142, 147, 145, 146, 145, 144, 140, 144), {"crop": 1})
 
 
 class UserData(Dataset):
@@ -111,7 +112,7 @@ class UserData(Dataset):
         if key not in _user_facts:
             _user_facts[key] = _measured({"name": "user", **fields}, root, str(file))
         shape, counts = _user_facts[key]
-        return Facts(shape, counts, fields=fields, location=str(file))
+        return counted(shape, counts, fields=fields, location=str(file))
 
 
 _user_facts: dict[tuple[str, str, str], tuple[Input, tuple[int, ...]]] = {}

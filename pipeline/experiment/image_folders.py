@@ -40,15 +40,21 @@ class Images(Dataset):
             name = relative.split("/")[1]
             counts[name] += 1
             first.setdefault(name, relative)
+        if not counts:
+            raise UnfitError("there are no classes in train/.", "path")
         if empty := [name for name, count in counts.items() if not count]:
             raise UnfitError(f"{folder / 'train'} has no images in {', '.join(empty[:5])}.", "path")
-        shape = self._shape({size_of(folder / file, file) for file in first.values()})
-        return Facts(shape, tuple(counts.values()), fields={"fingerprint": digest.hexdigest()}, location=str(folder))
+        return Facts(
+            lambda: self._shape({size_of(folder / file, file) for file in first.values()}),
+            len(counts),
+            len(train),
+            lambda: tuple(counts.values()),
+            fields={"fingerprint": digest.hexdigest()},
+            location=str(folder),
+        )
 
     def _shape(self, shapes: set[Input]) -> Input:
         """From the first image of each class; reading all headers of a large set would take minutes a plan."""
-        if not shapes:
-            raise UnfitError("there are no classes in train/.", "path")
         if len({shape[1:] for shape in shapes}) > 1 and not (self.resize and self.crop):
             sizes = sorted(f"{height}x{width}" for _, height, width in shapes)[:4]
             raise UnfitError(f"the images differ in size ({', '.join(sizes)}, ...): give resize and crop.", "path")

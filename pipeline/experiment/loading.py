@@ -80,17 +80,26 @@ def _extended(file: Path, above: tuple[Path, ...]) -> Node:
     if not isinstance(document.value, dict) or "extends" not in document.value:
         return document
     extends = document.value.pop("extends")
-    if not isinstance(extends.value, str):
-        raise refusal(extends.at, "extends", "should be the name of another YAML file.")
-    base = file.parent / extends.value
+    named = extends.value if isinstance(extends.value, list) else [extends]
+    below: Node | None = None
+    for name in named:  # each laid over those before it
+        below = overlay(below, _extended(_base(name, file, above), (*above, file.resolve())))
+    return overlay(below, document)
+
+
+def _base(name: Node, file: Path, above: tuple[Path, ...]) -> Path:
+    """The file that `file` extends by this name. Raises UserError."""
+    if not isinstance(name.value, str):
+        raise refusal(name.at, "extends", "should be the name of another YAML file, or a list of them.")
+    base = file.parent / name.value
     chain = (*above, file.resolve())
     if base.resolve() in chain:
-        raise refusal(extends.at, "extends", f"{extends.value} extends this file in turn: a circle.")
+        raise refusal(name.at, "extends", f"{name.value} extends this file in turn: a circle.")
     if len(chain) > MAX_EXTENDS:
-        raise refusal(extends.at, "extends", f"more than {MAX_EXTENDS} files extend one another.")
+        raise refusal(name.at, "extends", f"more than {MAX_EXTENDS} files extend one another.")
     if not base.is_file():
-        raise refusal(extends.at, "extends", f"there is no file {base}.")
-    return overlay(_extended(base, chain), document)
+        raise refusal(name.at, "extends", f"there is no file {base}.")
+    return base
 
 
 def _set(document: Node, override: str, file: Path) -> None:

@@ -83,8 +83,6 @@ def _explained(detail: Any) -> tuple[tuple[str | int, ...], str]:
         hint = did_you_mean(given, valid)
         if " Valid:" in hint:
             hint = ""
-        if given in ("cifar10", "cifar100") and "parquet" in valid:
-            hint = f" A folder of Parquet files is written {{name: parquet, path: {given}}}."
         return (*at, "name") if kind == "union_tag_invalid" else at, f"{_short(given)} is not valid{known}.{hint}"
     if kind == "union_tag_not_found":
         return (*at, "name"), "is missing."

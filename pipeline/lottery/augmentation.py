@@ -1,4 +1,4 @@
-"""Random flips and crops of whole batches of uint8 images, drawn for an epoch at a time."""
+"""Random boxes, flips and crops of whole batches of uint8 images, drawn for an epoch at a time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,6 +6,11 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
+
+from pipeline.lottery.resampling import random_boxes, resampled
+
+Size = tuple[int, int]
+"""Height and width in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,40 +21,66 @@ class Draws:
     """bool [N]: mirrored left to right."""
     corner: Tensor | None
     """int64 [N, 2]: upper left corner (row, column) of the crop in the padded image."""
+    box: Tensor | None = None
+    """int64 [N, 4]: top, left, height, width of what is seen of the stored image."""
 
     def to(self, device: torch.device) -> "Draws":
-        return Draws(*(None if t is None else t.to(device) for t in (self.flip, self.corner)))
+        return Draws(*(None if t is None else t.to(device) for t in (self.flip, self.corner, self.box)))
 
     def __getitem__(self, positions: slice) -> "Draws":
-        return Draws(*(None if t is None else t[positions] for t in (self.flip, self.corner)))
+        return Draws(*(None if t is None else t[positions] for t in (self.flip, self.corner, self.box)))
 
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """A mirror image in half the cases, then a crop to the same size out of the image padded with `crop` zeros."""
+    """A random box of the stored image, a mirror image in half the cases, a crop out of the image padded with zeros."""
 
     flip: bool = False
     crop: int = 0
+    """Zeros on each side, out of which an image of the same size is cropped."""
+    resized_crop: bool = False
+    """A box of 8 to 100 % of the area and of an aspect ratio of 3/4 to 4/3, resampled to the size that is seen."""
 
     @classmethod
     def of(cls, fields: Mapping[str, object]) -> "Augmentation":
         """From the `augment` field of a training stage."""
         return cls(**fields)  # type: ignore[arg-type]
 
-    def draw(self, count: int, generator: Generator) -> Draws:
-        """Draws for `count` images, from a CPU generator. Flips and crops do not depend on each other being on."""
+    def draw(self, count: int, generator: Generator, stored: Size | None = None) -> Draws:
+        """Draws for `count` images, from a CPU generator. Flips and crops do not depend on the others being on.
+
+        `stored` is the size of the images that boxes are cut from. Raises ValueError if boxes lack it.
+        """
         # Both are always drawn: switching the crop on must not change the flips that a paired run sees.
         flip = torch.rand(count, generator=generator) < 0.5
         corner = torch.randint(2 * self.crop + 1, (count, 2), generator=generator)
-        return Draws(flip if self.flip else None, corner if self.crop else None)
+        box = None
+        if self.resized_crop:
+            if stored is None:
+                raise ValueError("resized_crop draws boxes of images whose size is not given.")
+            box = random_boxes(count, stored, generator)
+        return Draws(flip if self.flip else None, corner if self.crop else None, box)
 
-    def apply(self, images: Tensor, draws: Draws) -> Tensor:
-        """The augmented batch: uint8 [B, C, H, W] -> uint8 [B, C, H, W], `draws` being those of the batch."""
+    def apply(self, images: Tensor, draws: Draws, seen: Size | None = None) -> Tensor:
+        """The augmented batch: uint8 [B, C, H, W] -> uint8 [B, C, *seen], `draws` being those of the batch.
+
+        `seen` is the size that the model sees, by default that of the images.
+        """
+        size = seen or (images.shape[2], images.shape[3])
+        if not len(images):
+            return images.new_empty(0, images.shape[1], *size)
+        images = centred(images, size) if draws.box is None else resampled(images, draws.box, size)
         if draws.flip is not None:
             images = _mirrored(images, draws.flip)
         if draws.corner is not None:
             images = _cropped(F.pad(images, (self.crop,) * 4), draws.corner, images.shape[2:])
         return images
+
+
+def centred(images: Tensor, size: Size) -> Tensor:
+    """The middle of each image: [B, C, H, W] -> [B, C, *size], a view."""
+    top, left = ((stored - seen) // 2 for stored, seen in zip(images.shape[2:], size, strict=True))
+    return images[:, :, top : top + size[0], left : left + size[1]]
 
 
 def _mirrored(images: Tensor, flip: Tensor) -> Tensor:

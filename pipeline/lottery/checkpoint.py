@@ -15,30 +15,40 @@ State = dict[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """A run after `iteration` iterations; tensors are copies on the CPU."""
+class Own:
+    """What each worker of a group holds for itself."""
 
-    iteration: int
-    model: State
-    """Parameters and buffers."""
-    optimizer: dict[int, State]
-    """By the parameter's position; hyperparameters come from the stage's fields."""
-    captured: dict[int, State]
-    history: list[Record]
     sums: State
     """Loss and correct answers since the last record."""
     seen: int
     """Images since the last record."""
     random: State
     """torch's generators by kind of device, for models that draw (dropout)."""
+    buffers: State
+    """Those of its model; none for rank 0, whose buffers are the model's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A run after `iteration` iterations; tensors are copies on the CPU."""
+
+    iteration: int
+    model: State
+    """Parameters, and rank 0's buffers."""
+    optimizer: dict[int, State]
+    """By the parameter's position; hyperparameters come from the stage's fields."""
+    captured: dict[int, State]
+    history: list[Record]
+    own: list[Own]
+    """By rank."""
 
     def to_bytes(self) -> bytes:
         """One safetensors file."""
-        tensors = {
-            **_prefixed("model", self.model),
-            **_prefixed("sums", self.sums),
-            **_prefixed("random", self.random),
-        }
+        tensors = _prefixed("model", self.model)
+        for rank, own in enumerate(self.own):
+            tensors |= _prefixed(f"sums/{rank}", own.sums)
+            tensors |= _prefixed(f"random/{rank}", own.random)
+            tensors |= _prefixed(f"buffers/{rank}", own.buffers)
         for position, state in self.optimizer.items():
             tensors |= _prefixed(f"optimizer/{position}", state)
         for iteration, state in self.captured.items():
@@ -46,7 +56,7 @@ class Checkpoint:
         # safetensors keeps no order of names; captured weights are written in the model's, or their bytes would differ
         rest = {
             "iteration": self.iteration,
-            "seen": self.seen,
+            "seen": [own.seen for own in self.own],
             "history": self.history,
             "names": list(tensors),
         }
@@ -62,17 +72,14 @@ class Checkpoint:
             tensors = {name: tensors[name] for name in rest["names"]}
         except (SafetensorError, KeyError, ValueError) as error:
             raise ValueError(f"This is not a whole checkpoint of a training run ({error}): delete it.") from error
-        model, sums, random = (dict(_section(name, tensors)) for name in ("model", "sums", "random"))
-        optimizer = _numbered("optimizer", tensors)
+        sums, random, buffers = (_numbered(name, tensors) for name in ("sums", "random", "buffers"))
         return cls(
             rest["iteration"],
-            model,
-            optimizer,
+            dict(_section("model", tensors)),
+            _numbered("optimizer", tensors),
             _numbered("captured", tensors),
             rest["history"],
-            sums,
-            rest["seen"],
-            random,
+            [Own(sums[rank], seen, random[rank], buffers.get(rank, {})) for rank, seen in enumerate(rest["seen"])],
         )
 
 

@@ -11,13 +11,15 @@ def deterministic() -> None:
 
     A worker calls this once, before anything runs on a GPU (cuBLAS reads its workspace setting when CUDA starts).
     Results differ between one and two intra-op threads, so the number is fixed. Operations without a deterministic
-    implementation warn instead of failing, because a user's model may need one. TF32 stays at torch's default (on for
-    cuDNN convolutions, off for matrix products): it is deterministic.
+    implementation warn instead of failing, because a user's model may need one. float32 means TF32 on GPUs that have
+    it, in convolutions and matrix products alike: it is as deterministic, and several times as fast.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(1)
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.use_deterministic_algorithms(True, warn_only=True)  # with it, torch keeps NCCL from sums in any order (NVLS)
+    torch.backends.cuda.matmul.fp32_precision = "tf32"
+    torch.backends.cudnn.conv.fp32_precision = "tf32"  # type: ignore[attr-defined]
     # Filling every fresh tensor with NaN is a debugging aid that comes with the setting above and costs time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -1,36 +1,51 @@
 """Loss and accuracy on test images."""
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from math import prod
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.lottery.history import Tally
-from pipeline.lottery.normalization import Normalization
+from pipeline.lottery.parallel import ALONE, Group
+
+CPU_BATCH = 1024
+"""At most so many images at once on a CPU, whose caches more would not use better."""
+
+GPU_BYTES = 32 * 2**20
+"""On a GPU, normalized images of so many bytes (2,730 of 3x32x32) keep all of it busy."""
+
+
+def batch_size(training_batch: int, input_shape: Iterable[int], device: torch.device) -> int:
+    """How many images of `input_shape` (C, H, W) are evaluated at once, beside a training batch of `training_batch`."""
+    # Without gradients, four training batches need less memory than one with them.
+    safe = 4 * training_batch
+    if device.type == "cpu":
+        return min(safe, CPU_BATCH)
+    return max(safe, GPU_BYTES // (4 * prod(input_shape)))
 
 
 def evaluate(
     model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    normalize: Normalization,
+    batches: Iterable[tuple[Tensor, Tensor]],
     precision: AbstractContextManager[object],
-    batch_size: int,
+    device: torch.device,
+    group: Group = ALONE,
 ) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy over uint8 images [N, C, H, W] and labels [N].
+    """Mean cross-entropy and accuracy over the `batches` (images float32 [B, C, H, W], labels int64 [B]) of all ranks.
 
-    The model runs in evaluation mode and is then put back into the mode it was in.
+    The model runs in evaluation mode and is then put back into the mode it was in. Nothing is waited for until the end.
     """
-    tally = Tally(images.device)
+    tally = Tally(device)
     training = model.training
     model.eval()
     try:
         with torch.no_grad(), precision:
-            for start in range(0, len(images), batch_size):
-                batch = slice(start, start + batch_size)
-                outputs = model(normalize(images[batch])).float()
-                tally.add(F.cross_entropy(outputs, labels[batch]), outputs, labels[batch])
+            for images, labels in batches:
+                outputs = model(images).float()
+                tally.add(F.cross_entropy(outputs, labels), outputs, labels)
     finally:
         model.train(training)
-    return tally.mean()
+    return tally.mean(group)

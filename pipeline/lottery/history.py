@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from pipeline.lottery.parallel import ALONE, Group
+
 Record = dict[str, float | None]
 """Metrics after `iteration` iterations. Accuracies are in [0, 1]; a loss that is not finite is None (JSON has no NaN).
 
@@ -51,9 +53,10 @@ class Tally:
         self._correct.add_((outputs.argmax(1) == labels).sum())
         self._uncounted.clear()
 
-    def mean(self) -> tuple[float, float]:
-        """Loss and accuracy over what was taken in; waits for the device."""
-        return self.loss.item() / self.seen, self.correct.item() / self.seen
+    def mean(self, group: Group = ALONE) -> tuple[float, float]:
+        """Loss and accuracy over what the whole group took in; waits for the device."""
+        loss, correct, seen = group.total(self.loss.item(), self.correct.item(), self.seen)
+        return loss / seen, correct / seen
 
     def clear(self) -> None:
         """Begin again at zero."""

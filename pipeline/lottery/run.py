@@ -10,23 +10,23 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline.lottery.batch_norm import group_batch_norm
-from pipeline.lottery.batches import Batches
-from pipeline.lottery.checkpoint import Checkpoint, State, copied, weights_of
+from pipeline.lottery.batches import Batches, TestBatches
+from pipeline.lottery.checkpoint import Checkpoint, Own, State, copied, weights_of
+from pipeline.lottery.compilation import compiled
 from pipeline.lottery.data import Images
-from pipeline.lottery.evaluation import evaluate
+from pipeline.lottery.evaluation import batch_size, evaluate
 from pipeline.lottery.history import Record, Tally, finite
 from pipeline.lottery.layers import prunable
 from pipeline.lottery.models import build
 from pipeline.lottery.normalization import Normalization
 from pipeline.lottery.optimizers import build_optimizer, learning_rate, restore, state_of
+from pipeline.lottery.parallel import ALONE, Group
 from pipeline.lottery.randomness import stream
 from pipeline.lottery.transfer import copy_state, starting_point
 
-EVALUATION_BATCH = 1024
-
 
 class Run:
-    """The state of one training run, and the steps that change it."""
+    """The state of one training run, and the steps that change it; on several workers, one rank's part of it."""
 
     def __init__(
         self,
@@ -35,9 +35,11 @@ class Run:
         images: Images,
         device: torch.device,
         model_file: str | Path | None,
+        group: Group = ALONE,
     ) -> None:
-        if fields.get("world_size", 1) != 1:
-            raise ValueError(f"world_size is {fields['world_size']}: a stage trains on one worker; set workers to 1.")
+        if fields.get("world_size", 1) != group.size:
+            raise ValueError(f"world_size is {fields.get('world_size', 1)}, but {group.size} worker(s) would train.")
+        self.group = group
         self.fields = fields
         self.device = device
         self.iteration: int = fields.get("first_iteration", 0)
@@ -62,14 +64,20 @@ class Run:
             for parameter, mask in zip(self.masked, self.mask.values(), strict=True)
         ]
         self.optimizer = build_optimizer(fields["optimizer"], self.model.parameters())
+        self.forward = compiled(self.model) if fields.get("compile", False) else self.model
 
         self.normalize = Normalization(images.mean, images.std, device, channels_last)
-        self.batches = Batches(fields, images, self.normalize, device)
-        self.test = images.test_x.to(device), images.test_y.to(device)
+        self.batches = Batches(fields, images, self.normalize, device, group.rank, group.size)
+        self._check_parts()
+        at_once = batch_size(fields["batch_size"], fields["input"], device)
+        self.test = TestBatches(images, self.normalize, device, at_once, group.rank, group.size)
         self.tally = Tally(device)
         self.precision = _precision(fields, device)
+        self._check_ranks({"mean of the data": images.mean.to(device), "deviation of the data": images.std.to(device)})
+        self._parallel = group.data_parallel(self.forward)
         # For models that draw while they run (dropout): after the model is built, and the same for paired tickets.
-        seed = stream("train", *self.batches.stream)
+        of_rank = ("rank", group.rank) if group.rank else ()
+        seed = stream("train", *self.batches.stream, *of_rank)
         if device.type == "cuda":
             torch.manual_seed(seed)  # the CPU's generator and the devices'
         else:
@@ -82,10 +90,9 @@ class Run:
             group["lr"] = learning_rate(self.fields, self.iteration)
         self.optimizer.zero_grad(set_to_none=True)
         with self.precision:
-            outputs = self.model(images).float()
+            outputs = self._parallel(images).float()
         loss = F.cross_entropy(outputs, labels)
-        loss.backward()  # type: ignore[no-untyped-call]
-        # Several workers would average their gradients here.
+        self._weighted(loss, len(labels)).backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         self.prune()
         self.tally.add(loss, outputs, labels)
@@ -98,15 +105,20 @@ class Run:
             torch._foreach_mul_(self.masked, self.masks)
 
     def capture(self) -> None:
-        self.captured[self.iteration] = weights_of(self.model)
+        """Keep the weights of this moment; rank 0 does, whose buffers count."""
+        if self.group.leads:
+            self.captured[self.iteration] = weights_of(self.model)
 
     def record(self) -> Record:
-        """Evaluate, add a record to the history, begin new running sums."""
-        train_loss, train_accuracy = self.tally.mean()
+        """Evaluate, add a record to the history, begin new running sums.
+
+        From here on, the buffers of all ranks are rank 0's.
+        """
+        self._check_ranks({})
+        self.group.spread(self.model.buffers())
+        train_loss, train_accuracy = self.tally.mean(self.group)
         self.tally.clear()
-        # Without gradients, four training batches need less memory than one with them.
-        batch_size = min(4 * self.fields["batch_size"], EVALUATION_BATCH)
-        test_loss, test_accuracy = evaluate(self.model, *self.test, self.normalize, self.precision, batch_size)
+        test_loss, test_accuracy = evaluate(self.forward, self.test, self.precision, self.device, self.group)
         record: Record = {
             "iteration": self.iteration,
             "epoch": self.iteration / self.batches.per_epoch,
@@ -120,19 +132,14 @@ class Run:
         return record
 
     def checkpoint(self) -> Checkpoint:
-        """A copy of everything that the next step depends on."""
-        random = {"cpu": torch.get_rng_state()}
-        if self.device.type == "cuda":
-            random["cuda"] = torch.cuda.get_rng_state(self.device)
+        """A copy of everything that the next step depends on. All ranks call it at once; rank 0's is the one kept."""
         return Checkpoint(
             iteration=self.iteration,
             model=weights_of(self.model),
             optimizer=state_of(self.optimizer),
             captured=dict(self.captured),
             history=list(self.history),
-            sums=copied({"loss": self.tally.loss, "correct": self.tally.correct}),
-            seen=self.tally.seen,
-            random=random,
+            own=self.group.everyone(self._own()),
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -142,10 +149,19 @@ class Run:
         self.iteration = checkpoint.iteration
         self.captured = dict(checkpoint.captured)
         self.history = list(checkpoint.history)
-        self.tally.restore(checkpoint.sums["loss"], checkpoint.sums["correct"], checkpoint.seen)
-        torch.set_rng_state(checkpoint.random["cpu"])
-        if "cuda" in checkpoint.random and self.device.type == "cuda":
-            torch.cuda.set_rng_state(checkpoint.random["cuda"], self.device)
+        own = checkpoint.own[self.group.rank]
+        buffers = dict(self.model.named_buffers())
+        for name, value in own.buffers.items():
+            buffers[name].copy_(value)
+        self.tally.restore(own.sums["loss"], own.sums["correct"], own.seen)
+        torch.set_rng_state(own.random["cpu"])
+        if "cuda" in own.random and self.device.type == "cuda":
+            torch.cuda.set_rng_state(own.random["cuda"], self.device)
+
+    def close(self) -> None:
+        """End what serves the images."""
+        self.batches.close()
+        self.test.close()
 
     def summary(self) -> dict[str, Any]:
         """Metrics of the last record, and survivors and totals by prunable layer (dense: all survive)."""
@@ -160,6 +176,39 @@ class Run:
             "total": total,
             "fraction_pruned": 1 - sum(survivors.values()) / sum(total.values()),
         }
+
+    def _weighted(self, loss: Tensor, part: int) -> Tensor:
+        """This rank's mean `loss` over `part` images, so that gradients average to those of the whole batch's mean."""
+        if self.group.size == 1:
+            return loss
+        return loss * self.group.weight(part, self.batches.count(self.iteration))
+
+    def _own(self) -> Own:
+        random = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            random["cuda"] = torch.cuda.get_rng_state(self.device)
+        return Own(
+            sums=copied({"loss": self.tally.loss, "correct": self.tally.correct}),
+            seen=self.tally.seen,
+            random=random,
+            buffers={} if self.group.leads else copied(dict(self.model.named_buffers())),
+        )
+
+    def _check_parts(self) -> None:
+        last = self.batches.count(self.batches.per_epoch - 1)
+        if last < self.group.size:
+            raise ValueError(
+                f"The last batch of an epoch has {last} of {self.fields['batch_size']} images, fewer than the "
+                f"{self.group.size} workers that share it: choose another batch size, or fewer workers."
+            )
+
+    def _check_ranks(self, more: Mapping[str, Tensor]) -> None:
+        """Raises RuntimeError if masks, weights or `more` differ between the ranks: they never talk of them else."""
+        fields = self.fields
+        what = f"{fields['model']['name']} on {fields['data']['name']}, round {fields['round']}, seed {fields['seed']}"
+        masks = {f"mask of {name}": mask for name, mask in zip(self.mask, self.masks, strict=True)}
+        tensors = {**masks, **dict(self.model.named_parameters()), **more}
+        self.group.check_equal(tensors, f"{what}, iteration {self.iteration}")
 
 
 def _precision(fields: Mapping[str, Any], device: torch.device) -> AbstractContextManager[object]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Set
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,9 +13,13 @@ from pipeline.lottery.checkpoint import Checkpoint, State, weights_of
 from pipeline.lottery.data import Images
 from pipeline.lottery.history import Record
 from pipeline.lottery.hooks import Hooks, Interrupted
+from pipeline.lottery.parallel import ALONE, Group
 from pipeline.lottery.run import Run
 
 PROGRESS_SECONDS = 0.5
+
+ASK_EVERY = 16
+"""Iterations between two questions to the surroundings where several workers have to hear of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,7 @@ class Trained:
     final: State | None
     """None if the run diverged."""
     captured: dict[int, State]
-    """Iterations done -> weights at that moment."""
+    """Iterations done -> weights at that moment; on rank 0 only."""
     history: list[Record]
     summary: dict[str, Any]
     """Metrics of the last record, iterations done, survivors and totals by prunable layer, fraction pruned."""
@@ -41,6 +46,7 @@ def train(
     model_file: str | Path | None = None,
     resume: Checkpoint | None = None,
     hooks: Hooks = Hooks(),  # noqa: B008 - immutable
+    group: Group = ALONE,
 ) -> Trained:
     """Train as `fields` (of a train stage) say, from `inputs` ("mask", "weights": what the start refers to).
 
@@ -51,35 +57,46 @@ def train(
     The same arguments give the same bits on the same hardware under `deterministic()`, also when `resume` continues a
     run that was stopped. A checkpoint that lacks wanted captures of earlier iterations is passed over.
 
-    Raises Interrupted after `hooks` asked to stop, ValueError and LookupError for fields and inputs that cannot be run.
+    With a `group` of `world_size` workers, all of them call this with the same arguments and train as one: each has its
+    part of every batch (and its own batch norm statistics; rank 0's are kept), gradients are averaged, the mask is
+    applied by each. Only rank 0's `hooks` are heard, every 16 iterations, and only it hands over checkpoints.
+
+    Raises Interrupted after `hooks` asked to stop, ValueError and LookupError for fields and inputs that cannot be run,
+    RuntimeError if the workers' weights or masks differ.
     """
     device = torch.device(device)
-    first, last = fields.get("first_iteration", 0), fields["iterations"]
-    _check_range(first, last, capture)
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        run = Run(fields, inputs, images, device, model_file)
+    first = fields.get("first_iteration", 0)
+    _check_range(first, fields["iterations"], capture)
+    with (
+        torch.random.fork_rng([device] if device.type == "cuda" else []),
+        closing(Run(fields, inputs, images, device, model_file, group)) as run,
+    ):
         if resume is not None and _has_captured(resume, capture):
             run.restore(resume)
         elif first in capture:
             run.capture()
+        return _to_the_end(run, capture, hooks)
 
-        reported = time.monotonic()
-        while run.iteration < last:
-            run.step()
-            if run.iteration in capture:
-                run.capture()
-            if run.iteration % fields["record_every"] == 0 or run.iteration == last:
-                record = run.record()
-                hooks.progress(run.iteration, record)
-                reported = time.monotonic()
-                if record["train_loss"] is None or record["test_loss"] is None:
-                    return _result(run, capture, "diverged")
-            elif time.monotonic() - reported > PROGRESS_SECONDS:
-                hooks.progress(run.iteration, None)
-                reported = time.monotonic()
-            if run.iteration < last:
-                _attend(run, hooks)
-        return _result(run, capture, "ok")
+
+def _to_the_end(run: Run, capture: Set[int], hooks: Hooks) -> Trained:
+    last = run.fields["iterations"]
+    reported = time.monotonic()
+    while run.iteration < last:
+        run.step()
+        if run.iteration in capture:
+            run.capture()
+        if run.iteration % run.fields["record_every"] == 0 or run.iteration == last:
+            record = run.record()
+            hooks.progress(run.iteration, record)
+            reported = time.monotonic()
+            if record["train_loss"] is None or record["test_loss"] is None:
+                return _result(run, capture, "diverged")
+        elif time.monotonic() - reported > PROGRESS_SECONDS:
+            hooks.progress(run.iteration, None)
+            reported = time.monotonic()
+        if run.iteration < last:
+            _attend(run, hooks)
+    return _result(run, capture, "ok")
 
 
 def _check_range(first: int, last: int, capture: Set[int]) -> None:
@@ -96,11 +113,23 @@ def _has_captured(checkpoint: Checkpoint, capture: Set[int]) -> bool:
 
 
 def _attend(run: Run, hooks: Hooks) -> None:
-    if hooks.should_stop():
-        hooks.checkpoint(run.checkpoint())
+    """Stop, or hand over a checkpoint, if rank 0's surroundings ask for it: all ranks do so at the same iteration."""
+    if run.group.size > 1 and run.iteration % ASK_EVERY:
+        return
+    wish = run.group.decided(lambda: _wish(hooks))
+    if wish == "nothing":
+        return
+    checkpoint = run.checkpoint()
+    if run.group.leads:
+        hooks.checkpoint(checkpoint)
+    if wish == "stop":
         raise Interrupted(f"Stopped after {run.iteration} of {run.fields['iterations']} iterations.")
-    if hooks.checkpoint_due():
-        hooks.checkpoint(run.checkpoint())
+
+
+def _wish(hooks: Hooks) -> Literal["stop", "checkpoint", "nothing"]:
+    if hooks.should_stop():
+        return "stop"
+    return "checkpoint" if hooks.checkpoint_due() else "nothing"
 
 
 def _result(run: Run, capture: Set[int], status: Literal["ok", "diverged"]) -> Trained:

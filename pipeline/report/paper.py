@@ -7,6 +7,7 @@ _SGD = {"name": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4, "nester
 _ADAM = {"name": "adam", "lr": 3e-4, "weight_decay": 1e-4}
 _VGG19 = {"training.length": "160ep", "training.lr_decay": {"at": ["80ep", "120ep"], "factor": 0.1}}
 _RESNET50 = {"training.length": "90ep", "training.lr_decay": {"at": ["50ep", "65ep", "80ep"], "factor": 0.1}}
+_ROUNDS = [1, 2, 3, 4, 5, 6, 9, 12, 15, 18, 21, 24, 27, 30]
 _EITHER = {field: (_VGG19[field], _RESNET50[field]) for field in _VGG19}
 
 _STATED: dict[str, Any] = {
@@ -20,7 +21,7 @@ _STATED: dict[str, Any] = {
     "prune.rounds": 30,
     "prune.criterion": "magnitude",
     "prune.rewind": ("1ep", "3ep"),
-    "prune.evaluate": [0, 1, 2, 3, 4, 5, 6, 9, 12, 15, 18, 21, 24, 27, 30],
+    "prune.evaluate": (_ROUNDS, [0, *_ROUNDS]),
 }
 """Appendix A.1 and sections 3.1 to 3.3. The rewind is 1 epoch, for ImageNet and Places365 3."""
 

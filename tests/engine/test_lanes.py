@@ -159,6 +159,29 @@ def test_lanes_that_cannot_start_end_the_run_with_their_own_error(monkeypatch: p
         run(stages(1), Follower(9, lambda view: True), LaneOptions(broken, lanes=1))
 
 
+def test_what_goes_wrong_on_one_worker_of_a_group_is_told_and_the_group_is_replaced() -> None:
+    """Its peer waits for it in the middle of a collective."""
+
+    def for_shape(shape: Shape) -> Any:
+        def make(stop: threading.Event, group: Any) -> Any:
+            def work(lease: Any, progress: Any) -> Outcome:
+                if lease.stage.label == "stage 0" and group.rank == 1:
+                    return Outcome("failed", error_class="user", message="no such image on this node")
+                pids = group.everyone(os.getpid())
+                return Outcome("done", record={"status": "ok", "pids": pids})
+
+            return work
+
+        return make
+
+    follow = Follower(9, lambda view: True)
+    run(stages(2, Shape(workers=2)), follow, LaneOptions(for_shape, lanes=1))
+    ended = {event["event"]: event for event in follow.events if event["event"] in ("done", "failed", "retried")}
+    assert ended.keys() == {"done", "failed"}
+    assert ended["failed"]["message"] == "no such image on this node"
+    assert len(set(ended["done"]["record"]["pids"])) == 2
+
+
 def test_a_ray_that_is_started_here_leaves_sigterm_to_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ray puts a handler in its place that exits at once: stages in flight would not be checkpointed."""
     import ray

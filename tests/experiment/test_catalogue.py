@@ -45,6 +45,7 @@ def test_digits_have_the_counts_of_scikit_learn(tmp_path: Path) -> None:
         {"name": "fashion_mnist", "classes": (0, 1)},
         {"name": "parquet", "path": "cifar10", "half": "a"},
         {"name": "images", "path": "imagenette", "resize": 32, "crop": 24},
+        {"name": "parquet", "path": "cifar100", "per_class": 2},
     ],
     ids=str,
 )
@@ -136,3 +137,90 @@ def test_a_data_set_of_the_users_is_measured(tmp_path: Path) -> None:
     assert data.location == str(file)
     with pytest.raises(UnfitError, match=r"defines no 'lod'\. Did you mean 'load'"):
         described(tmp_path, name=f"{file}:lod")
+
+
+# --- published sets: planned without any of their files
+
+
+@pytest.mark.parametrize(
+    ("name", "facts"),
+    [
+        ("mnist", ((1, 28, 28), 10, 60_000, {"crop": 4})),
+        ("fashion_mnist", ((1, 28, 28), 10, 60_000, {"flip": True, "crop": 4})),
+        ("svhn", ((3, 32, 32), 10, 73_257, {"crop": 4})),
+        ("cifar10", ((3, 32, 32), 10, 50_000, {"flip": True, "crop": 4})),
+        ("cifar100", ((3, 32, 32), 100, 50_000, {"flip": True, "crop": 4})),
+        ("imagenet", ((3, 224, 224), 1000, 1_281_167, {"flip": True, "resized_crop": True})),
+        ("places365", ((3, 224, 224), 365, 1_803_460, {"flip": True, "resized_crop": True})),
+    ],
+)
+def test_published_sets_are_known_without_their_files(tmp_path: Path, name: str, facts: tuple[Any, ...]) -> None:
+    data = described(tmp_path, name=name)
+    assert (data.shape, data.classes, data.images, data.augment) == facts
+    assert (data.fields, data.location) == ({"name": name}, None)
+
+
+def test_counts_of_published_sets_add_up_to_their_images() -> None:
+    from pipeline.lottery.published import PUBLISHED
+
+    for known in PUBLISHED.values():
+        if known.counts is not None:
+            assert (sum(known.counts), len(known.counts)) == (known.images, known.classes)
+    assert describe(DATASET.validate_python({"name": "svhn", "classes": (1, 9)}), Path(), None).images == 13861 + 4659
+
+
+def test_the_halves_of_cifar10_have_names_and_are_the_same_data(tmp_path: Path) -> None:
+    a, b = described(tmp_path, name="cifar10a"), described(tmp_path, name="cifar10b", classes=(1, 2))
+    assert a == described(tmp_path, name="cifar10", half="a") and a.images == 25_000
+    assert b.fields == {"name": "cifar10", "half": "b", "classes": [1, 2]} and b.images == 5000
+    with pytest.raises(ValueError, match="cifar10a is half a of cifar10"):
+        DATASET.validate_python({"name": "cifar10a", "half": "b"})
+
+
+def test_large_pictures_are_seen_at_seven_eighths_of_what_is_stored(tmp_path: Path) -> None:
+    def seen(**options: int) -> tuple[dict[str, Any], tuple[int, ...]]:
+        data = described(tmp_path, name="imagenet", **options)
+        return data.fields, data.shape
+
+    assert seen(resize=256, crop=224) == seen() == ({"name": "imagenet"}, (3, 224, 224))
+    assert seen(resize=64) == ({"name": "imagenet", "resize": 64, "crop": 56}, (3, 56, 56))
+    assert seen(crop=192) == ({"name": "imagenet", "crop": 192}, (3, 192, 192))
+    with pytest.raises(UnfitError, match="does not fit into images of 64x64"):
+        seen(resize=64, crop=65)
+
+
+def test_a_selection_of_imagenet_reads_how_many_images_its_classes_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dataclasses
+
+    from pipeline.lottery import published
+
+    with pytest.raises(UnfitError, match=r"imagenet lacks meta\.bin, train, val.*ILSVRC2012_img_train"):
+        described(tmp_path / "nothing", name="imagenet", half="a")
+    small = dataclasses.replace(published.PUBLISHED["imagenet"], classes=2, images=5)
+    monkeypatch.setitem(published.PUBLISHED, "imagenet", small)
+    for number in range(5):
+        file = tmp_path / "imagenet" / "train" / ("n01" if number < 2 else "n02") / f"{number}.JPEG"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    (tmp_path / "imagenet" / "val").mkdir()
+    (tmp_path / "imagenet" / "meta.bin").touch()
+    assert described(tmp_path, name="imagenet", half="a").images == 1 + 2
+    with pytest.raises(UnfitError, match="only 2 training images of a class"):
+        described(tmp_path, name="imagenet", per_class=3)
+    prepared = tmp_path / "elsewhere"
+    prepared.mkdir()
+    (prepared / "prepared.json").write_text('{"train": [1, 4]}')
+    data = described(tmp_path, name="imagenet", classes=(1,), prepared=prepared.as_uri())
+    assert (data.images, data.location, data.fields) == (4, prepared.as_uri(), {"name": "imagenet", "classes": [1]})
+
+
+def test_a_parquet_folder_is_the_same_data_by_path_and_by_uri(data_root: Path) -> None:
+    by_path = described(data_root, name="parquet", path="cifar100")
+    by_uri = described(Path("elsewhere"), name="parquet", path=(data_root / "cifar100").resolve().as_uri())
+    assert by_path == by_uri and by_path.images == 12_500
+    with pytest.raises(UnfitError, match=r"there is no folder /no/such\."):
+        described(data_root, name="parquet", path="file:///no/such")
+    with pytest.raises(UnfitError, match="nowhere://bucket cannot be opened"):
+        described(data_root, name="parquet", path="nowhere://bucket")

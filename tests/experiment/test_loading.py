@@ -84,6 +84,23 @@ def test_a_circle_of_extends_and_a_missing_base_are_refused(tmp_path: Path) -> N
         load(tmp_path / "a.yaml")
 
 
+def test_a_grid_extends_several_files_each_laid_over_those_before(tmp_path: Path, small: str) -> None:
+    (tmp_path / "base.yaml").write_text(small)
+    (tmp_path / "mini.yaml").write_text("model: lenet-3\nseeds: [7]\ntraining: {batch_size: 16, length: 1ep}\n")
+    child = tmp_path / "child.yaml"
+    child.write_text("extends: [base.yaml, mini.yaml]\nname: child\ntraining: {length: 2ep}\n")
+    spec = load(child)
+    training = spec.sources[0].training
+    assert (spec.name, spec.seeds, spec.models[0].fields()["hidden"]) == ("child", (7,), [3])
+    assert (training.batch_size, training.length, training.optimizer) == (16, Steps(2), Sgd(lr=0.1))
+    child.write_text("extends: [base.yaml, 3]\n")
+    with pytest.raises(UserError, match=r"child.yaml:1: extends: should be the name of another YAML file, or a list"):
+        load(child)
+    child.write_text("extends: [base.yaml, child.yaml]\n")
+    with pytest.raises(UserError, match=r"child.yaml extends this file in turn: a circle"):
+        load(child)
+
+
 def test_set_overrides_nested_fields_list_items_and_bare_names(tmp_path: Path, small: str) -> None:
     spec = loaded(
         tmp_path, small, "seeds=[3, 4]", "training.optimizer.lr=1e-3", "model={name: lenet, hidden: [7]}",

@@ -68,3 +68,61 @@ def test_an_option_more_changes_nothing_about_the_draws_of_the_other() -> None:
     assert flips.flip is not None and both.flip is not None and torch.equal(flips.flip, both.flip)
     assert crops.corner is not None and both.corner is not None and torch.equal(crops.corner, both.corner)
     assert flips.corner is None and crops.flip is None
+
+
+# --- resized crops
+
+
+def test_a_resized_crop_is_torchvisions_of_each_image_to_one_grey_level() -> None:
+    images = torch.nn.functional.interpolate(pictures(12, 3, 9, 12).float(), scale_factor=4).byte()  # 36 x 48
+    augmentation = Augmentation(flip=True, resized_crop=True)
+    draws = augmentation.draw(12, torch.Generator().manual_seed(1), (36, 48))
+    assert draws.flip is not None and draws.box is not None
+    for size in ((32, 32), (8, 10)):  # larger and smaller than the boxes
+        cropped = augmentation.apply(images, draws, size)
+        assert cropped.shape == (12, 3, *size) and cropped.dtype == torch.uint8
+        for image, box, flip, seen in zip(images, draws.box.tolist(), draws.flip, cropped, strict=True):
+            expected = reference.resized_crop(image, *box, list(size), antialias=True)
+            expected = reference.horizontal_flip(expected) if flip else expected
+            assert (seen.int() - expected.int()).abs().max() <= 1
+
+
+def test_boxes_are_within_the_image_and_drawn_by_torchvisions_rule() -> None:
+    from torchvision.transforms import RandomResizedCrop
+
+    image = torch.empty(1, 200, 300)
+    draws = Augmentation(resized_crop=True).draw(4000, torch.Generator().manual_seed(0), (200, 300))
+    assert draws.box is not None
+    box = draws.box.double()
+    assert (box[:, :2] >= 0).all() and (box[:, 0] + box[:, 2] <= 200).all() and (box[:, 1] + box[:, 3] <= 300).all()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        params = [RandomResizedCrop.get_params(image, [0.08, 1.0], [3 / 4, 4 / 3]) for _ in range(4000)]
+    theirs = torch.tensor(params).double()
+    error = 4 * theirs.std(0) * (2 / 4000) ** 0.5
+    assert ((box.mean(0) - theirs.mean(0)).abs() < error).all()
+    assert (box.std(0) / theirs.std(0) - 1).abs().max() < 0.05
+    long = Augmentation(resized_crop=True).draw(2000, torch.Generator().manual_seed(0), (20, 100)).box
+    assert long is not None and [0, 36, 20, 27] in long.tolist(), "what never fits is the middle, 4:3"
+
+
+def test_boxes_leave_flips_and_crops_as_they_were() -> None:
+    def drawn(**options: bool | int) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        draws = Augmentation(flip=True, crop=4, **options).draw(50, torch.Generator().manual_seed(3), (9, 9))
+        return draws.flip, draws.corner
+
+    seeds = (torch.Generator().manual_seed(seed) for seed in (3, 3, 4))
+    first, again, other = (Augmentation(resized_crop=True).draw(50, seed, (9, 9)).box for seed in seeds)
+    assert first is not None and again is not None and other is not None
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    for plain, boxed in zip(drawn(), drawn(resized_crop=True), strict=True):
+        assert plain is not None and boxed is not None and torch.equal(plain, boxed)
+
+
+def test_without_boxes_the_middle_of_a_stored_image_is_seen_and_nothing_of_no_image() -> None:
+    images = pictures(3, 3, 8, 8)
+    augmentation = Augmentation(flip=True, crop=2)
+    draws = augmentation.draw(3, torch.Generator().manual_seed(0))
+    middle = images[:, :, 1:7, 1:7].contiguous()
+    assert torch.equal(augmentation.apply(images, draws, (6, 6)), augmentation.apply(middle, draws))
+    assert augmentation.apply(images[:0], draws[0:0], (6, 6)).shape == (0, 3, 6, 6)

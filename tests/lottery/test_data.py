@@ -21,7 +21,7 @@ from torchvision import datasets
 from torchvision.transforms.v2 import functional
 
 from pipeline.lottery.data import DataError, ImageCache, Images, load
-from pipeline.lottery.data import images as images_module
+from pipeline.lottery.data import statistics as statistics_module
 
 NOWHERE = Path("no-data-root-is-needed")
 
@@ -70,7 +70,7 @@ def test_statistics_are_of_the_training_images_in_use() -> None:
 
 def test_a_channel_that_never_varies_is_not_divided_by_zero() -> None:
     pixels = torch.stack([torch.full((5, 4, 4), 51), torch.arange(80).view(5, 4, 4)], dim=1).to(torch.uint8)
-    mean, std = images_module.statistics(pixels)
+    mean, std = statistics_module.statistics(pixels)
     assert (
         mean[0] == pytest.approx(0.2) and std[0] > 0 and std[1] == pytest.approx((pixels[:, 1] / 255).std(correction=0))
     )

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.lottery.batch_norm import group_batch_norm
+from pipeline.lottery.batches import TestBatches
 from pipeline.lottery.data import Images, load
 from pipeline.lottery.determinism import deterministic
 from pipeline.lottery.evaluation import evaluate
@@ -280,6 +281,8 @@ def test_deterministic_fixes_threads_and_algorithms(monkeypatch: pytest.MonkeyPa
         assert torch.are_deterministic_algorithms_enabled() and torch.is_deterministic_algorithms_warn_only_enabled()
         assert not torch.backends.cudnn.benchmark and torch.backends.cudnn.deterministic
         assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+        assert torch.backends.cuda.matmul.fp32_precision == torch.backends.cudnn.conv.fp32_precision == "tf32"
+        assert torch.backends.mkldnn.matmul.fp32_precision != "tf32", "the CPU's own float32 stays what it is"
     finally:
         torch.use_deterministic_algorithms(False)
         torch.backends.cudnn.deterministic = False
@@ -377,7 +380,7 @@ def test_evaluation_leaves_the_model_in_the_mode_and_state_it_found(images: Imag
     assert all(module.training for module in run.model.modules())
     assert_equal(dict(run.model.state_dict()), before)
     run.model.eval()
-    evaluate(run.model, *run.test, run.normalize, run.precision, 100)
+    evaluate(run.model, run.test, run.precision, CPU)
     assert not run.model.training
 
 
@@ -389,7 +392,7 @@ def test_evaluation_puts_the_mode_back_after_an_error(images: Images) -> None:
     model = Broken()
     run = begin(FIELDS, images)
     with pytest.raises(RuntimeError, match="broken"):
-        evaluate(model, *run.test, run.normalize, run.precision, 100)
+        evaluate(model, run.test, run.precision, CPU)
     assert model.training
 
 
@@ -401,8 +404,8 @@ def test_evaluation_is_over_the_whole_test_set_with_running_statistics(images: I
     with torch.no_grad():
         outputs = run.model(run.normalize(images.test_x))
     loss, accuracy = F.cross_entropy(outputs, images.test_y).item(), (outputs.argmax(1) == images.test_y).float().mean()
-    for batch_size in (100, 1000):
-        found = evaluate(run.model, *run.test, run.normalize, run.precision, batch_size)
+    for size in (100, 1000):
+        found = evaluate(run.model, TestBatches(images, run.normalize, CPU, size), run.precision, CPU)
         assert found == (pytest.approx(loss, rel=1e-5), pytest.approx(accuracy.item()))
 
 
@@ -455,12 +458,32 @@ def test_layout_and_precision_change_the_result_little(option: dict[str, Any], i
     assert all(value.dtype == final(plain)[name].dtype for name, value in final(other).items())
 
 
+def test_a_compiled_network_keeps_its_names_and_trains_the_same(
+    images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With torch.compile's graphs, but without half a minute of C++: inductor itself is left out."""
+    compiled: list[dict[str, Any]] = []
+    compile = torch.compile
+
+    def graphs_only(model: nn.Module, options: dict[str, Any], **more: Any) -> Any:
+        compiled.append(options)
+        return compile(model, backend="eager", **more)
+
+    monkeypatch.setattr(torch, "compile", graphs_only)
+    plain = train(fields(**CONVNET), {}, images, capture=frozenset({5}))
+    other = train(fields(**CONVNET, compile=True), {}, images, capture=frozenset({5}))
+    assert_equal(final(other), final(plain))
+    assert_equal(other.captured[5], plain.captured[5])
+    assert other.history == plain.history
+    assert compiled == [{"deterministic": True}]
+
+
 @pytest.mark.parametrize(
     ("changes", "options", "message"),
     [
         ({"optimizer": {"name": "lion", "lr": 0.1}}, {}, "sgd, adam"),
         ({"precision": "fp8"}, {}, "bf16"),
-        ({"world_size": 2}, {}, "one worker"),
+        ({"world_size": 2}, {}, "world_size is 2, but 1 worker"),
         ({"first_iteration": 24}, {}, "no iterations"),
         ({}, {"capture": frozenset({25})}, "after 25 iterations"),
     ],

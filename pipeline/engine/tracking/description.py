@@ -65,7 +65,8 @@ def _what(grid: Grid) -> str:
     targets = dict.fromkeys(point.target for point in grid.points)
     last = max(grid.points, key=lambda point: point.fraction_pruned)
     return (
-        f"**Does the ticket transfer, from where, and how far can it be pruned?** {', '.join(map(model_label, grid.spec.models))}; "
+        "**Does the ticket transfer, from where, and how far can it be pruned?** "
+        f"{', '.join(map(model_label, grid.spec.models))}; "
         f"tickets {', '.join(ticket.name for ticket in grid.spec.tickets)}; {_count(sources, 'source')}, "
         f"{_count(targets, 'target')}, {_count(grid.spec.seeds, 'seed')}; {last.round} rounds of pruning, after which "
         f"{100 * last.survivors / last.total:.3g} % of the weights are left. A run is a curve, `source -> target, "

@@ -21,18 +21,26 @@ class ImageCache:
         self._limit = limit_bytes
         self._kept: OrderedDict[str, Images] = OrderedDict()  # least recently used first
 
-    def get(self, data_fields: Mapping[str, Any], location: str | None = None) -> Images:
-        """As `load`, from memory where the same fields and location were loaded before."""
-        key = json.dumps([data_fields, location], sort_keys=True)
+    def get(
+        self,
+        data_fields: Mapping[str, Any],
+        location: str | None = None,
+        *,
+        images: str = "auto",
+        device: str = "cpu",
+        decoders: int = 1,
+    ) -> Images:
+        """As `load`, from memory where the same was loaded before."""
+        key = json.dumps([data_fields, location, images, device, decoders], sort_keys=True)
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
-        images = load(data_fields, self._root, location)
-        if images.nbytes <= self._limit:
-            self._kept[key] = images
+        loaded = load(data_fields, self._root, location, images=images, device=device, decoders=decoders)
+        if loaded.nbytes <= self._limit:
+            self._kept[key] = loaded
             while self.nbytes > self._limit:
                 self._kept.popitem(last=False)
-        return images
+        return loaded
 
     @property
     def nbytes(self) -> int:

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from pipeline.lottery.data.decoding import Picture, decode
-from pipeline.lottery.data.images import DataError
+from pipeline.lottery.data.decoding import Files
+from pipeline.lottery.data.errors import DataError
 from pipeline.lottery.data.raw import RawPart, RawSet, raw_set
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".gif")
@@ -43,7 +43,7 @@ def _classes(folder: Path) -> list[str]:
 
 
 def _part(folder: Path, classes: list[str]) -> RawPart:
-    pictures: list[Picture] = []
+    pictures: list[str] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
         files = sorted(
@@ -54,9 +54,6 @@ def _part(folder: Path, classes: list[str]) -> RawPart:
             ),
             key=lambda file: file.as_posix(),
         )
-        pictures += [(str(file), file) for file in files]
+        pictures += [str(file) for file in files]
         labels += [label] * len(files)
-    return RawPart(
-        torch.tensor(labels, dtype=torch.int64),
-        lambda indices, geometry: decode([pictures[i] for i in indices.tolist()], geometry),
-    )
+    return RawPart(torch.tensor(labels, dtype=torch.int64), Files(pictures))

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pipeline.lottery.data.images import DataError
+from pipeline.lottery.data.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,31 @@
 
 import difflib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from pipeline.lottery.data import subsets
 from pipeline.lottery.data.digits import digits
+from pipeline.lottery.data.errors import DataError
 from pipeline.lottery.data.folder import image_folder
 from pipeline.lottery.data.geometry import Geometry
-from pipeline.lottery.data.images import DataError, Images, statistics
+from pipeline.lottery.data.images import Images
 from pipeline.lottery.data.mnist import fashion_mnist, mnist
 from pipeline.lottery.data.parquet import parquet
-from pipeline.lottery.data.raw import RawSet
+from pipeline.lottery.data.prepared import prepared_set
+from pipeline.lottery.data.raw import RawSet, Statistics
+from pipeline.lottery.data.reading import in_memory
+from pipeline.lottery.data.residency import streams
+from pipeline.lottery.data.source import Source
+from pipeline.lottery.data.statistics import statistics, streamed_statistics
+from pipeline.lottery.data.streamed import Pixels, Streamed, streamed
+from pipeline.lottery.data.torchvision_sets import cifar10, cifar100, imagenet, places365, svhn
 from pipeline.lottery.data.user import user
+from pipeline.lottery.published import PUBLISHED
 
 Loader = Callable[[Mapping[str, Any], Path, str | None], RawSet]
 
@@ -21,47 +34,142 @@ LOADERS: dict[str, Loader] = {
     "digits": digits,
     "mnist": mnist,
     "fashion_mnist": fashion_mnist,
+    "svhn": svhn,
+    "cifar10": cifar10,
+    "cifar100": cifar100,
+    "imagenet": imagenet,
+    "places365": places365,
     "parquet": parquet,
     "images": image_folder,
     "user": user,
 }
 
 
-def load(data_fields: Mapping[str, Any], root: Path, location: str | None = None) -> Images:
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Which images of a source are used, and their labels 0..classes-1."""
+
+    source: Source
+    indices: Tensor  # int64 [n]
+    labels: Tensor  # int64 [n]
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """What the data fields choose of a data set; no pixel is read yet."""
+
+    train: Part
+    test: Part
+    classes: int
+    geometry: Geometry
+    seen: tuple[int, int] | None
+    """Height and width of what models see, if that is less than the geometry leaves."""
+    statistics: Statistics | None
+
+
+def load(
+    data_fields: Mapping[str, Any],
+    root: Path,
+    location: str | None = None,
+    *,
+    images: str = "auto",
+    device: str = "cpu",
+    decoders: int = 1,
+    limit_bytes: int | None = None,
+) -> Images:
     """The images that the fields describe, on the CPU, with statistics of the training images as they are used.
 
-    `root` is the data root. `location` is the folder of `parquet` and `images` (relative to the root, or absolute) or
-    the Python file of `user`; it is where, not what, and so not in the key. The same fields give the same images for
-    every seed. Raises DataError for files that are missing, damaged or do not fit the fields, LookupError for an
-    unknown name, plugins.PluginError about a user's file.
+    `root` is the data root. `location` is the folder of `parquet`, `images` and prepared sets (a URI, or a path
+    relative to the root, or absolute) or the Python file of `user`; it is where, not what, and so not in the key. The
+    same fields give the same images for every seed. `images` is auto, resident or streaming (`residency.streams`, with
+    the `device` and `limit_bytes`); `decoders` processes decode. Neither changes a result. Raises DataError for files
+    that are missing, damaged or do not fit the fields, LookupError for an unknown name, plugins.PluginError about a
+    user's file.
     """
-    name = data_fields["name"]
-    if name not in LOADERS:
-        near = difflib.get_close_matches(str(name), LOADERS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise LookupError(f"There is no data set {name!r}.{hint} Data sets: {', '.join(LOADERS)}.")
-    raw = LOADERS[name](data_fields, Path(root), location)
+    chosen = select(data_fields, root, location)
+    train, test = (
+        streamed(part.source, part.indices, chosen.geometry, decoders) for part in (chosen.train, chosen.test)
+    )
+    if train.shape[1:] != test.shape[1:]:
+        raise DataError(
+            f"{data_fields['name']}: training images are {list(train.shape[1:])} and test images "
+            f"{list(test.shape[1:])} (channels, height, width): set `resize`, `crop` or `channels`."
+        )
+    decoded = train.shape.numel() + test.shape.numel()
+    placed: Callable[[Streamed], Pixels] = (
+        Streamed.shared if streams(images, decoded, device, limit_bytes) else in_memory
+    )
+    pixels, test_pixels = placed(train), placed(test)
+    mean, std = _statistics(chosen, pixels, data_fields)
+    return Images(
+        train_x=pixels,
+        train_y=chosen.train.labels,
+        test_x=test_pixels,
+        test_y=chosen.test.labels,
+        mean=mean,
+        std=std,
+        classes=chosen.classes,
+        seen=chosen.seen,
+    )
+
+
+def select(
+    data_fields: Mapping[str, Any], root: Path, location: str | None = None, *, original: bool = False
+) -> Selection:
+    """What the fields choose; with `original`, of published files, not of what was prepared. Raises as `load`."""
+    raw = _raw(data_fields, Path(root), location, original)
     kept = subsets.kept_classes(data_fields, raw.classes)
     train = subsets.training_indices(raw.train.labels, kept, data_fields)
     test = subsets.test_indices(raw.test.labels, kept)
     if not len(train) or not len(test):
         raise DataError(
-            f"{name}: {len(train)} training and {len(test)} test images are left after classes {kept} and half."
+            f"{data_fields['name']}: {len(train)} training and {len(test)} test images are left after classes {kept} "
+            "and half."
         )
-    geometry = Geometry.of(data_fields)
-    train_x, test_x = raw.train.read(train, geometry), raw.test.read(test, geometry)
-    if train_x.shape[1:] != test_x.shape[1:]:
-        raise DataError(
-            f"{name}: training images are {list(train_x.shape[1:])} and test images {list(test_x.shape[1:])} "
-            "(channels, height, width): set `resize`, `crop` or `channels`."
-        )
-    mean, std = statistics(train_x)
-    return Images(
-        train_x=train_x,
-        train_y=subsets.relabelled(raw.train.labels[train], kept),
-        test_x=test_x,
-        test_y=subsets.relabelled(raw.test.labels[test], kept),
-        mean=mean,
-        std=std,
-        classes=len(kept),
+    geometry, seen = _sizes(data_fields, raw.square)
+    return Selection(
+        Part(raw.train.source, train, subsets.relabelled(raw.train.labels[train], kept)),
+        Part(raw.test.source, test, subsets.relabelled(raw.test.labels[test], kept)),
+        len(kept),
+        geometry,
+        seen,
+        raw.statistics,
     )
+
+
+def _raw(data_fields: Mapping[str, Any], root: Path, location: str | None, original: bool) -> RawSet:
+    name = data_fields["name"]
+    if name not in LOADERS:
+        near = difflib.get_close_matches(str(name), LOADERS, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise LookupError(f"There is no data set {name!r}.{hint} Data sets: {', '.join(LOADERS)}.")
+    if name not in PUBLISHED:
+        return LOADERS[name](data_fields, root, location)
+    prepared = None if original else prepared_set(data_fields, root, location)
+    raw = prepared or LOADERS[name](data_fields, root, None)
+    published = PUBLISHED[name]
+    found = len(raw.train.labels), len(raw.test.labels)
+    if found != (published.images, published.test_images):
+        raise DataError(
+            f"{name} has {published.images:,} training and {published.test_images:,} test images, but {found[0]:,} and "
+            f"{found[1]:,} are there. Unpack it anew. {published.how(root)}"
+        )
+    return raw
+
+
+def _sizes(data_fields: Mapping[str, Any], square: int | None) -> tuple[Geometry, tuple[int, int] | None]:
+    """What is stored of each image, and the size that models see if that is less."""
+    if square is None:
+        return Geometry.of(data_fields), None
+    stored = data_fields.get("resize", square)
+    seen = data_fields.get("crop", stored * 7 // 8)
+    if seen > stored:
+        raise DataError(f"crop: {seen} does not fit into images of {stored}x{stored}. Resize to {seen} or more.")
+    return Geometry(stored, stored, 3), (seen, seen)
+
+
+def _statistics(chosen: Selection, pixels: Pixels, data_fields: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+    if chosen.statistics is not None:
+        mean, std = chosen.statistics
+        return torch.tensor(mean), torch.tensor(std)
+    return streamed_statistics(pixels, data_fields) if isinstance(pixels, Streamed) else statistics(pixels)

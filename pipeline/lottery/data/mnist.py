@@ -7,7 +7,6 @@ data root may be read-only and hold nothing else; what is already unpacked is re
 import gzip
 import hashlib
 import math
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,59 +14,38 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.lottery.data.images import DataError
+from pipeline.lottery.data.downloading import complete
+from pipeline.lottery.data.errors import DataError
 from pipeline.lottery.data.raw import RawPart, RawSet, in_memory, raw_set
+from pipeline.lottery.published import PUBLISHED
 
 
 def mnist(fields: Mapping[str, Any], root: Path, location: str | None) -> RawSet:
     """60,000 and 10,000 handwritten digits, 28x28 grey. Raises DataError."""
-    return _load("MNIST", root)
+    return _load("mnist", root)
 
 
 def fashion_mnist(fields: Mapping[str, Any], root: Path, location: str | None) -> RawSet:
     """60,000 and 10,000 pictures of clothes, 28x28 grey. Raises DataError."""
-    return _load("FashionMNIST", root)
+    return _load("fashion_mnist", root)
 
 
 def _load(name: str, root: Path) -> RawSet:
     # Imported here: torchvision takes a second, and only these data sets need it.
     from torchvision import datasets
 
-    folder = root / name / "raw"
-    archives: dict[str, str] = dict(getattr(datasets, name).resources)  # file name -> MD5
-    missing = [archive for archive in archives if not _present(folder, archive)]
-    if missing:
-        _download(getattr(datasets, name), root, folder, missing)
+    published = PUBLISHED[name]
+    dataset: Any = getattr(datasets, published.torchvision)
+    complete(name, root, lambda scratch: dataset(scratch, download=True))
+    folder = root / published.folder
+    md5: dict[str, str] = dict(dataset.resources)
 
     def part(prefix: str) -> RawPart:
         images, labels = f"{prefix}-images-idx3-ubyte.gz", f"{prefix}-labels-idx1-ubyte.gz"
-        pixels = _idx(folder, images, archives[images], dimensions=3)[:, None]
-        return in_memory(pixels, _idx(folder, labels, archives[labels], dimensions=1), str(folder))
+        pixels = _idx(folder, images, md5[images], dimensions=3)[:, None]
+        return in_memory(pixels, _idx(folder, labels, md5[labels], dimensions=1), str(folder))
 
     return raw_set(part("train"), part("t10k"), str(folder))
-
-
-def _present(folder: Path, archive: str) -> bool:
-    return (folder / archive).is_file() or (folder / archive.removesuffix(".gz")).is_file()
-
-
-def _download(dataset: Any, root: Path, folder: Path, missing: list[str]) -> None:
-    """By way of a scratch folder: two lanes may download at once, and neither must read what is half written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="download-", dir=root) as scratch:
-            dataset(scratch, download=True)
-            for archive in missing:
-                (Path(scratch) / dataset.__name__ / "raw" / archive).replace(folder / archive)
-    except (OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(
-            f"{dataset.__name__} is not in {folder}: missing {', '.join(missing)}.\n"
-            f"torchvision could not download it ({reason}).\n"
-            "Put the four original files there, or choose another data root with --data or TICKETS_DATA. "
-            "Where there is a network:\n"
-            f'  python -c "import torchvision.datasets as d; d.{dataset.__name__}({str(root)!r}, download=True)"'
-        ) from error
 
 
 def _idx(folder: Path, archive: str, md5: str, dimensions: int) -> NDArray[np.uint8]:

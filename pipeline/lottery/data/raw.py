@@ -1,22 +1,24 @@
 """A data set before anything is selected: its labels are known, its pixels are read for the chosen images only."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pipeline.lottery.data.geometry import Geometry
-from pipeline.lottery.data.images import DataError
+from pipeline.lottery.data.errors import DataError
+from pipeline.lottery.data.source import Arrays, Source
+
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and standard deviation of pixels / 255, by channel."""
 
 
 @dataclass(frozen=True, eq=False)
 class RawPart:
-    """The training or the test images. `read(indices, geometry)` gives uint8 [n, C, H, W] with the geometry applied."""
+    """The training or the test images."""
 
     labels: Tensor  # int64 [N]
-    read: Callable[[Tensor, Geometry], Tensor]
+    source: Source
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,10 @@ class RawSet:
     train: RawPart
     test: RawPart
     classes: int
+    square: int | None = None
+    """Pictures of any size become coloured squares with this side; models see seven eighths of it."""
+    statistics: Statistics | None = None
+    """Published ones, where the training images are too many to go through for them."""
 
 
 def in_memory(pixels: Any, labels: Any, where: str) -> RawPart:
@@ -33,14 +39,20 @@ def in_memory(pixels: Any, labels: Any, where: str) -> RawPart:
         raise DataError(f"{where}: images must be uint8 [N, C, H, W], not {x.dtype} {list(x.shape)}.")
     if y.is_floating_point() or y.shape != x.shape[:1]:
         raise DataError(f"{where}: labels must be {len(x)} integers, not {y.dtype} {list(y.shape)}.")
-    return RawPart(y.long(), lambda indices, geometry: geometry(x[indices]))
+    return RawPart(y.long(), Arrays(x, where))
 
 
-def raw_set(train: RawPart, test: RawPart, where: str) -> RawSet:
+def raw_set(
+    train: RawPart,
+    test: RawPart,
+    where: str,
+    square: int | None = None,
+    statistics: Statistics | None = None,
+) -> RawSet:
     """Both parts, with the number of classes that their labels show. Raises DataError: negative label, no image."""
     if not len(train.labels) or not len(test.labels):
         raise DataError(f"{where}: there are {len(train.labels)} training and {len(test.labels)} test images.")
     labels = torch.cat([train.labels, test.labels])
     if labels.min() < 0:
         raise DataError(f"{where}: there is a label {labels.min().item()}; labels must be 0, 1, 2, ...")
-    return RawSet(train, test, int(labels.max()) + 1)
+    return RawSet(train, test, int(labels.max()) + 1, square, statistics)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.lottery.data.images import DataError
+from pipeline.lottery.data.errors import DataError
 from pipeline.lottery.randomness import generator
 
 

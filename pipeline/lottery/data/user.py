@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.lottery import plugins
-from pipeline.lottery.data.images import DataError
+from pipeline.lottery.data.errors import DataError
 from pipeline.lottery.data.raw import RawSet, in_memory, raw_set
 
 

@@ -1,0 +1,97 @@
+"""`tickets prepare`: a data set as Parquet shards, for machines that stream it."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipeline.cli.options import DATA, DataOption
+from pipeline.experiment.errors import UserError
+
+if TYPE_CHECKING:
+    from pipeline.experiment.catalogue import Known
+
+FOLDERS = ("images", "parquet")
+
+
+def prepare(
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATASET", help="A name, images:PATH, parquet:PATH, or as in a grid: '{name: ..., resize: 256}'."
+        ),
+    ],
+    uri: Annotated[str, typer.Argument(metavar="URI", help="Folder or URI (s3://, gs://) that the shards go to.")],
+    data: DataOption = DATA,
+    shard_size: Annotated[
+        float, typer.Option("--shard-size", min=0.001, help="About how large a shard is, in MB.")
+    ] = 100.0,
+) -> None:
+    """Write a data set as Parquet shards of encoded images.
+
+    Killed, it goes on when given again. Given again at the end, it checks every shard and makes damaged ones anew.
+    """
+    from pipeline.experiment.catalogue import content
+    from pipeline.experiment.user_files import UnfitError
+    from pipeline.lottery.locations import folder_at
+
+    described = _described(dataset)
+    folder = folder_at(uri, Path.cwd())
+    try:
+        fields, location = content(described, data)
+    except UnfitError as error:
+        raise UserError(f"{dataset}: {': '.join([*map(str, error.at), error.what])}") from None
+
+    from pipeline.lottery.data import DataError
+    from pipeline.lottery.data.preparing import prepare as write
+    from pipeline.lottery.plugins import PluginError
+
+    try:
+        manifest = write(fields, data, location, folder, round(shard_size * 1e6), print)
+    except (DataError, PluginError) as error:
+        raise UserError(str(error)) from error
+    size = sum(shard.bytes for shard in manifest.shards) / 1e6
+    print(
+        f"{folder}: {sum(manifest.train):,} training and {sum(manifest.test):,} test images in "
+        f"{len(manifest.shards)} shards, {size:,.1f} MB, all whole"
+    )
+    print(f"in a grid: dataset: {_use(fields, str(folder))}")
+
+
+def _described(text: str) -> "Known":
+    """The data set that `text` writes. Raises UserError."""
+    import yaml
+    from pydantic import TypeAdapter, ValidationError
+
+    from pipeline.experiment.catalogue import AnyDataset
+
+    kind, _, path = text.partition(":")
+    try:
+        written: Any = {"name": kind, "path": path} if kind in FOLDERS else yaml.safe_load(text)
+        adapter: TypeAdapter[Known] = TypeAdapter(AnyDataset)
+        return adapter.validate_python(written)
+    except yaml.YAMLError as error:
+        raise UserError(f"{text}: not valid YAML. Write it as '{{name: images, path: folder}}'.") from error
+    except ValidationError as error:
+        raise UserError(f"{text}: {'; '.join(_sentence(each) for each in error.errors(include_url=False))}") from None
+
+
+def _sentence(mistake: Any) -> str:
+    """What pydantic found wrong."""
+    from pipeline.experiment.suggestions import did_you_mean
+
+    context = mistake.get("ctx", {})
+    if mistake["type"] == "union_tag_invalid":
+        names = re.findall(r"'([^']*)'", context["expected_tags"])
+        return f"there is no data set {context['tag']!r}.{did_you_mean(context['tag'], names)}"
+    at = ".".join(map(str, mistake["loc"]))
+    return f"{at}: {mistake['msg']}" if at else str(mistake["msg"])
+
+
+def _use(fields: dict[str, Any], place: str) -> str:
+    """How a grid names what was prepared."""
+    from pipeline.lottery.published import PUBLISHED
+
+    whole = fields.keys() == {"name"} and fields["name"] in PUBLISHED
+    return f"{{name: {fields['name']}, prepared: {place!r}}}" if whole else f"{{name: parquet, path: {place!r}}}"

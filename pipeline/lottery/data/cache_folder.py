@@ -1,0 +1,44 @@
+"""The folder of what a machine makes once and reads often: statistics and encoded images."""
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline.lottery.data.errors import DataError
+
+VARIABLE = "TICKETS_CACHE"
+
+
+def cache_folder() -> Path:
+    """TICKETS_CACHE, by default `ticket-transfer` in the user's cache folder. It may be deleted between runs."""
+    if chosen := os.environ.get(VARIABLE):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ticket-transfer"
+
+
+def made_once(file: Path, write: Callable[[Path], None]) -> Path:
+    """`file`, written by `write` under another name first unless it is there: it is whole, or not there at all.
+
+    Processes of one machine that ask at once wait for the first. Raises DataError where the folder cannot be used.
+    """
+    if file.is_file():
+        return file
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.with_suffix(".lock").open("w") as lock:
+            with contextlib.suppress(OSError):  # no locks on this file system: each writes, and either is whole
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if not file.is_file():
+                with tempfile.TemporaryDirectory(prefix=".part-", dir=file.parent) as scratch:
+                    part = Path(scratch) / file.name
+                    write(part)
+                    part.replace(file)
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or file.parent}: {error.strerror or error}. Images are kept there while they are "
+            f"streamed: make room, or set {VARIABLE} to another folder."
+        ) from error
+    return file

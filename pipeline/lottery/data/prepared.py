@@ -1,0 +1,101 @@
+"""A data set that `tickets prepare` wrote: Parquet shards and, last of all, the manifest that says what they are."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.lottery.data.errors import DataError
+from pipeline.lottery.data.parquet import parquet_part
+from pipeline.lottery.data.raw import RawSet, raw_set
+from pipeline.lottery.locations import Folder, folder_at
+from pipeline.lottery.published import IMAGENET_STATISTICS, PUBLISHED, SQUARE
+
+MANIFEST = "prepared.json"
+IMAGE, LABEL = "image", "label"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One Parquet file."""
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """`data` are the data fields of what is prepared; a named set that is whole has its name alone."""
+
+    data: dict[str, Any]
+    train: list[int]
+    """Images by label."""
+    test: list[int]
+    shards: list[Shard]
+
+    def to_bytes(self) -> bytes:
+        return json.dumps(asdict(self), indent=1).encode()
+
+    @classmethod
+    def of(cls, data: bytes, where: str) -> "Manifest":
+        """Raises DataError."""
+        try:
+            fields = json.loads(data)
+            return cls(**{**fields, "shards": [Shard(**shard) for shard in fields["shards"]]})
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{where} is damaged: {error}. Prepare the data set again.") from error
+
+
+def manifest_in(folder: Folder, name: str = MANIFEST) -> Manifest | None:
+    """None where there is no such file. Raises DataError, OSError."""
+    try:
+        with folder.filesystem.open_input_stream(folder.path(name)) as stream:
+            data = bytes(stream.read())
+    except FileNotFoundError:
+        return None
+    return Manifest.of(data, folder.shown(name))
+
+
+def prepared_set(fields: Mapping[str, Any], root: Path, location: str | None) -> RawSet | None:
+    """The named set as it was prepared at `location`, or in prepared/<name>/ of the data root if it is there.
+
+    The same images in the same order as from the original files. Raises DataError.
+    """
+    name = fields["name"]
+    folder = folder_at(location or f"prepared/{name}", root)
+    try:
+        manifest = manifest_in(folder)
+        if manifest is None and location is None:
+            return None
+        if manifest is None:
+            raise DataError(
+                f"{folder} has no {MANIFEST}: it is not prepared to its end. Give `tickets prepare {name} {folder}`."
+            )
+        return _opened(name, manifest, folder)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read: {error}. Check `prepared` and the data root.") from error
+
+
+def _opened(name: str, manifest: Manifest, folder: Folder) -> RawSet:
+    if manifest.data != {"name": name}:
+        raise DataError(f"{folder} holds {json.dumps(manifest.data)}, not the whole of {name}.")
+    sizes = folder.sizes()
+    for shard in manifest.shards:
+        if sizes.get(shard.name) != shard.bytes:
+            found = f"has {sizes[shard.name]:,}" if shard.name in sizes else "is missing, has"
+            raise DataError(
+                f"{folder.shown(shard.name)} {found} of {shard.bytes:,} bytes. "
+                f"Give `tickets prepare {name} {folder}`: it makes damaged shards again."
+            )
+    content = "".join(shard.sha256 for shard in manifest.shards)
+    train, test = (
+        parquet_part(
+            folder, {s.name: s.bytes for s in manifest.shards if s.name.startswith(f"{part}-")}, IMAGE, LABEL, content
+        )
+        for part in ("train", "test")
+    )
+    large = PUBLISHED[name].counts is None
+    return raw_set(train, test, str(folder), SQUARE if large else None, IMAGENET_STATISTICS if large else None)

@@ -1,0 +1,42 @@
+"""All images of a streamed part, one after another: to keep them in memory, or to count their values."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from pipeline.lottery.data.feed import Feed
+from pipeline.lottery.data.source import Arrays
+from pipeline.lottery.data.streamed import Streamed
+
+CHUNK = 256
+WORTH_PROCESSES = 2000
+"""Images below which the start of processes takes longer than they save."""
+
+
+def in_memory(pixels: Streamed) -> Tensor:
+    """uint8 [N, C, H, W]. Raises DataError."""
+    if pixels.decoders == 1 or len(pixels) < WORTH_PROCESSES or isinstance(pixels.source, Arrays):
+        return pixels.source.read(pixels.indices.tolist(), pixels.geometry, pixels.like)
+    whole = torch.empty(pixels.shape, dtype=torch.uint8)
+    filled = 0
+    for chunk in chunks(pixels):
+        whole[filled : filled + len(chunk)] = chunk
+        filled += len(chunk)
+    return whole
+
+
+def chunks(pixels: Streamed) -> Iterator[Tensor]:
+    """uint8 [n, C, H, W] in their order, decoded by the processes that `pixels` asks for. Raises DataError."""
+    if pixels.decoders == 1 or len(pixels) < WORTH_PROCESSES:
+        for start in range(0, len(pixels), CHUNK):
+            yield pixels.read(list(range(start, min(start + CHUNK, len(pixels)))))
+        return
+    runs = [range(start, min(start + CHUNK, len(pixels))) for start in range(0, len(pixels), CHUNK)]
+    feed = Feed(pixels, torch.device("cpu"), CHUNK)
+    try:
+        feed.begin(list(run) for run in runs)
+        for run in runs:
+            yield feed.take(len(run))
+    finally:
+        feed.close()

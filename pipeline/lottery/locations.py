@@ -1,0 +1,75 @@
+"""Folders of data sets: on this machine or at any pyarrow.fs URI. Imports no torch: planning needs them, too."""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+OBJECT_STORES = ("s3", "gcs", "abfs")
+"""File systems without folders; a file there appears when it is whole."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of files. `place` is an absolute path, or a URI with a scheme."""
+
+    place: str
+
+    @cached_property
+    def _opened(self) -> tuple[Any, str]:
+        from pyarrow.fs import FileSystem, LocalFileSystem
+
+        if "://" not in self.place:
+            return LocalFileSystem(), self.place
+        try:
+            filesystem, base = FileSystem.from_uri(self.place)
+        except (ValueError, NotImplementedError) as error:  # pyarrow's errors are of these and of OSError
+            raise OSError(f"{self} cannot be opened: {str(error).splitlines()[0]}") from error
+        return filesystem, base.rstrip("/")
+
+    @property
+    def filesystem(self) -> Any:
+        """The pyarrow.fs.FileSystem. Raises OSError."""
+        return self._opened[0]
+
+    @property
+    def local(self) -> Path | None:
+        """Its path if it is on this machine. Raises OSError."""
+        return Path(self._opened[1]) if self.filesystem.type_name == "local" else None
+
+    def path(self, name: str) -> str:
+        """What the file system calls the file `name`. Raises OSError."""
+        return f"{self._opened[1]}/{name}"
+
+    def exists(self) -> bool:
+        """Whether there is such a folder. Raises OSError."""
+        from pyarrow.fs import FileType
+
+        return bool(self.filesystem.get_file_info(self._opened[1]).type == FileType.Directory)
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of the files in it by name, in name order; those of folders below are left out. Raises OSError."""
+        from pyarrow.fs import FileSelector
+
+        found = self.filesystem.get_file_info(FileSelector(self._opened[1], allow_not_found=True))
+        return {info.base_name: info.size for info in sorted(found, key=lambda info: info.base_name) if info.is_file}
+
+    def shown(self, name: str) -> str:
+        """The place of a file in messages."""
+        return f"{self}/{name}"
+
+    def __str__(self) -> str:
+        """The place without credentials."""
+        return re.sub(r"://[^/@\s]*@", "://", self.place)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"place": self.place}
+
+
+def folder_at(location: str, root: Path) -> Folder:
+    """`location` is a URI, or a path below `root` or absolute. `file:///folder` is the same as /folder."""
+    if "://" not in location:
+        return Folder(str(root / location))
+    folder = Folder(location.rstrip("/"))
+    return Folder(str(folder.local)) if location.startswith("file://") else folder
