@@ -117,10 +117,11 @@ class Chart:
 
     @property
     def narrowed(self) -> tuple[float, float] | None:
-        """`zoom` where it is much narrower than the whole range; elsewhere the whole range shows as much."""
+        """`zoom` where it is much narrower than the whole range and leaves no winning ticket's point out."""
         if self.zoom is None or self.zoom[1] - self.zoom[0] > NARROW * height(self.series):
             return None
-        return self.zoom
+        winning = (one for one in self.series if one.role == "line" and one.line is not None and one.line.winning)
+        return self.zoom if all(y >= self.zoom[0] for one in winning for y in one.y if y is not None) else None
 
     def described(self) -> dict[str, Any]:
         """What `templates/charts.js` reads."""
