@@ -212,8 +212,8 @@ def _refuse_wide(stages: Sequence[Stage]) -> None:
     wide = next((stage for stage in stages if stage.kind == "train" and stage.shape.workers > 1), None)
     if wide is not None:
         raise UserError(
-            f"{wide.label}: resources.workers is {wide.shape.workers}, which needs as many processes: leave out "
-            "--local, or set `resources: {workers: 1}` (a result of its own: each worker has its own batch norm)."
+            f"{wide.label} asks for {wide.shape.workers} workers, which are as many processes: leave out --local, or "
+            "set `resources: {workers: 1}` (another result: each worker has batch norm statistics of its own)."
         )
 
 

@@ -31,7 +31,7 @@ def layer_charts(findings: Findings) -> list[list[Chart]]:
         charts.append(
             [
                 _by_round(f"remaining-{number}", source, rows),
-                _ratio(f"ratio-{number}", source, rows),
+                *_ratio(f"ratio-{number}", source, rows, findings),
                 _beside_controls(f"last-{number}", source, rows, means, looks),
             ]
         )
@@ -40,8 +40,9 @@ def layer_charts(findings: Findings) -> list[list[Chart]]:
 
 def ratio_charts(findings: Findings) -> list[Chart]:
     """Of `layer_charts`, the ratios alone: Morcos et al. 2019, Figure 1b, for each source."""
-    sources = enumerate(_by_source(_means(findings.layers), findings))
-    charts = [_ratio(f"ratio-{number}", source, rows) for number, (source, rows) in sources]
+    charts: list[Chart] = []
+    for number, (source, rows) in enumerate(_by_source(_means(findings.layers), findings)):
+        charts += _ratio(f"ratio-{number}", source, rows, findings)
     return [chart for chart in charts if chart.series]
 
 
@@ -70,13 +71,16 @@ def _by_round(name: str, source: str, rows: pd.DataFrame) -> Chart:
     return Chart(name, f"source: {source}, what remains", words, LAYER, _axis(series), series, FIELDS)
 
 
-def _ratio(name: str, source: str, rows: pd.DataFrame) -> Chart:
+def _ratio(name: str, source: str, rows: pd.DataFrame, findings: Findings) -> list[Chart]:
+    """One chart, or none for a source that is pruned layerwise: its ratio is 1 but for the rounding of weights."""
+    if source in {entry.name for entry in findings.spec.sources if entry.prune.scope == "layerwise"}:
+        return []
     series = _steps(rows[rows["ratio"].notna()], "ratio")
     words = (
         f"Fraction pruned in each layer of the tickets of {source} over the fraction pruned overall, one line a round; "
         "above 1 a layer loses more than layerwise pruning would take."
     )
-    return Chart(name, f"source: {source}, ratio to layerwise pruning", words, LAYER, RATIO, series, FIELDS)
+    return [Chart(name, f"source: {source}, ratio to layerwise pruning", words, LAYER, RATIO, series, FIELDS)]
 
 
 FIELDS = ("weights that survive, mean", "n")
