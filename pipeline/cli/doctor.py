@@ -94,12 +94,16 @@ def _store(uri: str) -> dict[str, Any]:
 
 
 def _found(root: Path) -> list[str]:
-    """Names of the folders with files under the data root; those of published data sets only if they are complete."""
+    """Names of the folders with files under the data root; those of published data sets only if they are complete.
+
+    Not those in which something is, or was, downloaded.
+    """
     from pipeline.lottery.published import PUBLISHED
 
     incomplete = {known.folder.split("/")[0] for known in PUBLISHED.values() if known.missing(root)}
     folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-    return [path.name for path in folders if path.name not in incomplete and any(path.iterdir())]
+    named = [path for path in folders if path.name not in incomplete and not path.name.startswith("download-")]
+    return [path.name for path in named if any(path.iterdir())]
 
 
 def _named_sets(root: Path) -> dict[str, str]:

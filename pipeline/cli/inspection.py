@@ -17,7 +17,7 @@ def status(
     data: DataOption = DATA,
     as_json: JsonOption = False,
 ) -> None:
-    """Show how far a grid, or a collection of grids, is and who works on it."""
+    """Show how far a grid or collection is and who works on it."""
     from pipeline.engine.store import Store
     from pipeline.experiment.collections import open_work
     from pipeline.experiment.planning import plan

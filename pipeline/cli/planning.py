@@ -33,7 +33,8 @@ Throughput = Annotated[
         "--images-per-second",
         metavar="N|MODEL=N",
         help="Images of 32x32 that one device trains on in a second, as tests/benchmarks/throughput.py measures it: "
-        "the time of trainings that were never timed. Repeatable, for several models.",
+        "the time of trainings that were never timed, without decoding, evaluation and communication between workers. "
+        "Repeatable, for several models.",
     ),
 ]
 

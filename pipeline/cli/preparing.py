@@ -32,16 +32,22 @@ def prepare(
 
     Killed, it goes on when given again. Given again at the end, it checks every shard and makes damaged ones anew.
     """
+    from pipeline.engine.addresses import shown
     from pipeline.experiment.catalogue import content
     from pipeline.experiment.user_files import UnfitError
     from pipeline.lottery.locations import folder_at
 
     described = _described(dataset)
+    if described.square is not None and described.crop is not None:
+        raise UserError(
+            f"{dataset}: leave `crop` out. Of {described.name} the whole squares are written, with the side `resize`; "
+            "a training crops them itself, at random or in the middle."
+        )
     folder = folder_at(uri, Path.cwd())
     try:
         fields, location = content(described, data)
     except UnfitError as error:
-        raise UserError(f"{dataset}: {': '.join([*map(str, error.at), error.what])}") from None
+        raise UserError(f"{shown(dataset)}: {': '.join([*map(str, error.at), error.what])}") from None
 
     from pipeline.lottery.data import DataError
     from pipeline.lottery.data.preparing import prepare as write
@@ -57,6 +63,10 @@ def prepare(
         f"{len(manifest.shards)} shards, {size:,.1f} MB, all whole"
     )
     print(f"in a grid: dataset: {_use(fields, str(folder))}")
+    if not _whole(fields) and (augment := described.facts(data).augment):
+        # A folder of Parquet files has no default of its own.
+        options = ", ".join(f"{name}: {str(value).lower()}" for name, value in augment.items())
+        print(f"and, to train on it as on {described.name}: training: {{augment: {{{options}}}}}")
 
 
 def _described(text: str) -> "Known":
@@ -91,7 +101,12 @@ def _sentence(mistake: Any) -> str:
 
 def _use(fields: dict[str, Any], place: str) -> str:
     """How a grid names what was prepared."""
+    known = f"name: {fields['name']}, prepared" if _whole(fields) else "name: parquet, path"
+    return f"{{{known}: {place!r}}}"
+
+
+def _whole(fields: dict[str, Any]) -> bool:
+    """Whether it is all of a named set, which keeps its name."""
     from pipeline.lottery.published import PUBLISHED
 
-    whole = fields.keys() == {"name"} and fields["name"] in PUBLISHED
-    return f"{{name: {fields['name']}, prepared: {place!r}}}" if whole else f"{{name: parquet, path: {place!r}}}"
+    return fields.keys() == {"name"} and fields["name"] in PUBLISHED

@@ -50,7 +50,7 @@ def run(
         float, typer.Option(min=5.0, help="Seconds without a sign of life after which a lane's stage goes to another.")
     ] = 60.0,
 ) -> None:
-    """Run what the store lacks of a grid, or of a collection of grids, then report."""
+    """Run what the store lacks of a grid or collection, then report."""
     from pipeline.cli.display import Display
     from pipeline.cli.reporting import start_tracking, write_and_show
     from pipeline.engine.driver import RunOptions
@@ -77,12 +77,15 @@ def run(
             summary = run_work(work, options, display)
         if not summary.interrupted:
             given_up = {*summary.skipped, *summary.blocked}
-            try:
-                for grid, tracker in zip(work.grids, trackers, strict=True):
+            errors: list[Exception] = []
+            for grid, tracker in zip(work.grids, trackers, strict=True):
+                try:
                     write_and_show(grid, options.store, reports, console, tracker, given_up)
-            except Exception:  # a report that cannot be written does not hide what failed
+                except Exception as error:  # it hides neither what failed nor the reports of other grids
+                    errors.append(error)
+            if errors:
                 _conclude(console, work, summary)
-                raise
+                raise errors[0]
     except KeyboardInterrupt:  # before the driver watches for it, after it, or a second one in it
         say(console, f"Stopped at once. {GO_ON}")
         sys.exit(130)

@@ -13,7 +13,7 @@ from pipeline.engine.collector import Collector
 from pipeline.engine.experiments import remember, remember_failures
 from pipeline.engine.leases import View
 from pipeline.engine.presence import Presence
-from pipeline.engine.provenance import driver_id
+from pipeline.engine.provenance import driver_id, that_decides_bits
 from pipeline.engine.signals import Stop, stop_on_signals
 from pipeline.engine.store import CorruptOutput, MissingOutput, Snapshot, Store
 from pipeline.experiment.errors import UserError
@@ -168,9 +168,7 @@ class _Driver:
         return bool(lost) and not stop.event.is_set() and not (self._options.fail_fast and tally.failed)
 
     def _note_hardware(self, record: Mapping[str, Any] | None) -> None:
-        hardware = dict((record or {}).get("hardware", {}))
-        for of_lane in ("host", "workers", "backend"):
-            hardware.pop(of_lane, None)
+        hardware = that_decides_bits((record or {}).get("hardware", {}))
         if hardware:
             self._hardware.add(", ".join(f"{name} {value}" for name, value in sorted(hardware.items())))
 

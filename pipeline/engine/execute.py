@@ -108,9 +108,10 @@ def _run(lease: Lease, bench: Bench, progress: Callable[[int, dict[str, Any] | N
         return None
     inputs, hashes = _read_inputs(stage, bench.store)
     if stage.kind == "train":
-        status, payloads, summary = _train(lease, inputs, bench, progress)
+        status, payloads, summary, timed = _train(lease, inputs, bench, progress)
     else:
         status, payloads, summary = _prune(stage, inputs)
+        timed = 0
     if not bench.group.leads:
         return None
     outputs = {}
@@ -130,6 +131,8 @@ def _run(lease: Lease, bench: Bench, progress: Callable[[int, dict[str, Any] | N
         "finished": time.time(),
         "seconds": time.perf_counter() - clock,
         "iterations": stage.iterations,
+        "timed_iterations": timed,
+        "gpus_per_worker": stage.shape.gpus_per_worker,
         "attempt": f"{bench.driver}/{lease.attempt}",
         "driver": bench.driver,
         "hardware": bench.hardware,
@@ -182,7 +185,8 @@ def _train(
     inputs: dict[str, dict[str, torch.Tensor]],
     bench: Bench,
     progress: Callable[[int, dict[str, Any] | None], None],
-) -> tuple[str, Payloads, dict[str, Any]]:
+) -> tuple[str, Payloads, dict[str, Any], int]:
+    """Status, outputs, summary, and how many iterations this attempt did: a checkpoint has spared it the others."""
     stage, store = lease.stage, bench.store
     attempt = f"{bench.driver}-{lease.attempt}"
     due = time.monotonic() + bench.checkpoint_seconds
@@ -198,7 +202,9 @@ def _train(
         images=stage.shape.images,
         device=bench.device,
         decoders=bench.decoders,
+        share=stage.shape.gpus_per_worker or 1.0,
     )
+    resume = _checkpoint(stage.key, bench)
     trained = train(
         stage.fields,
         inputs,
@@ -206,7 +212,7 @@ def _train(
         device=bench.device,
         capture=frozenset(int(name[2:]) for name in lease.wanted if name.startswith("it")),
         model_file=stage.locations.get("model"),
-        resume=_checkpoint(stage.key, bench),
+        resume=resume,
         hooks=Hooks(
             progress=progress,
             should_stop=bench.stop.is_set,
@@ -220,7 +226,8 @@ def _train(
         payloads["final"] = (save_weights(trained.final), "safetensors")
     for iteration, state in trained.captured.items():
         payloads[f"it{iteration}"] = (save_weights(state), "safetensors")
-    return trained.status, payloads, trained.summary
+    begun = resume.iteration if resume is not None else stage.fields.get("first_iteration", 0)
+    return trained.status, payloads, trained.summary, trained.summary["iterations"] - begun
 
 
 def _checkpoint(key: str, bench: Bench) -> Checkpoint | None:

@@ -132,7 +132,8 @@ def _replace_if_unfit(config: dict[str, Any], session: int, lease: Lease, outcom
     A worker whose stage went wrong leaves its peers in the middle of a collective.
     """
     alone = config["shape"].workers == 1
-    if not outcome.poisoned and (alone or outcome.kind not in ("failed", "lost input")):
+    in_step = lease.stage.kind == "prune"  # which rank 0 does alone
+    if not outcome.poisoned and (alone or in_step or outcome.kind not in ("failed", "lost input")):
         return
     with contextlib.suppress(ray.exceptions.RayActorError):
         board, lane = config["board"], config["lane"]

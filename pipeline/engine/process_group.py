@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pipeline.lottery.parallel import Group
 
-TIMEOUT = timedelta(minutes=30)
-"""How long one worker may be busy alone (loading images, writing a checkpoint) before the others give up on it."""
+TIMEOUT = timedelta(hours=6)
+"""How long one worker may be busy alone before the others give up on it: a new node copies all of ImageNet first. A
+worker that is dead is noticed at once, without it."""
 
 
 @contextlib.contextmanager

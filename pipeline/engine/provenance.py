@@ -43,10 +43,15 @@ def hardware(device: str) -> dict[str, str]:
 
 def hardware_of(workers: Sequence[Mapping[str, str]]) -> dict[str, str]:
     """One description for all `workers` of a lane (each as `hardware` gives it): what differs is listed."""
-    facts = {name: " + ".join(dict.fromkeys(each[name] for each in workers)) for name in workers[0]}
+    facts = {name: " + ".join(sorted({each[name] for each in workers})) for name in workers[0]}
     if len(workers) > 1:
         facts |= {"workers": str(len(workers)), "backend": "nccl" if "gpu" in facts else "gloo"}
     return facts
+
+
+def that_decides_bits(recorded: Mapping[str, str]) -> dict[str, str]:
+    """Recorded hardware without what is of one lane: results of equal keys are the same bits where this is equal."""
+    return {name: value for name, value in recorded.items() if name not in ("host", "workers", "backend")}
 
 
 @cache

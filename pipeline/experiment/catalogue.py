@@ -160,7 +160,7 @@ def _seen(dataset: Dataset, square: int, fields: dict[str, Any]) -> int:
         raise UnfitError(f"does not fit into images of {stored}x{stored}: resize to more.", "crop")
     if not seen:
         raise UnfitError("leaves no pixel.", "resize")
-    if seen != square * 7 // 8:
+    if (stored, seen) != (square, square * 7 // 8):
         fields["crop"] = seen
     return seen
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.experiment.grid import Grid, Work, expand
+from pipeline.experiment.grid import CHAIN, PRUNE, Grid, Work, expand
 from pipeline.experiment.loading import load_all
+from pipeline.experiment.stages import Stage
 
 
 @dataclass(frozen=True)
@@ -29,19 +30,25 @@ def open_work(path: str | Path, overrides: Sequence[str] = (), data_root: str | 
 
 def together(name: str, grids: Sequence[Grid]) -> Collection:
     """The union of the grids' stages, in topological order, and of what each wants kept."""
+    stages: dict[str, Stage] = {}
+    roles: dict[str, str] = {}
     keep: dict[str, frozenset[str]] = defaultdict(frozenset)
     requested: Counter[str] = Counter()
+    kept = 0
     for grid in grids:
+        requested.update(grid.requested)
+        # a chain that two grids have is searched once, whoever does it: what is saved are evaluations
+        requested.subtract(grid.stages[key].kind for key in grid.stages.keys() & stages if _of_chain(roles[key]))
+        shared = sum(len(outputs & keep[key]) for key, outputs in grid.keep.items() if key in keep)
+        kept += round(grid.kept_bytes * (1 - shared / max(1, sum(map(len, grid.keep.values())))))
         for key, outputs in grid.keep.items():
             keep[key] |= outputs
-        requested.update(grid.requested)
-    return Collection(
-        name,
-        {key: stage for grid in grids for key, stage in grid.stages.items()},
-        [point for grid in grids for point in grid.points],
-        dict(keep),
-        {key: role for grid in reversed(grids) for key, role in grid.roles.items()},
-        dict(requested),
-        sum(grid.kept_bytes for grid in grids),
-        members=tuple(grids),
-    )
+        for key, stage in grid.stages.items():
+            stages.setdefault(key, stage)
+            roles.setdefault(key, grid.roles[key])
+    points = [point for grid in grids for point in grid.points]
+    return Collection(name, stages, points, dict(keep), roles, dict(requested), kept, members=tuple(grids))
+
+
+def _of_chain(role: str) -> bool:
+    return role in (CHAIN, PRUNE)

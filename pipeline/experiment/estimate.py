@@ -76,10 +76,12 @@ class Rates:
         timed: dict[str, Timed] = defaultdict(Timed)
         for record in records:
             fields, hardware = record["fields"], record.get("hardware", {})
-            if fields["kind"] == "train" and record.get("iterations"):
-                on_gpu = str(hardware.get("device", "cpu")).startswith("cuda")
-                for group in _groups(fields, on_gpu):
-                    timed[group].seconds.append(record["seconds"] / record["iterations"])
+            iterations = record.get("timed_iterations", record.get("iterations"))
+            if fields["kind"] == "train" and iterations:
+                share = record.get("gpus_per_worker", 0.0)
+                on_gpu = share > 0
+                for group in _groups(fields, share):
+                    timed[group].seconds.append(record["seconds"] / iterations)
                     timed[group].data.add(fields["data"]["name"])
                     timed[group].devices.add(hardware.get("gpu" if on_gpu else "cpu", "this kind of hardware"))
         return cls(timed, throughput or {})
@@ -87,7 +89,7 @@ class Rates:
     def iteration(self, stage: Stage) -> tuple[float, str | None]:
         """Seconds of an iteration of a training and what says so; (0, None) where nothing does."""
         fields, on_gpu = stage.fields, stage.shape.gpus_per_worker > 0
-        same, alike = (self.timed.get(group) for group in _groups(fields, on_gpu))
+        same, alike = (self.timed.get(group) for group in _groups(fields, stage.shape.gpus_per_worker))
         if same:
             return median(same.seconds), f"trainings of their own kind on {same.where}"
         if alike:
@@ -125,9 +127,9 @@ def estimate(work: Work, plan: Plan, rates: Rates) -> Estimate:
     return Estimate(total, max(paths.values(), default=0.0), on_gpus, bases)
 
 
-def _groups(fields: Mapping[str, Any], on_gpu: bool) -> tuple[str, str]:
-    """Trainings that take as long: on the same data set, and on any."""
-    speed = [on_gpu, {name: fields[name] for name in SPEED if name in fields}]
+def _groups(fields: Mapping[str, Any], share: float) -> tuple[str, str]:
+    """Trainings that take as long on the same `share` of a GPU (0: a processor): on the same data set, and on any."""
+    speed = [share, {name: fields[name] for name in SPEED if name in fields}]
     return canonical([speed, fields["data"]]), canonical(speed)
 
 

@@ -1,9 +1,7 @@
 """A folder of Parquet files in the Hugging Face image layout: rows, labels and image size without decoding pixels."""
 
-import hashlib
 import io
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,10 +10,9 @@ from pipeline.experiment.image_folders import size_of
 from pipeline.experiment.suggestions import did_you_mean
 from pipeline.experiment.user_files import UnfitError
 from pipeline.lottery.locations import Folder, folder_at
+from pipeline.lottery.parquet_files import at_once, fingerprint
 
 LAYOUT = "Expected: train*.parquet and test*.parquet (or validation*.parquet, val*.parquet)"
-REQUESTS = 16
-"""Files of an object store that are asked at once; a set of 1,400 shards would take minutes one after another."""
 
 
 class Parquet(Dataset):
@@ -33,10 +30,10 @@ class Parquet(Dataset):
             train = _named(folder, sizes, "train")
             test = _named(folder, sizes, "test", "validation", "val")
             counts = _label_counts(folder, train, self.label, self.image)
-            fields: dict[str, Any] = {"fingerprint": _fingerprint(folder, {**train, **test})}
+            fields: dict[str, Any] = {"fingerprint": fingerprint(folder, {**train, **test})}
             shape = _first_size(folder, next(iter(train)), self.image)
         except OSError as error:
-            raise UnfitError(f"{self.path} cannot be read: {error}", "path") from error
+            raise UnfitError(f"{Folder(self.path)} cannot be read: {error}", "path") from error
         fields |= {key: value for key in ("image", "label") if (value := getattr(self, key)) != key}
         return counted(shape, counts, fields=fields, location=folder.place)
 
@@ -58,8 +55,7 @@ def _named(folder: Folder, sizes: dict[str, int], *prefixes: str) -> dict[str, i
 
 
 def _label_counts(folder: Folder, files: Iterable[str], label: str, image: str) -> tuple[int, ...]:
-    with ThreadPoolExecutor(REQUESTS) as threads:
-        of_files = list(threads.map(lambda file: _label_counts_of(folder, file, label, image), files))
+    of_files = at_once(lambda file: _label_counts_of(folder, file, label, image), files)
     counts: dict[int, int] = {}
     for of_file in of_files:
         for value, count in of_file.items():
@@ -98,23 +94,3 @@ def _first_size(folder: Folder, file: str, image: str) -> tuple[int, int, int]:
     if not isinstance(data, bytes):
         raise UnfitError(f"{file}: column {image!r} should hold {{bytes, path}} with the images embedded.", "image")
     return size_of(io.BytesIO(data), f"{file}, row 0")
-
-
-def _fingerprint(folder: Folder, files: dict[str, int]) -> str:
-    """SHA-256 over names, sizes and footers; a footer holds the statistics and offsets of all its file's columns."""
-    with ThreadPoolExecutor(REQUESTS) as threads:
-        footers = list(threads.map(lambda file: _footer(folder, file, files[file]), files))
-    digest = hashlib.sha256()
-    for (file, size), footer in zip(files.items(), footers, strict=True):
-        digest.update(f"{file}\0{size}\0".encode())
-        digest.update(footer)
-    return digest.hexdigest()
-
-
-def _footer(folder: Folder, file: str, size: int) -> bytes:
-    """The footer, its length and the magic at its end."""
-    with folder.filesystem.open_input_file(folder.path(file)) as opened:
-        opened.seek(max(0, size - 8))
-        length = int.from_bytes(opened.read(4), "little")
-        opened.seek(max(0, size - 8 - length))
-        return bytes(opened.read())

@@ -50,6 +50,10 @@ def reached(spec: Spec, source: Side, entry: Source, targets: list[Side]) -> lis
     if not fitting:
         raise spec.error((*source.at, "model"), f"no target has the model of {source.name!r}: its tickets fit none.")
     paired = [target for target in fitting if spec.pairs is None or spec.pairs.includes(source.name, target.name)]
+    for index, (one, other) in enumerate((spec.pairs.only or ()) if spec.pairs else ()):
+        if one == source.name and other in {target.name for target in targets if target not in fitting}:
+            what = f"{one} and {other} have different models, and a ticket fits one."
+            raise spec.error(("pairs", "only", index), what)
     for target in paired:
         checked(spec, (), check_transfer, spec, entry.prune, source, target)
     return paired

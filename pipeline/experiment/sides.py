@@ -117,6 +117,6 @@ def _schedule(entry: Target, per_epoch: int, data: Data) -> dict[str, Any]:
         fields["channels_last"] = True
     if training.compile:
         fields["compile"] = True
-    if training.norm_batch is not None and training.norm_batch != training.batch_size:
+    if training.norm_batch is not None and training.norm_batch != training.batch_size // entry.resources.workers:
         fields["norm_batch"] = training.norm_batch
     return fields

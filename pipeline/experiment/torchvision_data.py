@@ -103,15 +103,20 @@ def _prepared_counts(name: str, prepared: str | None, root: Path) -> tuple[int, 
     try:
         with folder.filesystem.open_input_stream(folder.path("prepared.json")) as stream:
             manifest = json.loads(stream.read())
-        return tuple(manifest["train"])
+        return tuple(int(count) for count in manifest["train"])
     except FileNotFoundError:
         if prepared is None:
             return None
         raise UnfitError(
             f"{folder} has no prepared.json: give `tickets prepare {name} {folder}`.", "prepared"
         ) from None
-    except (OSError, ValueError, KeyError) as error:
+    except OSError as error:
         raise UnfitError(f"{folder} cannot be read: {error}", "prepared") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UnfitError(
+            f"{folder.shown('prepared.json')} is damaged: {error}. Give `tickets prepare {name} {folder}` again.",
+            "prepared",
+        ) from error
 
 
 def _file_counts(name: str, root: Path) -> tuple[int, ...]:

@@ -4,10 +4,10 @@ import itertools
 import re
 from collections.abc import Iterator
 from copy import deepcopy
-from pathlib import PurePath
 
 from pipeline.experiment.merging import overlay, put
 from pipeline.experiment.yaml_nodes import Node, refusal
+from pipeline.lottery.locations import own_name
 
 COMMON = ("model", "training", "prune", "resources")
 MAX_VARIANTS = 10_000
@@ -116,7 +116,7 @@ def _default_name(dataset: Node | None) -> str:
     name = options.get("path") if options.get("name") in ("parquet", "images") else options.get("name")
     if not isinstance(name, str):
         return "unnamed"
-    label = _safe(name.rsplit(":", 1)[-1] if ".py:" in name else PurePath(name).name) or "unnamed"
+    label = _safe(name.rsplit(":", 1)[-1] if ".py:" in name else own_name(name)) or "unnamed"
     if isinstance(options.get("half"), str):
         label += f"-{options['half']}"
     split = options.get("split")

@@ -9,7 +9,8 @@ from torch import nn
 def compiled(model: nn.Module) -> nn.Module:
     """`model` behind torch.compile: it keeps its parameters, its mode and the names of its state.
 
-    The same stage gives the same bits: there is one graph a shape, no kernel is chosen by timing it, and earlier runs
+    The same stage gives the same bits: there is one graph a shape (on several workers one for each bucket of
+    gradients), no kernel is chosen by timing it, and earlier runs
     of the process are forgotten, or it would depend on them whether a shape is still compiled. (What they compiled
     comes from inductor's cache on disk.)
     """

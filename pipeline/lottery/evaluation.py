@@ -19,7 +19,7 @@ GPU_BYTES = 32 * 2**20
 
 
 def batch_size(training_batch: int, input_shape: Iterable[int], device: torch.device) -> int:
-    """How many images of `input_shape` (C, H, W) are evaluated at once, beside a training batch of `training_batch`."""
+    """How many images of `input_shape` (C, H, W) a worker evaluates at once that trains on `training_batch` of them."""
     # Without gradients, four training batches need less memory than one with them.
     safe = 4 * training_batch
     if device.type == "cpu":

@@ -3,11 +3,19 @@
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 OBJECT_STORES = ("s3", "gcs", "abfs")
 """File systems without folders; a file there appears when it is whole."""
+
+
+SECRET = re.compile(r"secret|key|token|password|signature|credential", re.IGNORECASE)
+"""Parameters of a URI that are not shown."""
+
+
+class UnusableError(OSError):
+    """No folder can be at such a place, whenever it is tried."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +33,8 @@ class Folder:
         try:
             filesystem, base = FileSystem.from_uri(self.place)
         except (ValueError, NotImplementedError) as error:  # pyarrow's errors are of these and of OSError
-            raise OSError(f"{self} cannot be opened: {str(error).splitlines()[0]}") from error
+            said = str(error).splitlines()[0].replace(self.place, str(self))
+            raise UnusableError(f"{self} cannot be opened: {said}") from error
         return filesystem, base.rstrip("/")
 
     @property
@@ -42,6 +51,11 @@ class Folder:
         """What the file system calls the file `name`. Raises OSError."""
         return f"{self._opened[1]}/{name}"
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it is not on this machine, but where its URI says."""
+        return "://" in self.place
+
     def exists(self) -> bool:
         """Whether there is such a folder. Raises OSError."""
         from pyarrow.fs import FileType
@@ -57,11 +71,16 @@ class Folder:
 
     def shown(self, name: str) -> str:
         """The place of a file in messages."""
-        return f"{self}/{name}"
+        address, mark, parameters = str(self).partition("?")
+        return f"{address}/{name}{mark}{parameters}"
 
     def __str__(self) -> str:
         """The place without credentials."""
-        return re.sub(r"://[^/@\s]*@", "://", self.place)
+        if not self.elsewhere:
+            return self.place
+        address, _, query = _without_user(self.place).partition("?")
+        open_ones = [each for each in query.split("&") if each and not SECRET.search(each.partition("=")[0])]
+        return address + ("?" + "&".join(open_ones) if open_ones else "")
 
     def __getstate__(self) -> dict[str, Any]:
         return {"place": self.place}
@@ -73,3 +92,14 @@ def folder_at(location: str, root: Path) -> Folder:
         return Folder(str(root / location))
     folder = Folder(location.rstrip("/"))
     return Folder(str(folder.local)) if location.startswith("file://") else folder
+
+
+def own_name(location: str) -> str:
+    """The last part of a path or URI: without credentials and parameters, fit to be the name of something."""
+    if "://" in location:
+        location = _without_user(location).partition("?")[0].partition("://")[2]
+    return PurePath(location).name
+
+
+def _without_user(uri: str) -> str:
+    return re.sub(r"://[^/@\s]*@", "://", uri)

@@ -45,7 +45,8 @@ class Group:
                 init_sync=False,
                 gradient_as_bucket_view=True,
                 # Otherwise the first step sums gradients in other buckets than all later ones, and with more than two
-                # ranks in another order: a resumed run would not have the bits of one that was not interrupted.
+                # ranks in another order: a resumed run would not have the bits of one that was not interrupted. (torch
+                # warns that this is slow where all parameters are used: a walk over the graph, once a step.)
                 find_unused_parameters=True,
             )
 

@@ -69,7 +69,7 @@ class Run:
         self.normalize = Normalization(images.mean, images.std, device, channels_last)
         self.batches = Batches(fields, images, self.normalize, device, group.rank, group.size)
         self._check_parts()
-        at_once = batch_size(fields["batch_size"], fields["input"], device)
+        at_once = batch_size(-(-fields["batch_size"] // group.size), fields["input"], device)
         self.test = TestBatches(images, self.normalize, device, at_once, group.rank, group.size)
         self.tally = Tally(device)
         self.precision = _precision(fields, device)

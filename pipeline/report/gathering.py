@@ -14,7 +14,7 @@ import yaml
 
 from pipeline.engine.addresses import shown
 from pipeline.engine.experiments import failures
-from pipeline.engine.provenance import describe_driver
+from pipeline.engine.provenance import describe_driver, that_decides_bits
 from pipeline.engine.store import CorruptOutput, MissingOutput, Snapshot, Store
 from pipeline.experiment.grid import Grid
 from pipeline.experiment.keys import canonical
@@ -131,8 +131,7 @@ def _provenance(grid: Grid, store: Store, snapshot: Snapshot) -> dict[str, Any]:
     for key in grid.stages:
         record = snapshot.record(key)
         if record is not None:
-            of_host = dict(record.get("hardware", {}))
-            of_host.pop("host", None)
+            of_host = that_decides_bits(record.get("hardware", {}))
             versions.setdefault(canonical(record.get("versions", {})), record.get("versions", {}))
             hardware.setdefault(canonical(of_host), of_host)
             commits.setdefault(record.get("git_commit", ""))

@@ -9,7 +9,9 @@ PYTHONPATH=. at its root. The step is `Run.step`: a batch of uint8 images that l
 forward, backward, SGD with momentum and weight decay, the mask (80 % pruned, at random) and running metrics.
 
 The bare loop has the same network, precision, memory format and optimizer, its batches lie ready on the device, and it
-has neither mask nor metrics. The two take turns; the ratio is the median of the turns' ratios. FLOP/s count the
+has neither mask nor metrics. Both run with the settings under which the same stage gives the same bits (one thread,
+deterministic algorithms, nothing chosen by timing it): what these cost is in neither. The two take turns; the ratio is
+the median of the turns' ratios. FLOP/s count the
 multiply-adds of convolutions and linear layers, times 2, times 3 (forward, and backward by inputs and by weights). The
 matrix rate is that of a large product in the same precision. On a GPU, times are between synchronizations; on a CPU,
 where one thread computes, they are the process's own CPU time, so that other processes disturb them less.

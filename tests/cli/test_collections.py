@@ -46,6 +46,15 @@ def test_a_collection_runs_what_is_shared_once_and_reports_each(collection, tick
     assert again.out.count("0 runs made") == 2, again.err
 
 
+def test_a_report_that_cannot_be_written_keeps_no_other_from_being_made(collection, tickets, monkeypatch) -> None:
+    monkeypatch.chdir(collection.parent)
+    (collection.parent / "reports").mkdir()
+    (collection.parent / "reports" / "one").touch()
+    said = tickets("run", "both.yaml", "--local", "--tracking", "none")
+    assert said.code == 2 and "The report cannot be written to reports/one" in said.err
+    assert (collection.parent / "reports" / "two" / "report.html").is_file()
+
+
 def test_a_command_for_one_experiment_names_those_of_a_collection(collection, tickets, monkeypatch) -> None:
     monkeypatch.chdir(collection.parent)
     (collection.parent / "store").mkdir()

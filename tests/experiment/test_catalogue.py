@@ -184,6 +184,8 @@ def test_large_pictures_are_seen_at_seven_eighths_of_what_is_stored(tmp_path: Pa
 
     assert seen(resize=256, crop=224) == seen() == ({"name": "imagenet"}, (3, 224, 224))
     assert seen(resize=64) == ({"name": "imagenet", "resize": 64, "crop": 56}, (3, 56, 56))
+    assert seen(resize=232) == ({"name": "imagenet", "resize": 232, "crop": 203}, (3, 203, 203))
+    assert seen(resize=232, crop=224) == ({"name": "imagenet", "resize": 232, "crop": 224}, (3, 224, 224))
     assert seen(crop=192) == ({"name": "imagenet", "crop": 192}, (3, 192, 192))
     with pytest.raises(UnfitError, match="does not fit into images of 64x64"):
         seen(resize=64, crop=65)
@@ -222,5 +224,30 @@ def test_a_parquet_folder_is_the_same_data_by_path_and_by_uri(data_root: Path) -
     assert by_path == by_uri and by_path.images == 12_500
     with pytest.raises(UnfitError, match=r"there is no folder /no/such\."):
         described(data_root, name="parquet", path="file:///no/such")
-    with pytest.raises(UnfitError, match="nowhere://bucket cannot be opened"):
-        described(data_root, name="parquet", path="nowhere://bucket")
+    with pytest.raises(UnfitError, match="nowhere://bucket cannot be opened") as raised:
+        described(data_root, name="parquet", path="nowhere://KEY:SECRET@bucket")
+    assert "SECRET" not in str(raised.value)
+
+
+@pytest.mark.parametrize("manifest", ["null", "[1, 4]", '{"train": [[1], null]}', "{"])
+def test_a_damaged_manifest_is_named(tmp_path: Path, manifest: str) -> None:
+    (tmp_path / "prepared.json").write_text(manifest)
+    with pytest.raises(UnfitError, match=r"prepared\.json is damaged: .*`tickets prepare imagenet"):
+        described(tmp_path, name="imagenet", half="a", prepared=tmp_path.as_uri())
+
+
+def test_no_name_tells_the_credentials_of_a_place() -> None:
+    from pipeline.experiment.variants import _default_name
+    from pipeline.experiment.yaml_nodes import Node
+    from pipeline.lottery.locations import Folder, own_name
+
+    def named(path: str) -> str:
+        options = {"name": Node("parquet", None, ""), "path": Node(path, None, "")}
+        return _default_name(Node(options, None, ""))
+
+    assert named("s3://KEY:SECRET@bucket?region=x") == "bucket"
+    assert named("s3://KEY:SECRET@bucket/some/pets?client_secret=SECRET") == own_name("data/pets") == "pets"
+    assert own_name("s3://bucket/a@b") == "a@b"
+    folder = Folder("s3://KEY:SECRET@bucket/pets?region=x&client_secret=SECRET")
+    assert str(folder) == "s3://bucket/pets?region=x"
+    assert folder.shown("a.parquet") == "s3://bucket/pets/a.parquet?region=x"

@@ -56,3 +56,23 @@ def test_one_model_for_all_is_a_part_of_keys_wherever_it_is_written(tmp_path: Pa
     top.write_text(common + "model: lenet-8\nsources: [digits]\n")
     own.write_text(common + "sources: [{dataset: digits, model: {name: lenet, hidden: [8]}}]\n")
     assert list(expand(load(top), tmp_path).stages) == list(expand(load(own), tmp_path).stages)
+
+
+def test_a_pair_of_different_models_is_refused_where_it_is_asked_for(tmp_path: Path) -> None:
+    file = tmp_path / "grid.yaml"
+    file.write_text(TWO + "pairs: {only: [[convnet*, convnet*], [lenet, convnet-half=a]]}\n")
+    with pytest.raises(UserError, match=r"grid.yaml:10: pairs.only.1: lenet and convnet-half=a have different models"):
+        expand(load(file), tmp_path)
+
+
+def test_batch_norm_groups_that_workers_make_anyway_are_not_in_the_key(tmp_path: Path) -> None:
+    """The paper's groups of 32 on 16 workers of a batch of 512, whether they are written or not."""
+    keys = []
+    for training in ("batch_size: 64", "batch_size: 64, norm_batch: 32", "batch_size: 64, norm_batch: 16"):
+        file = tmp_path / "grid.yaml"
+        file.write_text(
+            f"name: g\nmodel: convnet-2\nseeds: 1\ntraining: {{length: 1ep, {training}}}\nprune: {{rounds: 1}}\n"
+            "sources: [fashion_mnist]\nresources: {workers: 2}\n"
+        )
+        keys.append(set(expand(load(file), tmp_path).stages))
+    assert keys[0] == keys[1] and not keys[0] & keys[2]

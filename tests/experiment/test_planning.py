@@ -187,11 +187,18 @@ H200 = {"device": "cuda:0", "gpu": "NVIDIA H200"}
 ON_GPUS = ("training:\n", "resources: {workers: 2, gpus_per_worker: 1}\ntraining:\n")
 
 
-def timed(grid: Grid, seconds: float, hardware: dict[str, str], **fields: Any) -> list[dict[str, Any]]:
-    """Records of the grid's trainings as if each had taken so many seconds an iteration, the first far longer."""
+def timed(
+    grid: Grid, seconds: float, hardware: dict[str, str], share: float | None = None, **fields: Any
+) -> list[dict[str, Any]]:
+    """Records of the grid's trainings as if each had taken so many seconds an iteration, the first far longer.
+
+    A checkpoint has spared each of them nine tenths of its iterations. `share`: of a GPU, if there is one all of it.
+    """
     trained = [stage for stage in grid.stages.values() if stage.kind == "train"]
+    common = {"iterations": 1000, "timed_iterations": 100, "hardware": hardware}
+    common["gpus_per_worker"] = float("gpu" in hardware) if share is None else share
     return [
-        {"fields": {**stage.fields, **fields}, "iterations": 100, "seconds": factor * seconds, "hardware": hardware}
+        {"fields": {**stage.fields, **fields}, "seconds": factor * seconds, **common}
         for stage, factor in zip(trained, [10_000, *[100] * len(trained)], strict=False)
     ]
 
@@ -240,6 +247,8 @@ def test_processors_tell_nothing_of_gpus_nor_gpus_of_processors(expanded: Expand
     todo = plan(large, Nothing())
     assert estimate(large, todo, Rates.of(timed(large, 0.01, CPU))).unknown == trainings(large)
     assert estimate(small, plan(small, Nothing()), Rates.of(timed(small, 0.01, H200))).unknown == trainings(small)
+    # nor does a whole GPU tell how long it takes on a half
+    assert estimate(large, todo, Rates.of(timed(large, 0.01, H200, share=0.5))).unknown == trainings(large)
     time = estimate(large, todo, Rates.of(timed(large, 0.01, H200)))
     assert time.unknown == 0
     assert time.gpu_seconds == pytest.approx(2 * time.seconds), "two workers with a GPU each"

@@ -1,9 +1,9 @@
 """A prepared data set is the same images in the same order, however often its making was interrupted."""
 
 import dataclasses
+import errno
 import fcntl
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -140,16 +140,24 @@ def test_a_folder_of_something_else_is_refused(pets: Path, tmp_path: Path) -> No
 
 
 def test_two_do_not_prepare_in_one_folder_at_once(tmp_path: Path) -> None:
-    handle = os.open(tmp_path, os.O_RDONLY)
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    with pytest.raises(DataError, match="Another `tickets prepare` is at work"):
-        told(tmp_path, {"name": "digits"}, NOWHERE)
-    os.close(handle)
+    with (tmp_path / preparing.LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(DataError, match="Another `tickets prepare` is at work"):
+            told(tmp_path, {"name": "digits"}, NOWHERE)
+    assert told(tmp_path, {"name": "digits"}, NOWHERE)
 
 
-def test_shards_go_to_and_stream_from_a_file_system_that_is_not_this_machines(
-    pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_system_without_locks_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unlocked(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", unlocked)
+    assert len(told(tmp_path, {"name": "digits", "per_class": 1}, NOWHERE)) == 2
+
+
+@pytest.fixture
+def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Places far://... are on a file system that is not this machine's; the cache folder is empty."""
     from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
     (tmp_path / "far" / "bucket").mkdir(parents=True)
@@ -161,6 +169,10 @@ def test_shards_go_to_and_stream_from_a_file_system_that_is_not_this_machines(
 
     monkeypatch.setattr(Folder, "_opened", property(elsewhere))
     monkeypatch.setenv("TICKETS_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.mark.usefixtures("far")
+def test_shards_go_to_and_stream_from_a_file_system_that_is_not_this_machines(pets: Path) -> None:
     shards: list[str] = []
     prepare({"name": "images"}, pets, ".", Folder("far://bucket/pets"), tell=shards.append)
     prepare({"name": "images"}, NOWHERE, ".", Folder("far://bucket/pets"), tell=shards.append)
@@ -171,6 +183,39 @@ def test_shards_go_to_and_stream_from_a_file_system_that_is_not_this_machines(
     streaming = load({"name": "parquet", **sizes}, NOWHERE, "far://bucket/pets", images="streaming").train_x
     assert not isinstance(streaming, Tensor)
     assert torch.equal(streaming.read([3, 9]), torch.as_tensor(expected.train_x)[[3, 9]])
+
+
+@pytest.mark.usefixtures("far")
+def test_what_a_network_says_is_no_mistake_of_the_users(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, fields = "far://bucket/pets", {"name": "parquet", "resize": 12, "crop": 12}
+    prepare({"name": "images"}, pets, ".", Folder(place))
+    away = OSError("AWS Error NETWORK_CONNECTION during GetObject operation")
+    left = 0  # files that are opened before the network is gone
+
+    class Away(pq.ParquetFile):
+        def __init__(self, *arguments: object, **options: object) -> None:
+            nonlocal left
+            if left == 0:
+                raise away
+            left -= 1
+            super().__init__(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pq, "ParquetFile", Away)
+        for files in (0, 2, 3, 4):  # at the labels, the first image of each part, the images that are spooled
+            left = files
+            with pytest.raises(OSError, match="NETWORK_CONNECTION"):
+                load(fields, NOWHERE, place, images="streaming")
+    with pytest.raises(DataError, match=r"elsewhere is not a folder"):
+        load(fields, NOWHERE, "far://bucket/elsewhere")
+    (pets.parent / "far" / "bucket" / "pets" / "train-00000-of-00001.parquet").write_bytes(b"PAR1 not really")
+    with pytest.raises(DataError, match="cannot be read as Parquet"):
+        load(fields, NOWHERE, place)
+    monkeypatch.setattr(Folder, "sizes", lambda self: (_ for _ in ()).throw(away))
+    with pytest.raises(OSError, match="NETWORK_CONNECTION"):
+        load(fields, NOWHERE, place)
+    with pytest.raises(DataError, match="NETWORK_CONNECTION"):
+        load(fields, pets, ".")
 
 
 # --- named sets
@@ -218,3 +263,12 @@ def test_a_prepared_set_that_is_not_whole_or_not_this_one_is_refused(mnist: Path
     shard.write_bytes(shard.read_bytes()[:-1])
     with pytest.raises(DataError, match=r"train-00000-of-00001\.parquet has .* bytes\. Give `tickets prepare mnist"):
         load({"name": "mnist"}, mnist, "whole")
+
+
+def test_a_prepared_set_of_other_counts_is_not_said_to_be_unpacked_wrongly(
+    mnist: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told(mnist / "out", {"name": "mnist"}, mnist)
+    monkeypatch.setitem(published.PUBLISHED, "mnist", PUBLISHED["svhn"])
+    with pytest.raises(DataError, match=r"300 and 80 are in \S*out/prepared\.json\..*`tickets prepare mnist \S*out`"):
+        load({"name": "mnist"}, mnist, "out")

@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from pipeline.experiment.keys import canonical, key_of
+from pipeline.lottery.locations import own_name
 
 if TYPE_CHECKING:
     from pipeline.experiment.grid import Grid
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 DIGEST_DIGITS = 12
 """Of a SHA-256; MLflow takes 36 at most."""
+NAMED_BY_PLACE = ("parquet", "images", "user")
+"""Kinds of data sets without a name of their own; others are the same wherever they are."""
 MOST_CLASSES = 60
 """Characters of a list of classes; a longer one is only counted."""
 
@@ -80,7 +82,7 @@ def _inputs(source: DataSet | None, target: DataSet) -> tuple[DataSet, ...]:
 
 def _name(data: Mapping[str, Any], location: str | None) -> str:
     """The data set's own name, a folder's or a function's, with what was selected from it."""
-    known = data["name"] if location is None else PurePath(location).name
+    known = own_name(location) if location is not None and data["name"] in NAMED_BY_PLACE else data["name"]
     options: dict[str, Callable[[Any], str]] = {
         "classes": lambda value: f"classes {_ranges(value)}",
         "half": lambda value: f"half {value}",

@@ -29,13 +29,14 @@ class ImageCache:
         images: str = "auto",
         device: str = "cpu",
         decoders: int = 1,
+        share: float = 1.0,
     ) -> Images:
         """As `load`, from memory where the same was loaded before."""
-        key = json.dumps([data_fields, location, images, device, decoders], sort_keys=True)
+        key = json.dumps([data_fields, location, images, device, decoders, share], sort_keys=True)
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
-        loaded = load(data_fields, self._root, location, images=images, device=device, decoders=decoders)
+        loaded = load(data_fields, self._root, location, images=images, device=device, decoders=decoders, share=share)
         if loaded.nbytes <= self._limit:
             self._kept[key] = loaded
             while self.nbytes > self._limit:

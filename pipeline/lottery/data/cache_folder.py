@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -22,17 +23,21 @@ def cache_folder() -> Path:
 def made_once(file: Path, write: Callable[[Path], None]) -> Path:
     """`file`, written by `write` under another name first unless it is there: it is whole, or not there at all.
 
-    Processes of one machine that ask at once wait for the first. Raises DataError where the folder cannot be used.
+    Processes of one machine that ask at once wait for the first; what a killed one left is removed. Raises DataError
+    where the folder cannot be used.
     """
     if file.is_file():
         return file
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.with_suffix(".lock").open("w") as lock:
+            prefix = f".part-{file.stem}-"
             with contextlib.suppress(OSError):  # no locks on this file system: each writes, and either is whole
                 fcntl.flock(lock, fcntl.LOCK_EX)
+                for left in file.parent.glob(f"{prefix}*"):
+                    shutil.rmtree(left, ignore_errors=True)
             if not file.is_file():
-                with tempfile.TemporaryDirectory(prefix=".part-", dir=file.parent) as scratch:
+                with tempfile.TemporaryDirectory(prefix=prefix, dir=file.parent) as scratch:
                     part = Path(scratch) / file.name
                     write(part)
                     part.replace(file)

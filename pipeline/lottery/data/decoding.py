@@ -45,6 +45,10 @@ class Files:
     def shared(self) -> "Files":
         return self
 
+    @property
+    def nbytes(self) -> int:
+        return int(self._files.nbytes)
+
 
 def read_file(file: str) -> bytes:
     """Raises DataError, naming the file."""

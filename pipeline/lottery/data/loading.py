@@ -17,7 +17,7 @@ from pipeline.lottery.data.geometry import Geometry
 from pipeline.lottery.data.images import Images
 from pipeline.lottery.data.mnist import fashion_mnist, mnist
 from pipeline.lottery.data.parquet import parquet
-from pipeline.lottery.data.prepared import prepared_set
+from pipeline.lottery.data.prepared import MANIFEST, prepared_set
 from pipeline.lottery.data.raw import RawSet, Statistics
 from pipeline.lottery.data.reading import in_memory
 from pipeline.lottery.data.residency import streams
@@ -26,6 +26,7 @@ from pipeline.lottery.data.statistics import statistics, streamed_statistics
 from pipeline.lottery.data.streamed import Pixels, Streamed, streamed
 from pipeline.lottery.data.torchvision_sets import cifar10, cifar100, imagenet, places365, svhn
 from pipeline.lottery.data.user import user
+from pipeline.lottery.locations import folder_at
 from pipeline.lottery.published import PUBLISHED
 
 Loader = Callable[[Mapping[str, Any], Path, str | None], RawSet]
@@ -76,15 +77,16 @@ def load(
     device: str = "cpu",
     decoders: int = 1,
     limit_bytes: int | None = None,
+    share: float = 1.0,
 ) -> Images:
     """The images that the fields describe, on the CPU, with statistics of the training images as they are used.
 
     `root` is the data root. `location` is the folder of `parquet`, `images` and prepared sets (a URI, or a path
     relative to the root, or absolute) or the Python file of `user`; it is where, not what, and so not in the key. The
     same fields give the same images for every seed. `images` is auto, resident or streaming (`residency.streams`, with
-    the `device` and `limit_bytes`); `decoders` processes decode. Neither changes a result. Raises DataError for files
-    that are missing, damaged or do not fit the fields, LookupError for an unknown name, plugins.PluginError about a
-    user's file.
+    the `device`, `limit_bytes` and the `share` of the device); `decoders` processes decode. None of these changes a
+    result. Raises DataError for files that are missing, damaged or do not fit the fields, LookupError for an unknown
+    name, plugins.PluginError about a user's file, OSError about a network, which may pass.
     """
     chosen = select(data_fields, root, location)
     train, test = (
@@ -97,7 +99,7 @@ def load(
         )
     decoded = train.shape.numel() + test.shape.numel()
     placed: Callable[[Streamed], Pixels] = (
-        Streamed.shared if streams(images, decoded, device, limit_bytes) else in_memory
+        Streamed.shared if streams(images, decoded, device, limit_bytes, share) else in_memory
     )
     pixels, test_pixels = placed(train), placed(test)
     mean, std = _statistics(chosen, pixels, data_fields)
@@ -150,9 +152,15 @@ def _raw(data_fields: Mapping[str, Any], root: Path, location: str | None, origi
     published = PUBLISHED[name]
     found = len(raw.train.labels), len(raw.test.labels)
     if found != (published.images, published.test_images):
+        where = folder_at(location or f"prepared/{name}", root)
+        remedy = (
+            f"in {where.shown(MANIFEST)}. Remove what is in that folder and give `tickets prepare {name} {where}`."
+            if prepared
+            else f"there. Unpack it anew. {published.how(root)}"
+        )
         raise DataError(
             f"{name} has {published.images:,} training and {published.test_images:,} test images, but {found[0]:,} and "
-            f"{found[1]:,} are there. Unpack it anew. {published.how(root)}"
+            f"{found[1]:,} are {remedy}"
         )
     return raw
 

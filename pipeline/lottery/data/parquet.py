@@ -15,12 +15,13 @@ from torch import Tensor
 
 from pipeline.lottery.data.cache_folder import cache_folder
 from pipeline.lottery.data.decoding import decode
-from pipeline.lottery.data.errors import DataError
+from pipeline.lottery.data.errors import DataError, may_pass
 from pipeline.lottery.data.geometry import Geometry
 from pipeline.lottery.data.raw import RawPart, RawSet, raw_set
 from pipeline.lottery.data.source import Encoded, Like
 from pipeline.lottery.data.spool import SCHEMA, Spool, spooled
 from pipeline.lottery.locations import Folder, folder_at
+from pipeline.lottery.parquet_files import at_once, fingerprint
 
 LAYOUT = (
     "Expected: train*.parquet and test*.parquet (or validation*.parquet, val*.parquet), "
@@ -31,7 +32,10 @@ ROWS = 64
 
 
 def parquet(fields: Mapping[str, Any], root: Path, location: str | None) -> RawSet:
-    """Files in name order, rows in file order. Columns: the fields `image` and `label`. Raises DataError."""
+    """Files in name order, rows in file order. Columns: the fields `image` and `label`.
+
+    Raises DataError, and OSError about a network, which may pass.
+    """
     if location is None:
         raise DataError(f"parquet: no folder is given. {LAYOUT}")
     folder = folder_at(location, root)
@@ -39,10 +43,14 @@ def parquet(fields: Mapping[str, Any], root: Path, location: str | None) -> RawS
         sizes = folder.sizes()
         train = _named(folder, sizes, "train")
         test = _named(folder, sizes, "test", "validation", "val")
+        content = fields.get("fingerprint")
+        if content is not None and fingerprint(folder, {**train, **test}) != content:
+            raise DataError(f"{folder} has changed since it was planned: other files are there now. Plan it again.")
     except OSError as error:
+        if may_pass(error, folder):
+            raise
         raise DataError(f"{folder} cannot be read: {error}. {LAYOUT}") from error
     columns = fields.get("image", "image"), fields.get("label", "label")
-    content = fields.get("fingerprint")
     return raw_set(
         parquet_part(folder, train, *columns, content), parquet_part(folder, test, *columns, content), str(folder)
     )
@@ -51,8 +59,8 @@ def parquet(fields: Mapping[str, Any], root: Path, location: str | None) -> RawS
 def parquet_part(
     folder: Folder, files: Mapping[str, int], image: str, label: str, content: str | None = None
 ) -> RawPart:
-    """The part in `files` (name -> bytes). `content` names what is in the folder. Raises DataError."""
-    tables = [_labels(folder, file, image, label) for file in files]
+    """The part in `files` (name -> bytes). `content` names what is in the folder. Raises as `parquet`."""
+    tables = at_once(lambda file: _labels(folder, file, image, label), files)
     source = RowGroups(folder, files, [len(table) for table in tables], image, content)
     return RawPart(torch.cat([torch.from_numpy(table.to_numpy().copy()).long() for table in tables]), source)
 
@@ -83,6 +91,8 @@ def _labels(folder: Folder, file: str, image: str, label: str) -> pa.ChunkedArra
             raise DataError(f"{where}: column {label!r} is {columns.field(label).type}, not integers.")
         labels = opened.read(columns=[label])[label]
     except (OSError, pa.ArrowException) as error:
+        if may_pass(error, folder):
+            raise
         raise DataError(f"{where} cannot be read as Parquet: {error}") from error
     if labels.null_count:
         raise DataError(f"{where}: {labels.null_count} rows of {label!r} have no label.")
@@ -120,6 +130,10 @@ class RowGroups:
         """The same in a file of the cache folder, made once on each machine: Parquet has no quick way to one row."""
         name = hashlib.sha256(repr((self._content, self._image, self._told_apart_by())).encode()).hexdigest()
         return spooled(cache_folder() / "images" / f"{name}.arrow", self._batches(), str(self._folder))
+
+    @property
+    def nbytes(self) -> int:
+        return 0
 
     def _told_apart_by(self) -> object:
         """The files; where no content is named, also their place and their age."""
@@ -167,6 +181,8 @@ class RowGroups:
                     if begin > rows[inside[1] - 1]:
                         break
         except (OSError, pa.ArrowException) as error:
+            if may_pass(error, self._folder):
+                raise
             raise DataError(f"{self._folder.shown(file)} cannot be read as Parquet: {error}") from error
 
     def _batches(self) -> Iterator[pa.RecordBatch]:

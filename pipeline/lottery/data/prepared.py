@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.lottery.data.errors import DataError
+from pipeline.lottery.data.errors import DataError, may_pass
 from pipeline.lottery.data.parquet import parquet_part
 from pipeline.lottery.data.raw import RawSet, raw_set
 from pipeline.lottery.locations import Folder, folder_at
@@ -62,7 +62,7 @@ def manifest_in(folder: Folder, name: str = MANIFEST) -> Manifest | None:
 def prepared_set(fields: Mapping[str, Any], root: Path, location: str | None) -> RawSet | None:
     """The named set as it was prepared at `location`, or in prepared/<name>/ of the data root if it is there.
 
-    The same images in the same order as from the original files. Raises DataError.
+    The same images in the same order as from the original files. Raises DataError, and OSError about a network.
     """
     name = fields["name"]
     folder = folder_at(location or f"prepared/{name}", root)
@@ -76,6 +76,8 @@ def prepared_set(fields: Mapping[str, Any], root: Path, location: str | None) ->
             )
         return _opened(name, manifest, folder)
     except OSError as error:
+        if may_pass(error, folder):
+            raise
         raise DataError(f"{folder} cannot be read: {error}. Check `prepared` and the data root.") from error
 
 

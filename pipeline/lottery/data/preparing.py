@@ -25,6 +25,8 @@ from pipeline.lottery.locations import OBJECT_STORES, Folder
 
 UNFINISHED = "preparing.json"
 """The manifest while shards are still missing."""
+LOCK = ".preparing.lock"
+"""Empty; held by the process that prepares in the folder."""
 SHARD_BYTES = 100 * 10**6
 GROUP = 100
 """Images of a row group: what must be read to get at one of them."""
@@ -227,12 +229,12 @@ def _alone_in(folder: Folder) -> Iterator[None]:
         yield
         return
     folder.local.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder.local, os.O_RDONLY)
-    try:
+    # A file, open for writing: NFS refuses to lock a folder, or what is open for reading.
+    with (folder.local / LOCK).open("a") as lock:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise DataError(f"Another `tickets prepare` is at work in {folder}. Wait for it, or end it.") from error
+        except OSError:  # no locks on this file system: two at once write the same shards, each of them whole
+            pass
         yield
-    finally:
-        os.close(handle)

@@ -47,6 +47,10 @@ class Source(Protocol):
     def shared(self) -> "Source":
         """The same images, quick to read one at a time from many processes. May write below the cache folder."""
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it holds in memory, whatever part of its images is used."""
+
 
 class Arrays:
     """Images in memory: uint8 [N, C, H, W]."""
@@ -69,6 +73,10 @@ class Arrays:
 
     def shared(self) -> "Arrays":
         return self
+
+    @property
+    def nbytes(self) -> int:
+        return self._pixels.nbytes
 
 
 def png(pixels: Tensor, name: str) -> Encoded:

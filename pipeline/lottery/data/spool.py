@@ -1,8 +1,8 @@
-"""Encoded images of Parquet files in one memory-mapped file: any of them is read without a copy, by many processes."""
+"""Encoded images of Parquet files in one memory-mapped file: any of them is found at once, by many processes."""
 
 import bisect
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,14 +15,35 @@ from pipeline.lottery.data.source import Encoded, Like
 
 
 def spooled(file: Path, batches: Iterable[pa.RecordBatch], where: str) -> "Spool":
-    """`file`, made of `batches` unless it is there: columns `bytes` (large_binary) and `name`. Raises DataError."""
+    """`file`, made of `batches` unless it is there: columns `bytes` (large_binary) and `name`.
+
+    Raises DataError where it cannot be written, and whatever the batches raise.
+    """
 
     def write(part: Path) -> None:
         with pa.OSFile(str(part), "wb") as stream, pa.ipc.new_file(stream, SCHEMA) as writer:
-            for batch in batches:
+            for batch in _read(batches):
                 writer.write_batch(batch)
 
-    return Spool(made_once(file, write), where)
+    try:
+        return Spool(made_once(file, write), where)
+    except _ReadError as failed:
+        raise failed.error from None
+
+
+class _ReadError(Exception):
+    """An error of reading, which is not one of the disk that is written to."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    try:
+        yield from batches
+    except OSError as error:
+        raise _ReadError(error) from error
 
 
 SCHEMA = pa.schema([("bytes", pa.large_binary()), ("name", pa.string())])
@@ -51,6 +72,11 @@ class Spool:
 
     def shared(self) -> "Spool":
         return self
+
+    @property
+    def nbytes(self) -> int:
+        """None: the file is mapped, and all processes share its pages."""
+        return 0
 
     def _open(self) -> None:
         reader = pa.ipc.open_file(pa.memory_map(str(self._file)))

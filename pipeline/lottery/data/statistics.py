@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import PIL
 import torch
 from torch import Tensor
 
@@ -17,6 +18,8 @@ SMALLEST_STD = 1 / 255
 """One grey level: a channel that never varies is shifted, not divided by zero."""
 NAMED_BY_CONTENT = ("parquet", "images")
 """Sets whose content is told by a `fingerprint` alone; that of the others follows from their fields."""
+COUNTING = 1
+"""To be raised whenever the same fields would give other counts."""
 
 
 def statistics(pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -30,11 +33,13 @@ def statistics(pixels: Tensor) -> tuple[Tensor, Tensor]:
 def streamed_statistics(pixels: Streamed, data_fields: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
     """The same numbers for images that are not in memory, from decoding them once: the result is kept on disk.
 
-    Raises DataError.
+    Not that of a user's function, which may read what it likes. Raises DataError.
     """
-    if data_fields["name"] in NAMED_BY_CONTENT and "fingerprint" not in data_fields:
+    name = data_fields["name"]
+    if name == "user" or (name in NAMED_BY_CONTENT and "fingerprint" not in data_fields):
         return _moments(_streamed_counts(pixels))
-    canonical = json.dumps(data_fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    made_by = {"data": data_fields, "counting": COUNTING, "pillow": PIL.__version__}
+    canonical = json.dumps(made_by, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     file = cache_folder() / "statistics" / f"{hashlib.sha256(canonical.encode()).hexdigest()}.json"
     made_once(file, lambda part: _write(part, _streamed_counts(pixels)))
     return _moments(torch.tensor(json.loads(file.read_bytes()), dtype=torch.int64))

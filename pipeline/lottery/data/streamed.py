@@ -28,8 +28,8 @@ class Streamed:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that it holds in memory: none of its pixels."""
-        return self.indices.nbytes
+        """Bytes that it holds in memory, those of its source among them."""
+        return self.indices.nbytes + self.source.nbytes
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -1,0 +1,41 @@
+"""Parquet files of a folder: opened several at once, and told apart without their rows. Imports no torch."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from pipeline.lottery.locations import Folder
+
+Result = TypeVar("Result")
+
+REQUESTS = 16
+"""Files of an object store that are asked at once; a set of 1,400 shards would take minutes one after another."""
+
+
+def at_once(ask: Callable[[str], Result], files: Iterable[str]) -> list[Result]:
+    """What `ask` returns for each file, in their order. Raises what it raises for the first one."""
+    with ThreadPoolExecutor(REQUESTS) as threads:
+        return list(threads.map(ask, files))
+
+
+def fingerprint(folder: Folder, files: Mapping[str, int]) -> str:
+    """SHA-256 over names, sizes and footers; a footer holds the statistics and offsets of all its file's columns.
+
+    `files`: bytes by name. Raises OSError.
+    """
+    footers = at_once(lambda file: _footer(folder, file, files[file]), files)
+    digest = hashlib.sha256()
+    for (file, size), footer in zip(files.items(), footers, strict=True):
+        digest.update(f"{file}\0{size}\0".encode())
+        digest.update(footer)
+    return digest.hexdigest()
+
+
+def _footer(folder: Folder, file: str, size: int) -> bytes:
+    """The footer, its length and the magic at its end."""
+    with folder.filesystem.open_input_file(folder.path(file)) as opened:
+        opened.seek(max(0, size - 8))
+        length = int.from_bytes(opened.read(4), "little")
+        opened.seek(max(0, size - 8 - length))
+        return bytes(opened.read())
