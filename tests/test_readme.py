@@ -84,5 +84,5 @@ def test_every_experiment_can_be_planned() -> None:
     from pipeline.experiment.grid import expand
     from pipeline.experiment.loading import load
 
-    for file in sorted((ROOT / "experiments").glob("**/*.yaml")):
+    for file in sorted((ROOT / "experiments").glob("*.yaml")):  # those of papers: tests/science
         assert expand(load(file, []), "data").points, file

@@ -104,7 +104,7 @@ def _prepared_counts(name: str, prepared: str | None, root: Path) -> tuple[int, 
         with folder.filesystem.open_input_stream(folder.path("prepared.json")) as stream:
             manifest = json.loads(stream.read())
         return tuple(int(count) for count in manifest["train"])
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         if prepared is None:
             return None
         raise UnfitError(

@@ -116,7 +116,7 @@ def test_results_from_different_hardware_are_warned_of(tmp_path: Path, small: Gr
 def test_several_workers_a_stage_are_refused_in_one_process_before_anything_runs(
     tmp_path: Path, run_locally: Run, grid: Any
 ) -> None:
-    with pytest.raises(UserError, match=r"resources.workers is 2, which needs as many processes: leave out --local"):
+    with pytest.raises(UserError, match="asks for 2 workers, which are as many processes: leave out --local"):
         run_locally(grid("resources.workers=2"), tmp_path)
     assert not list(tmp_path.glob("done/*"))
 

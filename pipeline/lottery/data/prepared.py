@@ -54,7 +54,7 @@ def manifest_in(folder: Folder, name: str = MANIFEST) -> Manifest | None:
     try:
         with folder.filesystem.open_input_stream(folder.path(name)) as stream:
             data = bytes(stream.read())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return Manifest.of(data, folder.shown(name))
 

@@ -50,7 +50,6 @@ def finish_inset(inset: Axes, panel: Axes) -> None:
     left, right = panel.get_xlim()
     decades = [tick for tick in (100, 10, 1, 0.1, 0.01, 0.001) if left >= tick >= right]
     inset.set_label(LABEL)
-    inset.set_title(LABEL, fontsize=7, pad=2)
     inset.set_xscale("log")
     inset.set_xlim(left, right)
     inset.xaxis.set_major_locator(FixedLocator(decades))
