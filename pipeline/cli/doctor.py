@@ -12,7 +12,7 @@ from pipeline.cli.quantities import size
 from pipeline.experiment.errors import UserError
 
 if TYPE_CHECKING:
-    from pipeline.lottery.published import Published
+    from pipeline.lottery.published_data import Published
 
 ALSO = ("mlflow", "pandas", "pyarrow", "scikit-learn")
 """Packages that a run needs beside those that results depend on."""
@@ -98,7 +98,7 @@ def _found(root: Path) -> list[str]:
 
     Not those in which something is, or was, downloaded.
     """
-    from pipeline.lottery.published import PUBLISHED
+    from pipeline.lottery.published_data import PUBLISHED
 
     incomplete = {known.folder.split("/")[0] for known in PUBLISHED.values() if known.missing(root)}
     folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
@@ -108,7 +108,7 @@ def _found(root: Path) -> list[str]:
 
 def _named_sets(root: Path) -> dict[str, str]:
     """What there is of each published data set."""
-    from pipeline.lottery.published import PUBLISHED
+    from pipeline.lottery.published_data import PUBLISHED
 
     return {name: _state(name, known, root) for name, known in PUBLISHED.items()}
 

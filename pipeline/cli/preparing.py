@@ -107,6 +107,6 @@ def _use(fields: dict[str, Any], place: str) -> str:
 
 def _whole(fields: dict[str, Any]) -> bool:
     """Whether it is all of a named set, which keeps its name."""
-    from pipeline.lottery.published import PUBLISHED
+    from pipeline.lottery.published_data import PUBLISHED
 
     return fields.keys() == {"name"} and fields["name"] in PUBLISHED

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pipeline.experiment.datasets import Dataset, Facts
 from pipeline.experiment.user_files import UnfitError
-from pipeline.lottery.published import PUBLISHED, SQUARE
+from pipeline.lottery.published_data import PUBLISHED, SQUARE
 
 DIGITS = {"crop": 4}
 """A mirrored digit is another digit."""

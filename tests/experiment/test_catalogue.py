@@ -161,7 +161,7 @@ def test_published_sets_are_known_without_their_files(tmp_path: Path, name: str,
 
 
 def test_counts_of_published_sets_add_up_to_their_images() -> None:
-    from pipeline.lottery.published import PUBLISHED
+    from pipeline.lottery.published_data import PUBLISHED
 
     for known in PUBLISHED.values():
         if known.counts is not None:

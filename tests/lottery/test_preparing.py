@@ -17,7 +17,7 @@ from pipeline.lottery import published
 from pipeline.lottery.data import DataError, Images, load, preparing
 from pipeline.lottery.data.preparing import prepare
 from pipeline.lottery.locations import Folder
-from pipeline.lottery.published import PUBLISHED
+from pipeline.lottery.published_data import PUBLISHED
 
 NOWHERE = Path("no-data-root-is-needed")
 

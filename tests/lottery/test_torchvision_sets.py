@@ -21,7 +21,7 @@ from torchvision import datasets
 
 from pipeline.lottery import published
 from pipeline.lottery.data import DataError, load
-from pipeline.lottery.published import IMAGENET_STATISTICS, PUBLISHED
+from pipeline.lottery.published_data import IMAGENET_STATISTICS, PUBLISHED
 
 RANDOM = np.random.default_rng(0)
 

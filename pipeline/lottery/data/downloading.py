@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.lottery.data.errors import DataError
-from pipeline.lottery.published import PUBLISHED
+from pipeline.lottery.published_data import PUBLISHED
 
 
 def complete(name: str, root: Path, download: Callable[[Path], object] | None = None) -> None:

@@ -27,7 +27,7 @@ from pipeline.lottery.data.streamed import Pixels, Streamed, streamed
 from pipeline.lottery.data.torchvision_sets import cifar10, cifar100, imagenet, places365, svhn
 from pipeline.lottery.data.user import user
 from pipeline.lottery.locations import folder_at
-from pipeline.lottery.published import PUBLISHED
+from pipeline.lottery.published_data import PUBLISHED
 
 Loader = Callable[[Mapping[str, Any], Path, str | None], RawSet]
 

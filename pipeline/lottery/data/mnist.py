@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pipeline.lottery.data.downloading import complete
 from pipeline.lottery.data.errors import DataError
 from pipeline.lottery.data.raw import RawPart, RawSet, in_memory, raw_set
-from pipeline.lottery.published import PUBLISHED
+from pipeline.lottery.published_data import PUBLISHED
 
 
 def mnist(fields: Mapping[str, Any], root: Path, location: str | None) -> RawSet:

@@ -10,7 +10,7 @@ from pipeline.lottery.data.errors import DataError, may_pass
 from pipeline.lottery.data.parquet import parquet_part
 from pipeline.lottery.data.raw import RawSet, raw_set
 from pipeline.lottery.locations import Folder, folder_at
-from pipeline.lottery.published import IMAGENET_STATISTICS, PUBLISHED, SQUARE
+from pipeline.lottery.published_data import IMAGENET_STATISTICS, PUBLISHED, SQUARE
 
 MANIFEST = "prepared.json"
 IMAGE, LABEL = "image", "label"

@@ -12,7 +12,7 @@ from pipeline.lottery.data.decoding import Files
 from pipeline.lottery.data.downloading import complete
 from pipeline.lottery.data.errors import DataError
 from pipeline.lottery.data.raw import RawPart, RawSet, in_memory, raw_set
-from pipeline.lottery.published import IMAGENET_STATISTICS, PUBLISHED, SQUARE
+from pipeline.lottery.published_data import IMAGENET_STATISTICS, PUBLISHED, SQUARE
 
 
 def cifar10(fields: Mapping[str, Any], root: Path, location: str | None) -> RawSet:
