@@ -196,12 +196,12 @@ def test_a_selection_of_imagenet_reads_how_many_images_its_classes_have(
 ) -> None:
     import dataclasses
 
-    from pipeline.lottery import published
+    from pipeline.lottery import published_data
 
     with pytest.raises(UnfitError, match=r"imagenet lacks meta\.bin, train, val.*ILSVRC2012_img_train"):
         described(tmp_path / "nothing", name="imagenet", half="a")
-    small = dataclasses.replace(published.PUBLISHED["imagenet"], classes=2, images=5)
-    monkeypatch.setitem(published.PUBLISHED, "imagenet", small)
+    small = dataclasses.replace(published_data.PUBLISHED["imagenet"], classes=2, images=5)
+    monkeypatch.setitem(published_data.PUBLISHED, "imagenet", small)
     for number in range(5):
         file = tmp_path / "imagenet" / "train" / ("n01" if number < 2 else "n02") / f"{number}.JPEG"
         file.parent.mkdir(parents=True, exist_ok=True)

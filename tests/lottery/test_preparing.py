@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pipeline.lottery import published
+from pipeline.lottery import published_data
 from pipeline.lottery.data import DataError, Images, load, preparing
 from pipeline.lottery.data.preparing import prepare
 from pipeline.lottery.locations import Folder
@@ -236,7 +236,7 @@ def mnist(data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
         few = content[:4] + count.to_bytes(4, "big") + content[8 : header + count * each]
         (folder / archive.removesuffix(".gz")).write_bytes(few)
     small = dataclasses.replace(PUBLISHED["mnist"], images=300, test_images=80)
-    monkeypatch.setitem(published.PUBLISHED, "mnist", small)
+    monkeypatch.setitem(published_data.PUBLISHED, "mnist", small)
     return tmp_path
 
 
@@ -269,6 +269,6 @@ def test_a_prepared_set_of_other_counts_is_not_said_to_be_unpacked_wrongly(
     mnist: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told(mnist / "out", {"name": "mnist"}, mnist)
-    monkeypatch.setitem(published.PUBLISHED, "mnist", PUBLISHED["svhn"])
+    monkeypatch.setitem(published_data.PUBLISHED, "mnist", PUBLISHED["svhn"])
     with pytest.raises(DataError, match=r"300 and 80 are in \S*out/prepared\.json\..*`tickets prepare mnist \S*out`"):
         load({"name": "mnist"}, mnist, "out")

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision import datasets
 
-from pipeline.lottery import published
+from pipeline.lottery import published_data
 from pipeline.lottery.data import DataError, load
 from pipeline.lottery.published_data import IMAGENET_STATISTICS, PUBLISHED
 
@@ -32,7 +32,7 @@ def holds(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int, int], None]:
 
     def patch(name: str, train: int, test: int) -> None:
         small = dataclasses.replace(PUBLISHED[name], images=train, test_images=test)
-        monkeypatch.setitem(published.PUBLISHED, name, small)
+        monkeypatch.setitem(published_data.PUBLISHED, name, small)
 
     return patch
 
