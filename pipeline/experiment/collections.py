@@ -38,7 +38,7 @@ def together(name: str, grids: Sequence[Grid]) -> Collection:
     for grid in grids:
         requested.update(grid.requested)
         # a chain that two grids have is searched once, whoever does it: what is saved are evaluations
-        requested.subtract(grid.stages[key].kind for key in grid.stages.keys() & stages if _of_chain(roles[key]))
+        requested.subtract(grid.stages[key].kind for key in grid.stages.keys() & stages if roles[key] in (CHAIN, PRUNE))
         shared = sum(len(outputs & keep[key]) for key, outputs in grid.keep.items() if key in keep)
         kept += round(grid.kept_bytes * (1 - shared / max(1, sum(map(len, grid.keep.values())))))
         for key, outputs in grid.keep.items():
@@ -48,7 +48,3 @@ def together(name: str, grids: Sequence[Grid]) -> Collection:
             roles.setdefault(key, grid.roles[key])
     points = [point for grid in grids for point in grid.points]
     return Collection(name, stages, points, dict(keep), roles, dict(requested), kept, members=tuple(grids))
-
-
-def _of_chain(role: str) -> bool:
-    return role in (CHAIN, PRUNE)
