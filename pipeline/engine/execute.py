@@ -26,6 +26,7 @@ from pipeline.lottery.hooks import Hooks, Interrupted
 from pipeline.lottery.parallel import ALONE, Group, is_lost_peer
 from pipeline.lottery.pruning import CRITERIA, Criterion, prune
 from pipeline.lottery.training import train
+from pipeline.lottery.units import UNIT_CRITERIA, prune_units
 
 IMAGE_BYTES = 2 * 2**30
 """Decoded data sets that a lane's process keeps between stages: CIFAR-10 is 184 MB."""
@@ -161,7 +162,12 @@ Payloads = dict[str, tuple[bytes, str]]
 def _prune(stage: Stage, inputs: dict[str, dict[str, torch.Tensor]]) -> tuple[str, Payloads, dict[str, Any]]:
     fields = stage.fields
     weights = {name: inputs["trained"][name] for name in fields["layers"]}
-    mask = prune(weights, inputs.get("mask"), fields["rule"], _criterion(stage))
+    rule = fields["rule"]
+    if "units" in rule:
+        criterion = UNIT_CRITERIA[fields["criterion"]["name"]]
+        mask = prune_units(weights, inputs.get("mask"), rule["units"], criterion)
+    else:
+        mask = prune(weights, inputs.get("mask"), rule, _criterion(stage))
     survivors = {name: int(kept.sum()) for name, kept in mask.items()}
     total = {name: kept.numel() for name, kept in mask.items()}
     summary = {

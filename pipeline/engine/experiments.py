@@ -18,7 +18,7 @@ from pipeline.experiment.spec import Spec
 from pipeline.experiment.stages import Input, Stage
 from pipeline.experiment.suggestions import did_you_mean
 
-LAYOUT = 2
+LAYOUT = 3
 GRIDS = "grids"
 FAILURES = "failures"
 
@@ -100,11 +100,12 @@ def encode(grid: Grid) -> dict[str, Any]:
                 *(point.source, point.target, point.ticket, point.round, point.seed),
                 number[point.stage],
                 None if point.mask is None else number[point.mask],
-                *(point.survivors, point.total, point.fraction_pruned),
+                *(point.survivors, point.total, point.fraction_pruned, point.draw),
             ]
             for point in grid.points
         ],
         "keep": {str(number[key]): sorted(outputs) for key, outputs in grid.keep.items()},
+        "starts": [[*names, number[read.stage], read.output] for names, read in grid.starts.items()],
         "requested": grid.requested,
         "kept_bytes": grid.kept_bytes,
     }
@@ -119,8 +120,8 @@ def decode(document: Mapping[str, Any]) -> Grid:
         for key, kind, label, iterations, _, inputs in document["stages"]
     }
     points = [
-        Point(source, target, ticket, round_, seed, keys[stage], _key(keys, mask), survivors, total, fraction)
-        for source, target, ticket, round_, seed, stage, mask, survivors, total, fraction in document["points"]
+        Point(source, target, ticket, round_, seed, keys[stage], _key(keys, mask), survivors, total, fraction, draw)
+        for source, target, ticket, round_, seed, stage, mask, survivors, total, fraction, draw in document["points"]
     ]
     return Grid(
         spec.name,
@@ -131,6 +132,7 @@ def decode(document: Mapping[str, Any]) -> Grid:
         dict(document["requested"]),
         document["kept_bytes"],
         spec=spec,
+        starts={(source, seed): Input(keys[stage], output) for source, seed, stage, output in document["starts"]},
     )
 
 

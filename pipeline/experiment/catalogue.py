@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from pipeline.experiment.datasets import Dataset, Digits, Facts, Split, UserData
+from pipeline.experiment.datasets import Dataset, Digits, Facts, Split, UserData, Xor
 from pipeline.experiment.image_folders import Images
 from pipeline.experiment.models import Input
 from pipeline.experiment.parquet_data import Parquet
@@ -34,7 +34,7 @@ class Data:
     shape: Input
     classes: int
     images: int
-    """Training images."""
+    """Training images, without those held out for validation."""
     augment: dict[str, Any]
     location: str | None
 
@@ -53,7 +53,9 @@ def _spelled_out(raw: Any) -> Any:
     return options
 
 
-Known = Digits | Mnist | FashionMnist | Svhn | Cifar10 | Cifar100 | Imagenet | Places365 | Parquet | Images | UserData
+Known = (
+    Digits | Mnist | FashionMnist | Svhn | Cifar10 | Cifar100 | Imagenet | Places365 | Parquet | Images | Xor | UserData
+)
 AnyDataset = Annotated[Known, Field(discriminator="name"), BeforeValidator(_spelled_out)]
 
 
@@ -65,6 +67,13 @@ def describe(dataset: Known, root: Path, channels: int | None) -> Data:
     facts = dataset.facts(root)
     fields, kept = _chosen(dataset, facts)
     images = _selected(dataset, facts, kept)
+    if dataset.validation is not None:
+        if dataset.validation >= images:
+            raise UnfitError(f"leaves nothing to train on: there are {images:,} training images.", "validation")
+        fields["validation"] = dataset.validation
+        images -= dataset.validation
+    if not dataset.normalized:
+        fields["normalized"] = False
     shape = _shape(dataset, facts.shape(), channels, fields)
     return Data(fields, shape, len(kept), images, facts.augment, facts.location)
 

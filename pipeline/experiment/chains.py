@@ -57,7 +57,7 @@ class Chain:
             chain.trainings.append(train_stage(source, seed, number, start, chain._label(f"round {number}"), first))
         return chain
 
-    def start(self, number: int, moment: object, head: bool = False, control: dict[str, str] | None = None) -> Start:
+    def start(self, number: int, moment: object, head: bool = False, control: dict[str, Any] | None = None) -> Start:
         """The ticket of round `number`, its weights as of `moment` (see `weights`); `head`: redraw the output layer.
 
         A head is part of the weights that are read: where weights are drawn from the seed, so is the head, anyway.

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from pipeline.experiment.models import Input
-from pipeline.experiment.spec_base import Int, Positive, Strict, refuse
+from pipeline.experiment.spec_base import Flag, Int, Positive, Strict, refuse
 from pipeline.experiment.user_files import UnfitError, source_of
 
 PIXELS = 100_000
@@ -60,17 +60,21 @@ class Split(Strict):
 
 
 class Dataset(Strict):
-    """Options, applied in this order: classes and split, half, per_class, resize, crop, channels."""
+    """Options, applied in this order: classes and split, half, per_class, validation, resize, crop, channels."""
 
     classes: Annotated[tuple[Annotated[Int, Field(ge=0)], ...], Field(min_length=1)] | None = None
     split: Split | None = None
     half: Literal["a", "b"] | None = None
     per_class: Positive | None = None
+    validation: Positive | None = None
+    """Training images that are held out: losses are measured on them, nothing is trained on them."""
     resize: Annotated[Positive, Field(le=PIXELS)] | None = None
     """The shorter side in pixels."""
     crop: Annotated[Positive, Field(le=PIXELS)] | None = None
     """The side of the centred square."""
     channels: Literal[1, 3] | None = None
+    normalized: Flag = True
+    """Whether models see pixels minus their mean over their standard deviation; otherwise pixels in [0, 1]."""
 
     one_size: ClassVar[bool] = False
     """Whether all images are known to have one size, so that a resize or a crop to it changes nothing."""
@@ -96,6 +100,16 @@ class Digits(Dataset):
 
     def facts(self, root: Path) -> Facts:
         return counted((1, 8, 8), (143, 146, 142, 147, 145, 146, 145, 144, 140, 144), {"crop": 1})
+
+
+class Xor(Dataset):
+    """The four points of exclusive or, {0, 1}^2 with labels 0, 1, 1, 0; they are the test set too."""
+
+    name: Literal["xor"] = "xor"
+    one_size: ClassVar[bool] = True
+
+    def facts(self, root: Path) -> Facts:
+        return counted((1, 1, 2), (2, 2))
 
 
 class UserData(Dataset):

@@ -21,6 +21,7 @@ class Evaluation:
     stage: Stage
     counts_only: bool
     """Whether the source matters only by how many weights survive."""
+    draw: int = 0
 
 
 def evaluations(spec: Spec, chain: Chain, target: Side) -> Iterator[Evaluation]:
@@ -32,9 +33,11 @@ def evaluations(spec: Spec, chain: Chain, target: Side) -> Iterator[Evaluation]:
         head = _redraws_head(spec, ticket, chain.source, target)
         moment = _moment(ticket, chain.prune)
         for number in chain.prune.evaluated:
-            stage = _stage(ticket, chain, target, number, moment, head)
-            if stage is not None:
-                yield Evaluation(ticket.name, number, stage, ticket.counts_only)
+            # nothing of the dense network is drawn but its initialization, which the seed gives
+            for draw in range(ticket.draws if number else 1):
+                stage = _stage(ticket, chain, target, number, moment, head, draw)
+                if stage is not None:
+                    yield Evaluation(ticket.name, number, stage, ticket.counts_only, draw)
 
 
 def check_transfer(spec: Spec, prune: Prune, source: Side, target: Side) -> None:
@@ -57,6 +60,13 @@ def check_transfer(spec: Spec, prune: Prune, source: Side, target: Side) -> None
             "prune_output",
         )
     for index, ticket in enumerate(spec.tickets):
+        if prune.units is not None and (ticket.mask != "preserved" or ticket.weights == "shuffled"):
+            raise UnfitError(
+                "units are pruned whole: a control that moves single weights would tear them apart. Use "
+                "{mask: preserved, weights: redrawn}.",
+                "tickets",
+                index,
+            )
         if ticket.weights == "redrawn":
             continue
         if source.data.classes != target.data.classes and not _redraws_head(spec, ticket, source, target):
@@ -90,9 +100,11 @@ def _redraws_head(spec: Spec, ticket: Ticket, source: Side, target: Side) -> boo
     )
 
 
-def _stage(ticket: Ticket, chain: Chain, target: Side, number: int, moment: Any, head: bool) -> Stage | None:
+def _stage(ticket: Ticket, chain: Chain, target: Side, number: int, moment: Any, head: bool, draw: int) -> Stage | None:
     source = "any" if ticket.counts_only else chain.source.name
     label = f"{ticket.name} {source} -> {target.name} seed {chain.seed} round {number}"
+    if draw:
+        label += f" draw {draw}"
     if number == 0:
         # nothing is pruned yet: there is no mask to permute, and only the weights can differ from the dense network's
         if ticket.weights == "shuffled":
@@ -103,17 +115,22 @@ def _stage(ticket: Ticket, chain: Chain, target: Side, number: int, moment: Any,
         if chain.source.identity == target.identity and starts_as_chain and not head:
             return chain.trainings[0]
     if ticket.counts_only:
-        return train_stage(target, chain.seed, number, _from_count(ticket, chain, number), label)
-    control = {"mask": str(ticket.mask), "weights": str(ticket.weights)}
+        return train_stage(target, chain.seed, number, _from_count(ticket, chain, number, draw), label)
+    control = _control(ticket, draw)
     start = chain.start(number, moment, head, None if ticket.is_winning or number == 0 else control)
     first = chain.first_iteration(target, moment) if ticket.weights != "redrawn" else 0
     return train_stage(target, chain.seed, number, start, label, first)
 
 
-def _from_count(ticket: Ticket, chain: Chain, number: int) -> Start:
+def _control(ticket: Ticket, draw: int) -> dict[str, Any]:
+    """What is random, and which draw of it; the first one is nameless."""
+    return {"mask": ticket.mask, "weights": ticket.weights, **({"draw": draw} if draw else {})}
+
+
+def _from_count(ticket: Ticket, chain: Chain, number: int, draw: int) -> Start:
     fields: dict[str, Any] = {
         "survivors": chain.schedule.survivors[number],
-        "control": {"mask": ticket.mask, "weights": ticket.weights},
+        "control": _control(ticket, draw),
     }
     return fields | ({"prunes_output": True} if chain.prune.prune_output else {}), {}
 

@@ -10,7 +10,7 @@ from pipeline.experiment.evaluations import Evaluation, evaluations
 from pipeline.experiment.resolving import checked, reached, rounds_of, source_sides, target_sides
 from pipeline.experiment.sides import Side
 from pipeline.experiment.spec import ANY, DENSE, Spec
-from pipeline.experiment.stages import Stage
+from pipeline.experiment.stages import Input, Stage
 
 CHAIN = "chain"
 PRUNE = "prune"
@@ -31,6 +31,8 @@ class Point:
     survivors: int
     total: int
     fraction_pruned: float
+    draw: int = 0
+    """Of a control that is drawn several times for each ticket."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class Grid(Work):
     """Everything that one experiment asks for."""
 
     spec: Spec = field(kw_only=True)
+    starts: dict[tuple[str, int], Input] = field(default_factory=dict, kw_only=True)
+    """By source and seed: the weights that tickets of the chain start from, where they are kept."""
 
     @property
     def grids(self) -> "tuple[Grid, ...]":
@@ -87,7 +91,7 @@ def expand(spec: Spec, data_root: str | Path = "data") -> Grid:
             for target in its_targets:
                 for evaluation in evaluations(spec, chain, target):
                     building.add_evaluation(chain, target, evaluation)
-            building.keep_tickets(chain)
+            building.keep_tickets(chain, spec.retention.initialization)
         for target in targets if spec.dense else ():
             building.add_dense(target, seed)
     return building.finished(spec)
@@ -106,6 +110,7 @@ class _Building:
         self.own: dict[str, Stage] = {}
         """Trainings of the chain at hand by key, wanted or not."""
         self.counts_only: set[str] = set()
+        self.starts: dict[tuple[str, int], Input] = {}
 
     def add(self, stage: Stage, role: str) -> None:
         if stage.key not in self.stages:
@@ -157,10 +162,11 @@ class _Building:
                 survivors,
                 total,
                 1 - survivors / total,
+                evaluation.draw,
             )
         )
 
-    def keep_tickets(self, chain: Chain) -> None:
+    def keep_tickets(self, chain: Chain, initialization: bool) -> None:
         """Masks, the weights that tickets start from, and what the chain could go on from with more rounds."""
         last = chain.prune.last_round
         for number in range(1, last + 1):
@@ -168,8 +174,11 @@ class _Building:
             assert mask is not None
             self._keep(mask, "mask", chain.source)
             weights = chain.weights(number, chain.prune.rewind)
+            if weights is None and initialization:
+                weights = Input(chain.trainings[0].key, "it0")
             if weights is not None:
                 self._keep(self.stages[weights.stage], weights.output, chain.source)
+                self.starts[chain.source.name, chain.seed] = weights
         for number, training in enumerate(chain.trainings):
             goes_on = number == chain.prune.pruned_round(last + 1)
             if training.key in self.stages and (goes_on or chain.source.keeps_weights):
@@ -201,15 +210,16 @@ class _Building:
             dict(self.requested),
             self.kept_bytes,
             spec=spec,
+            starts=self.starts,
         )
 
     def _shared_points(self) -> list[Point]:
         """The points; a random ticket that all sources of a target share is one row, of source "any"."""
-        stages: dict[tuple[str, str, int, int], set[str]] = defaultdict(set)
+        stages: dict[tuple[str, str, int, int, int], set[str]] = defaultdict(set)
         for point in self.points:
             if point.ticket in self.counts_only:
-                stages[point.target, point.ticket, point.round, point.seed].add(point.stage)
-        differing = {(target, ticket) for (target, ticket, _, _), keys in stages.items() if len(keys) > 1}
+                stages[point.target, point.ticket, point.round, point.seed, point.draw].add(point.stage)
+        differing = {(target, ticket) for (target, ticket, *_), keys in stages.items() if len(keys) > 1}
         shared: dict[Point, None] = {}
         for point in self.points:
             if point.ticket in self.counts_only and (point.target, point.ticket) not in differing:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, field_validator
 
 from pipeline.experiment.keys import canonical
-from pipeline.experiment.spec_base import Positive, Strict, refuse
+from pipeline.experiment.spec_base import Number, Positive, Strict, refuse
 from pipeline.experiment.user_files import UnfitError, source_of
 
 Input = tuple[int, int, int]
@@ -17,7 +17,47 @@ Layers = tuple[tuple[str, tuple[int, ...]], ...]
 """(parameter name, shape) of every prunable weight in model order; the last one is the output layer's."""
 
 
-class Lenet(Strict):
+class XavierNormal(Strict):
+    """Weights from N(0, 2 / (inputs + outputs)), biases 0 (Glorot & Bengio 2010)."""
+
+    name: Literal["xavier-normal"] = "xavier-normal"
+
+
+class TruncatedNormal(Strict):
+    """Weights from N(0, std^2), those beyond two standard deviations drawn again, biases 0 (Frankle & Carbin 2018)."""
+
+    name: Literal["truncated-normal"] = "truncated-normal"
+    std: Annotated[Number, Field(gt=0)] = 0.1
+
+
+def _named(raw: Any) -> Any:
+    return {"name": raw} if isinstance(raw, str) else raw
+
+
+Initialization = Annotated[XavierNormal | TruncatedNormal, Field(discriminator="name"), BeforeValidator(_named)]
+
+
+class BuiltIn(Strict):
+    """A model of this project's, initialized as `initialization` says."""
+
+    initialization: Initialization = XavierNormal()
+
+    def sizes(self) -> dict[str, Any]:
+        """What is in the key of the model's own options."""
+        raise NotImplementedError
+
+    def fields(self) -> dict[str, Any]:
+        """What is in the key: the name, the options, and the initialization where it is not the default."""
+        own = {"name": self.name, **self.sizes()}  # type: ignore[attr-defined]
+        if self.initialization == XavierNormal():
+            return own
+        return own | {"initialization": self.initialization.model_dump()}
+
+    def location(self) -> str | None:
+        return None
+
+
+class Lenet(BuiltIn):
     """LeNet-h-h: fully connected, made for images of one size."""
 
     name: Literal["lenet"] = "lenet"
@@ -25,19 +65,41 @@ class Lenet(Strict):
 
     channels: ClassVar[int | None] = None
 
-    def fields(self) -> dict[str, Any]:
-        return {"name": "lenet", "hidden": list(self.hidden)}
+    def sizes(self) -> dict[str, Any]:
+        return {"hidden": list(self.hidden)}
 
     def layers(self, shape: Input, classes: int) -> Layers:
         sizes = (math.prod(shape), *self.hidden)
         inner = tuple((f"fc{n}.weight", (sizes[n], sizes[n - 1])) for n in range(1, len(sizes)))
         return (*inner, ("head.weight", (classes, sizes[-1])))
 
-    def location(self) -> str | None:
-        return None
+
+class Perceptron(BuiltIn):
+    """h hidden units and one sigmoid output, for two classes: `networks` independent ones, trained at once.
+
+    Frankle & Carbin 2018, section 2: each has weights, a mask and a loss of its own, and counts as one trial.
+    """
+
+    name: Literal["perceptron"] = "perceptron"
+    hidden: Annotated[Positive, Field(le=10_000)] = 10
+    networks: Annotated[Positive, Field(le=1_000_000)] = 1000
+
+    channels: ClassVar[int | None] = None
+
+    def sizes(self) -> dict[str, Any]:
+        return {"hidden": self.hidden, "networks": self.networks}
+
+    def layers(self, shape: Input, classes: int) -> Layers:
+        if classes != 2:
+            raise UnfitError(f"a perceptron tells two classes apart; these are {classes}.", "dataset")
+        inputs = math.prod(shape)
+        return (
+            ("hidden.weight", (self.networks, self.hidden, inputs)),
+            ("head.weight", (self.networks, 1, self.hidden)),
+        )
 
 
-class Convnet(Strict):
+class Convnet(BuiltIn):
     """Three 3x3 convolutions of width, 2 width and 4 width with batch norm, globally pooled: images of any size."""
 
     name: Literal["convnet"] = "convnet"
@@ -46,19 +108,16 @@ class Convnet(Strict):
     channels: ClassVar[int | None] = 3
     """Grey images are repeated to three, so that every source's ticket fits every target."""
 
-    def fields(self) -> dict[str, Any]:
-        return {"name": "convnet", "width": self.width}
+    def sizes(self) -> dict[str, Any]:
+        return {"width": self.width}
 
     def layers(self, shape: Input, classes: int) -> Layers:
         widths = (shape[0], self.width, 2 * self.width, 4 * self.width)
         inner = tuple((f"conv{n}.weight", (widths[n], widths[n - 1], 3, 3)) for n in (1, 2, 3))
         return (*inner, ("head.weight", (classes, widths[-1])))
 
-    def location(self) -> str | None:
-        return None
 
-
-class Vgg19(Strict):
+class Vgg19(BuiltIn):
     """Morcos et al. 2019's VGG19, globally pooled: images of 16 pixels and more. `width`: of the first layer."""
 
     name: Literal["vgg19"] = "vgg19"
@@ -68,8 +127,8 @@ class Vgg19(Strict):
     blocks: ClassVar = ((1, 2), (2, 2), (4, 4), (8, 4), (8, 4))
     """(channels in units of the width, convolutions) between two max pools."""
 
-    def fields(self) -> dict[str, Any]:
-        return {"name": "vgg19", **({"width": self.width} if self.width != 64 else {})}
+    def sizes(self) -> dict[str, Any]:
+        return {"width": self.width} if self.width != 64 else {}
 
     def layers(self, shape: Input, classes: int) -> Layers:
         smallest = 2 ** (len(self.blocks) - 1)
@@ -88,11 +147,8 @@ class Vgg19(Strict):
             place += 1
         return (*found, ("classifier.weight", (classes, channels)))
 
-    def location(self) -> str | None:
-        return None
 
-
-class Resnet50(Strict):
+class Resnet50(BuiltIn):
     """torchvision's ResNet50, one stem for images of any size. `width`: of the first layer."""
 
     name: Literal["resnet50"] = "resnet50"
@@ -102,8 +158,8 @@ class Resnet50(Strict):
     stages: ClassVar = ((1, 3), (2, 4), (4, 6), (8, 3))
     """(channels of the 3x3 convolution in units of the width, blocks)."""
 
-    def fields(self) -> dict[str, Any]:
-        return {"name": "resnet50", **({"width": self.width} if self.width != 64 else {})}
+    def sizes(self) -> dict[str, Any]:
+        return {"width": self.width} if self.width != 64 else {}
 
     def layers(self, shape: Input, classes: int) -> Layers:
         found: list[tuple[str, tuple[int, ...]]] = [("conv1.weight", (self.width, shape[0], 7, 7))]
@@ -121,9 +177,6 @@ class Resnet50(Strict):
                     found.append((f"{prefix}.downsample.0.weight", (4 * planes, channels, 1, 1)))
                 channels = 4 * planes
         return (*found, ("fc.weight", (classes, channels)))
-
-    def location(self) -> str | None:
-        return None
 
 
 class UserModel(Strict):
@@ -170,25 +223,28 @@ def _described(fields: str, source: str, file: str, shape: Input, classes: int) 
 
 
 def _spelled_out(raw: Any) -> Any:
-    """`lenet-300-100`, `convnet-16`, `vgg19-8` and `file.py:Class` as mappings of name and options."""
+    """`lenet-300-100`, `perceptron-10`, `convnet-16`, `vgg19-8` and `file.py:Class` as mappings of name and options."""
     options = {"name": raw} if isinstance(raw, str) else raw
     if not isinstance(options, dict) or not isinstance(options.get("name"), str):
         return options
     name = options["name"]
     if ".py:" in name:
         return {**options, "name": "user", "source": name}
-    written = re.fullmatch(r"(lenet|convnet|vgg19|resnet50)((?:-\d{1,7})+)", name)
+    written = re.fullmatch(r"(lenet|perceptron|convnet|vgg19|resnet50)((?:-\d{1,7})+)", name)
     if not written:
         return options
     sizes = [int(size) for size in written[2].split("-")[1:]]
-    option, value = ("hidden", tuple(sizes)) if written[1] == "lenet" else ("width", sizes[0])
+    option = "hidden" if written[1] in ("lenet", "perceptron") else "width"
+    value = tuple(sizes) if written[1] == "lenet" else sizes[0]
     if option in options:
         raise refuse(f"is given twice: in the name {name!r} too.", option)
-    if option == "width" and len(sizes) > 1:
-        raise refuse(f"a {written[1]} has one width, as in {written[1]}-{sizes[0]}, not {name!r}.")
+    if written[1] != "lenet" and len(sizes) > 1:
+        raise refuse(f"a {written[1]} has one {option}, as in {written[1]}-{sizes[0]}, not {name!r}.")
     return {**options, "name": written[1], option: value}
 
 
 Model = Annotated[
-    Lenet | Convnet | Vgg19 | Resnet50 | UserModel, Field(discriminator="name"), BeforeValidator(_spelled_out)
+    Lenet | Perceptron | Convnet | Vgg19 | Resnet50 | UserModel,
+    Field(discriminator="name"),
+    BeforeValidator(_spelled_out),
 ]

@@ -53,6 +53,8 @@ def side(entry: Target, at: tuple[str | int, ...], root: Path, keeps_weights: bo
         "data": data.fields,
         **_schedule(entry, per_epoch, data),
     }
+    if entry.resources.workers != 1 and entry.model.name == "perceptron":
+        raise UnfitError("many networks at once train on one worker.", "resources", "workers")
     if entry.resources.workers != 1:
         _check_last_batch(data.images % entry.training.batch_size, entry.resources.workers)
         template["world_size"] = entry.resources.workers

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.models import Model
 from pipeline.experiment.spec_analysis import Analysis
-from pipeline.experiment.spec_base import Int, Strict, refuse
+from pipeline.experiment.spec_base import Flag, Int, Strict, refuse
 from pipeline.experiment.spec_sides import Source, Target
 from pipeline.experiment.spec_tickets import Head, Ticket, named_ticket
 from pipeline.experiment.suggestions import did_you_mean
@@ -40,6 +40,8 @@ class Retention(Strict):
     """What is kept beside the metrics: tickets or all trained weights of chains, nothing or weights of evaluations."""
 
     chains: Literal["tickets", "weights"] = "tickets"
+    initialization: Flag = False
+    """Keep what tickets start from where they rewind to 0: the seed gives it, but only the model's code can draw it."""
     evaluations: Literal["metrics", "weights"] = "metrics"
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from pipeline.experiment.spec_base import Length, Number, Strict
+from pipeline.experiment.spec_base import Int, Length, Number, Strict
 from pipeline.experiment.steps import Steps
 
 
@@ -27,11 +27,40 @@ class MovingAverage(Strict):
     patience: Length = Steps(extra=1000)
 
 
+class EarlyStop(Strict):
+    """Converged at the record of the smallest validation loss; needs `dataset: {validation: n}`.
+
+    Frankle & Carbin 2019, section 2: the iteration at which early stopping would occur.
+    """
+
+    name: Literal["early-stop"] = "early-stop"
+
+
 def _named(raw: object) -> object:
     return {"name": raw} if isinstance(raw, str) else raw
 
 
-Convergence = Annotated[Settles | MovingAverage, Field(discriminator="name"), BeforeValidator(_named)]
+Convergence = Annotated[Settles | MovingAverage | EarlyStop, Field(discriminator="name"), BeforeValidator(_named)]
+
+
+class PublishedValue(Strict):
+    """One number of a paper: `metric` of the results with these names; what is not given is not looked at."""
+
+    metric: Literal["test_accuracy", "decision_boundary", "zero_loss", "convergence"]
+    value: Number
+    """As the results have it: accuracies and shares in [0, 1], convergence in iterations."""
+    source: str | None = None
+    target: str | None = None
+    ticket: str | None = None
+    round: Annotated[Int, Field(ge=0)] | None = None
+
+
+class Published(Strict):
+    """Numbers of a paper that the report puts beside the results."""
+
+    of: str
+    """Where they are, for example "Frankle & Carbin 2018, Figure 2"."""
+    values: Annotated[tuple[PublishedValue, ...], Field(min_length=1)]
 
 
 class Analysis(Strict):
@@ -42,3 +71,11 @@ class Analysis(Strict):
     margin: Annotated[Number, Field(gt=0, lt=1)] = 0.01
     """Accuracy difference, in [0, 1], below which two tickets count as equivalent (two one-sided tests)."""
     convergence: Convergence = Settles()
+    spread: Literal["std", "range"] = "std"
+    """What bands and bars of curves are: one standard deviation to both sides, or from the least to the greatest."""
+    levels: tuple[Annotated[Number, Field(gt=0, le=1)], ...] | None = None
+    """Weights remaining, in [0, 1], at which distributions and learning curves are drawn: the evaluated round nearest
+    to each. None: up to four, spread over those that are there."""
+    zero_loss: Annotated[Number, Field(gt=0)] = 0.01
+    """Of models that train many networks at once: the test loss, in nats, below which a network counts as perfect."""
+    published: Published | None = None

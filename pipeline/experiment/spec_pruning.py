@@ -40,13 +40,17 @@ Start = Annotated[
 
 CRITERIA = ("magnitude",)
 """Built-in criteria by name, as `lottery.pruning.CRITERIA` has them."""
+UNIT_CRITERIA = ("input-magnitude", "output-magnitude", "magnitude-product")
+"""Of hidden units, as `lottery.units.UNIT_CRITERIA` has them."""
 
 
 class Prune(Strict):
     """Iterative or one-shot pruning, by a rate a round or by cumulative fractions.
 
     `rewind`: what the next round trains from; steps of round 0, `final` of round 0, or `none` (trains on).
-    `rates`: layer name or pattern -> rate, where a layer's differs from `rate` (layerwise only).
+    `rates`: layer name or pattern -> rate, where a layer's differs from `rate` (layerwise only). `relative`: layer name
+    or pattern -> what its rate or fraction is multiplied by: {head: 0.5} prunes the output layer by half as much.
+    `units`: so many hidden units a round, whole, of a network with one hidden layer.
     """
 
     rate: Annotated[Number, Field(gt=0, lt=1)] | None = None
@@ -55,13 +59,29 @@ class Prune(Strict):
     method: Literal["iterative", "one-shot"] = "iterative"
     scope: Literal["global", "layerwise"] = "global"
     rates: dict[str, Annotated[Number, Field(ge=0, lt=1)]] = Field(default_factory=dict)
+    relative: dict[str, Annotated[Number, Field(ge=0, le=1)]] = Field(default_factory=dict)
+    units: Positive | None = None
     prune_output: Flag = False
     criterion: str = "magnitude"
     rewind: Rewind = Steps()
     evaluate: tuple[Annotated[Int, Field(ge=0)], ...] | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_units(cls, raw: Any) -> Any:
+        """A unit that goes takes its weights in the output layer along; the paper's best criterion is the default."""
+        if not isinstance(raw, dict) or raw.get("units") is None:
+            return raw
+        if raw.get("prune_output") is False:
+            raise refuse("a pruned unit has no weights in the output layer either.", "prune_output")
+        return {"prune_output": True, "criterion": "magnitude-product", **raw}
+
     @model_validator(mode="after")
     def _possible(self) -> Self:
+        if self.units is not None:
+            given = [key for key in ("rate", "fractions", "rates", "relative") if getattr(self, key)]
+            if given or self.scope == "layerwise":
+                raise refuse("cannot go with units: remove one of the two.", given[0] if given else "scope")
         if self.fractions is not None:
             given = [key for key in ("rate", "rounds", "rates") if getattr(self, key)]
             if given:
@@ -70,16 +90,26 @@ class Prune(Strict):
                 raise refuse("should increase: they are cumulative fractions pruned, one a round.", "fractions")
         elif self.rounds is None:
             raise refuse("is missing (or give fractions: [...]).", "rounds")
-        if self.rates and self.scope == "global":
-            raise refuse("rates by layer need scope: layerwise.", "rates")
-        if self.criterion not in CRITERIA and ".py:" not in self.criterion:
-            raise refuse(
-                f"unknown criterion {self.criterion!r}.{did_you_mean(self.criterion, list(CRITERIA))}"
-                " Your own is written file.py:function.",
-                "criterion",
-            )
+        for key in ("rates", "relative"):
+            if getattr(self, key) and self.scope == "global":
+                raise refuse("rates by layer need scope: layerwise.", key)
+        if self.rates and self.relative:
+            raise refuse("cannot go with rates: remove one of the two.", "relative")
+        self._check_criterion()
         self._check_evaluate()
         return self
+
+    def _check_criterion(self) -> None:
+        if self.units is None and (self.criterion in CRITERIA or ".py:" in self.criterion):
+            return
+        if self.units is not None and self.criterion in UNIT_CRITERIA:
+            return
+        known = CRITERIA if self.units is None else UNIT_CRITERIA
+        what = "" if self.units is None else " of units"
+        hint = " Your own is written file.py:function." if self.units is None else f" There are {', '.join(known)}."
+        raise refuse(
+            f"unknown criterion{what} {self.criterion!r}.{did_you_mean(self.criterion, list(known))}{hint}", "criterion"
+        )
 
     def _check_evaluate(self) -> None:
         for index, number in enumerate(self.evaluate or ()):

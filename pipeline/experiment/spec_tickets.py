@@ -1,10 +1,10 @@
 """What is evaluated: the winning ticket and its random controls."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from pipeline.experiment.spec_base import SideName, Strict, refuse
+from pipeline.experiment.spec_base import Positive, SideName, Strict, refuse
 from pipeline.experiment.spec_pruning import Start
 from pipeline.experiment.suggestions import did_you_mean
 
@@ -23,6 +23,8 @@ class Ticket(Strict):
     weights: Literal["kept", "redrawn", "shuffled"] = "kept"
     start: Start | None = None
     head: Head | None = None
+    draws: Annotated[Positive, Field(le=1000)] = 1
+    """How many times a control is drawn anew for each ticket; averaged within a seed, which stays the unit."""
 
     @model_validator(mode="before")
     @classmethod
@@ -39,6 +41,8 @@ class Ticket(Strict):
     def _start_matters(self) -> Self:
         if self.weights == "redrawn" and self.start not in (None, "redrawn"):
             raise refuse("redrawn weights start from nothing: remove start, or set weights: kept.", "start")
+        if self.draws > 1 and self.is_winning:
+            raise refuse("is of controls: nothing in a winning ticket is drawn.", "draws")
         return self
 
     @property

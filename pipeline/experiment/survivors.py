@@ -1,7 +1,7 @@
 """How many weights survive each round, and the pruning rules: known from layer shapes, before anything is trained."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -32,6 +32,8 @@ def schedule(prune: Prune, layers: Layers) -> Schedule:
     Python's round, half to even, as torch.nn.utils.prune. Raises UnfitError if nothing is left,
     or a rate is for no layer.
     """
+    if prune.units is not None:
+        return _units(prune.units, prune.last_round, layers)
     prunable = layers if prune.prune_output else layers[:-1]
     if not prunable:
         raise UnfitError(
@@ -42,16 +44,23 @@ def schedule(prune: Prune, layers: Layers) -> Schedule:
     total = sum(sizes)
     rates = _rates(prune, names)
     parts = sizes if prune.scope == "layerwise" else [total]
-    by_part = (
-        [rates.get(name, prune.rate_a_round) for name in names] if prune.scope == "layerwise" else [prune.rate_a_round]
-    )
+    relative = _by_layer(prune.relative, names, "relative")
+    layerwise = prune.scope == "layerwise"
+    if prune.relative and prune.fractions is None:
+        rates = {name: prune.rate_a_round * factor for name, factor in relative.items() if factor != 1}
+    by_part = [rates.get(name, prune.rate_a_round) for name in names] if layerwise else [prune.rate_a_round]
+    factors = [relative.get(name, 1.0) for name in names] if layerwise else [1.0]
     survivors, remaining = [total], list(parts)
     rules: list[dict[str, Any]] = [{}]
     for number in range(1, prune.last_round + 1):
         if prune.fractions is not None:
             fraction = prune.fractions[number - 1]
-            remaining = [min(left, size - round(fraction * size)) for left, size in zip(remaining, parts, strict=True)]
-            rules.append({"fraction": fraction, "scope": prune.scope})
+            remaining = [
+                min(left, size - round(fraction * factor * size))
+                for left, size, factor in zip(remaining, parts, factors, strict=True)
+            ]
+            own = {name: fraction * factor for name, factor in relative.items() if factor != 1}
+            rules.append({"fraction": fraction, "scope": prune.scope} | ({"fractions": own} if own else {}))
         else:
             remaining = [left - round(rate * left) for left, rate in zip(remaining, by_part, strict=True)]
             rule: dict[str, Any] = {"rate": prune.rate_a_round, "scope": prune.scope}
@@ -63,15 +72,34 @@ def schedule(prune: Prune, layers: Layers) -> Schedule:
     return Schedule(names, total, tuple(survivors), tuple(rules))
 
 
+def _units(count: int, rounds: int, layers: Layers) -> Schedule:
+    """`count` hidden units a round lose their weights in both layers."""
+    shapes = [shape for _, shape in layers]
+    if len(layers) != 2 or any(len(shape) not in (2, 3) for shape in shapes):
+        raise UnfitError("units are pruned of a network with one hidden layer, such as perceptron-10.", "units")
+    hidden, total = shapes[0][-2], sum(math.prod(shape) for shape in shapes)
+    left = [hidden - count * number for number in range(rounds + 1)]
+    if left[-1] < 1:
+        raise UnfitError(f"round {rounds} leaves none of the {hidden} hidden units.", "rounds")
+    survivors = tuple(total // hidden * units for units in left)
+    return Schedule(tuple(name for name, _ in layers), total, survivors, ({}, *[{"units": count}] * rounds))
+
+
 def _rates(prune: Prune, names: Sequence[str]) -> dict[str, float]:
-    """Patterns of layer names ("head", "fc*") to parameter names; rates that say nothing new are left out."""
+    """Rates by parameter name; those that say nothing new are left out."""
+    found = _by_layer(prune.rates, names, "rates")
+    return {name: rate for name, rate in found.items() if rate != prune.rate_a_round}
+
+
+def _by_layer(given: Mapping[str, float], names: Sequence[str], key: str) -> dict[str, float]:
+    """Patterns of layer names ("head", "fc*") to parameter names, in model order; of several, the last one counts."""
     found: dict[str, float] = {}
-    for pattern, rate in prune.rates.items():
+    for pattern, value in given.items():
         matched = [
             name for name in names if fnmatchcase(name, pattern) or fnmatchcase(name.removesuffix(".weight"), pattern)
         ]
         if not matched:
             known = [name.removesuffix(".weight") for name in names]
-            raise UnfitError(f"there is no prunable layer {pattern!r}.{did_you_mean(pattern, known)}", "rates", pattern)
-        found |= dict.fromkeys(matched, rate)
-    return {name: found[name] for name in names if name in found and found[name] != prune.rate_a_round}
+            raise UnfitError(f"there is no prunable layer {pattern!r}.{did_you_mean(pattern, known)}", key, pattern)
+        found |= dict.fromkeys(matched, value)
+    return {name: found[name] for name in names if name in found}

@@ -34,6 +34,8 @@ class Control:
     """Canonical JSON of the model's fields."""
     survivors: int
     round: int
+    draw: int = 0
+    """Of several controls of one ticket."""
 
     def __post_init__(self) -> None:
         for what, kind, kinds in (("mask", self.mask, MASKS), ("weights", self.weights, WEIGHTS)):
@@ -42,8 +44,9 @@ class Control:
 
     @property
     def kinds(self) -> str:
-        """Canonical JSON of what becomes of mask and weights."""
-        return json.dumps({"mask": self.mask, "weights": self.weights}, sort_keys=True, separators=(",", ":"))
+        """Canonical JSON of what becomes of mask and weights, and of which draw it is but for the first."""
+        kinds = {"mask": self.mask, "weights": self.weights, **({"draw": self.draw} if self.draw else {})}
+        return json.dumps(kinds, sort_keys=True, separators=(",", ":"))
 
     @property
     def stream(self) -> tuple[str | int, ...]:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.lottery.history import Tally
+from pipeline.lottery.many_networks import cross_entropies
 from pipeline.lottery.parallel import ALONE, Group
 
 CPU_BATCH = 1024
@@ -25,6 +26,11 @@ def batch_size(training_batch: int, input_shape: Iterable[int], device: torch.de
     if device.type == "cpu":
         return min(safe, CPU_BATCH)
     return max(safe, GPU_BYTES // (4 * prod(input_shape)))
+
+
+def mean_loss(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy [] of logits [B, classes], or of many networks' [networks, B, classes]; labels int64 [B]."""
+    return F.cross_entropy(outputs, labels) if outputs.ndim == 2 else cross_entropies(outputs, labels).mean()
 
 
 def evaluate(
@@ -45,7 +51,7 @@ def evaluate(
         with torch.no_grad(), precision:
             for images, labels in batches:
                 outputs = model(images).float()
-                tally.add(F.cross_entropy(outputs, labels), outputs, labels)
+                tally.add(mean_loss(outputs, labels), outputs, labels)
     finally:
         model.train(training)
     return tally.mean(group)

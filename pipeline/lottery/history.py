@@ -1,6 +1,8 @@
 """The metrics of a training run: one record every so many iterations, and the running sums behind it."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,13 +13,27 @@ Record = dict[str, float | None]
 """Metrics after `iteration` iterations. Accuracies are in [0, 1]; a loss that is not finite is None (JSON has no NaN).
 
 `epoch` is iterations / iterations an epoch. `train_loss` and `train_accuracy` are over the augmented batches since the
-last record, with the weights of that moment; `test_loss` and `test_accuracy` over the whole test set; `lr` is the last
-iteration's.
+last record, with the weights of that moment; `test_loss` and `test_accuracy` over the whole test set, and
+`validation_loss` and `validation_accuracy` over the images held out for it, where there are any; of many networks at
+once they are means over networks. `lr` is the last iteration's.
 """
 
 
 def finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def early_stop(history: Sequence[Record]) -> dict[str, Any]:
+    """{"early_stop": the iteration of the smallest validation loss, and the metrics there}, the first of equals.
+
+    Frankle & Carbin 2019, section 2. Nothing where no record has a validation loss.
+    """
+    known = [record for record in history if record.get("validation_loss") is not None]
+    if not known:
+        return {}
+    best = min(known, key=lambda record: record["validation_loss"] or 0.0)
+    names = ("iteration", "epoch", "validation_loss", "validation_accuracy", "test_loss", "test_accuracy")
+    return {"early_stop": {name: best[name] for name in names}}
 
 
 COUNTED_TOGETHER = 16
@@ -34,9 +50,10 @@ class Tally:
         self._uncounted: list[tuple[Tensor, Tensor]] = []
 
     def add(self, loss: Tensor, outputs: Tensor, labels: Tensor) -> None:
-        """Take a batch in: mean loss [], outputs [B, classes], labels [B]."""
-        self.loss.add_(loss.detach(), alpha=len(labels))
-        self.seen += len(labels)
+        """Take a batch in: mean loss [], outputs [B, classes] or [networks, B, classes], labels [B]."""
+        answers = outputs.shape[:-1].numel()
+        self.loss.add_(loss.detach(), alpha=answers)
+        self.seen += answers
         self._uncounted.append((outputs.detach(), labels))
         if len(self._uncounted) == COUNTED_TOGETHER:
             self._count()
@@ -49,8 +66,8 @@ class Tally:
         return self._correct
 
     def _count(self) -> None:
-        outputs, labels = (torch.cat(parts) for parts in zip(*self._uncounted, strict=True))
-        self._correct.add_((outputs.argmax(1) == labels).sum())
+        outputs, labels = zip(*self._uncounted, strict=True)
+        self._correct.add_((torch.cat(outputs, dim=-2).argmax(-1) == torch.cat(labels)).sum())
         self._uncounted.clear()
 
     def mean(self, group: Group = ALONE) -> tuple[float, float]:

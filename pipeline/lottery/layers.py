@@ -2,7 +2,9 @@
 
 from torch import nn
 
-PRUNABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+from pipeline.lottery.many_networks import ManyLinear
+
+PRUNABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, ManyLinear)
 
 
 def output_layer(model: nn.Module) -> str:
@@ -15,7 +17,7 @@ def output_layer(model: nn.Module) -> str:
         if named not in dict(model.named_modules()):
             raise ValueError(f"{type(model).__name__}.output_layer names {named!r}, which is not one of its modules.")
         return named
-    linear: list[str] = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    linear: list[str] = [name for name, module in model.named_modules() if isinstance(module, nn.Linear | ManyLinear)]
     if not linear:
         raise ValueError(
             f"{type(model).__name__} has no Linear layer: set its attribute `output_layer` to the module's name."

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline.lottery.batch_norm import group_batch_norm
@@ -14,9 +13,10 @@ from pipeline.lottery.batches import Batches, TestBatches
 from pipeline.lottery.checkpoint import Checkpoint, Own, State, copied, weights_of
 from pipeline.lottery.compilation import compiled
 from pipeline.lottery.data import Images
-from pipeline.lottery.evaluation import batch_size, evaluate
-from pipeline.lottery.history import Record, Tally, finite
+from pipeline.lottery.evaluation import batch_size, evaluate, mean_loss
+from pipeline.lottery.history import Record, Tally, early_stop, finite
 from pipeline.lottery.layers import prunable
+from pipeline.lottery.many_networks import is_many, of_each
 from pipeline.lottery.models import build
 from pipeline.lottery.normalization import Normalization
 from pipeline.lottery.optimizers import build_optimizer, learning_rate, restore, state_of
@@ -71,6 +71,10 @@ class Run:
         self._check_parts()
         at_once = batch_size(-(-fields["batch_size"] // group.size), fields["input"], device)
         self.test = TestBatches(images, self.normalize, device, at_once, group.rank, group.size)
+        held_out = images.validating
+        self.validation: TestBatches | None = None
+        if held_out is not None:
+            self.validation = TestBatches(held_out, self.normalize, device, at_once, group.rank, group.size)
         self.tally = Tally(device)
         self.precision = _precision(fields, device)
         self._check_ranks({"mean of the data": images.mean.to(device), "deviation of the data": images.std.to(device)})
@@ -91,8 +95,10 @@ class Run:
         self.optimizer.zero_grad(set_to_none=True)
         with self.precision:
             outputs = self._parallel(images).float()
-        loss = F.cross_entropy(outputs, labels)
-        self._weighted(loss, len(labels)).backward()  # type: ignore[no-untyped-call]
+        loss = mean_loss(outputs, labels)
+        # each of many networks follows the gradient of its own loss, as if it were alone
+        networks = outputs.shape[0] if outputs.ndim == 3 else 1
+        (self._weighted(loss, len(labels)) * networks).backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         self.prune()
         self.tally.add(loss, outputs, labels)
@@ -126,6 +132,7 @@ class Run:
             "train_accuracy": train_accuracy,
             "test_loss": finite(test_loss),
             "test_accuracy": test_accuracy,
+            **self._validated(),
             "lr": learning_rate(self.fields, self.iteration - 1),
         }
         self.history.append(record)
@@ -162,9 +169,15 @@ class Run:
         """End what serves the images."""
         self.batches.close()
         self.test.close()
+        if self.validation is not None:
+            self.validation.close()
 
     def summary(self) -> dict[str, Any]:
-        """Metrics of the last record, and survivors and totals by prunable layer (dense: all survive)."""
+        """Metrics of the last record, and survivors and totals by prunable layer (dense: all survive).
+
+        `early_stop`: of the record with the smallest validation loss, where there is one. `networks`: test loss and
+        accuracy of each of many networks.
+        """
         layers = prunable(self.model, output=self.fields.get("start", {}).get("prunes_output", False))
         total = {name: weight.numel() for name, weight in layers.items()}
         survivors = {name: int(kept.sum()) for name, kept in self.mask.items()} if self.mask else total
@@ -175,7 +188,15 @@ class Run:
             "survivors": survivors,
             "total": total,
             "fraction_pruned": 1 - sum(survivors.values()) / sum(total.values()),
+            **early_stop(self.history),
+            **({"networks": of_each(self.model, self.test)} if is_many(self.model) else {}),
         }
+
+    def _validated(self) -> Record:
+        if self.validation is None:
+            return {}
+        loss, accuracy = evaluate(self.forward, self.validation, self.precision, self.device, self.group)
+        return {"validation_loss": finite(loss), "validation_accuracy": accuracy}
 
     def _weighted(self, loss: Tensor, part: int) -> Tensor:
         """This rank's mean `loss` over `part` images, so that gradients average to those of the whole batch's mean."""

@@ -99,7 +99,13 @@ def _control(
     else:
         raise ValueError("A control needs the mask of a ticket or a count of survivors.")
     return Control(
-        kinds["mask"], kinds["weights"], fields["seed"], model_id(fields["model"]), survivors, fields["round"]
+        kinds["mask"],
+        kinds["weights"],
+        fields["seed"],
+        model_id(fields["model"]),
+        survivors,
+        fields["round"],
+        kinds.get("draw", 0),
     )
 
 

@@ -12,7 +12,18 @@ import pandas as pd
 from pipeline.engine.store import CorruptOutput, MissingOutput
 from pipeline.report.results import MEASURED
 
-COLUMNS = ["stage", "iteration", "epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "lr"]
+VALIDATED = ["validation_loss", "validation_accuracy"]
+COLUMNS = [
+    "stage",
+    "iteration",
+    "epoch",
+    "train_loss",
+    "train_accuracy",
+    "test_loss",
+    "test_accuracy",
+    *VALIDATED,
+    "lr",
+]
 READERS = 32
 """Threads: object stores answer in some 30 ms each."""
 
@@ -28,7 +39,8 @@ def histories(store: Outputs, stages: Iterable[str], known: pd.DataFrame | None 
 
     `iteration` and `epoch` count from the start of the schedule; accuracies are in [0, 1], losses in nats (NaN where
     not finite), `lr` is the last iteration's. `train_*` are over the batches since the record before, with the weights
-    of that moment; `test_*` over the whole test set. `known`: an earlier table; its stages are not read again, for the
+    of that moment; `test_*` over the whole test set, `validation_*` over held out training images (NaN where there are
+    none). `known`: an earlier table; its stages are not read again, for the
     same key has the same records.
     """
     wanted = list(dict.fromkeys(stages))
@@ -43,7 +55,7 @@ def histories(store: Outputs, stages: Iterable[str], known: pd.DataFrame | None 
     return pd.concat([*parts, fresh], ignore_index=True) if parts else fresh
 
 
-NUMBERS = dict.fromkeys(["epoch", *MEASURED, "lr"], "float64")
+NUMBERS = dict.fromkeys(["epoch", *MEASURED, *VALIDATED, "lr"], "float64")
 
 
 def _rows(store: Outputs, key: str) -> Iterator[list[Any]]:

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from pipeline.experiment.grid import Grid
 
 TEXT = ["experiment", "model", "source", "target", "source_optimizer", "target_optimizer", "ticket"]
-WHOLE = ["round", "seed", "survivors", "total"]
+WHOLE = ["round", "seed", "draw", "survivors", "total"]
 MEASURED = ["test_accuracy", "test_loss", "train_accuracy", "train_loss"]
 COLUMNS = [
-    *["experiment", "model", "source", "target", "source_optimizer", "target_optimizer", "ticket", "round", "seed"],
+    *["experiment", "model", "source", "target", "source_optimizer", "target_optimizer", "ticket"],
+    *["round", "seed", "draw"],
     *["fraction_pruned", "survivors", "total", *MEASURED, "status", "stage", "mask", "seconds", "finished"],
 ]
 
@@ -51,6 +52,7 @@ def results_table(grid: Grid, snapshot: Records, failed: Collection[str] = froze
                 "ticket": point.ticket,
                 "round": point.round,
                 "seed": point.seed,
+                "draw": point.draw,
                 "fraction_pruned": point.fraction_pruned,
                 "survivors": point.survivors,
                 "total": point.total,

@@ -53,6 +53,17 @@ class Entry:
     metrics: Mapping[str, float]
 
 
+def marked(*stages: str) -> str:
+    """The mark of an entry that comes from these stages: of a single one, its key's first digits."""
+    return (stages[0] if len(stages) == 1 else hashlib.sha256("".join(stages).encode()).hexdigest())[:MARK_DIGITS]
+
+
+def merged(several: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each metric over those that have it."""
+    names = dict.fromkeys(name for metrics in several for name in metrics)
+    return {name: statistics.fmean(metrics[name] for metrics in several if name in metrics) for name in names}
+
+
 def mean(accuracies: Sequence[float], pruned: Sequence[float], *, stages: Collection[str], timestamp: int) -> Entry:
     """Mean, std (ddof = 1), 95 % t interval of the mean and n; a diverged seed counts with the accuracy it ended at.
 

@@ -1,19 +1,21 @@
 """What MLflow should show of a grid: pure functions from points and records to runs, without MLflow.
 
-One parent run for each (source, target, ticket), one child for each seed. The round is the step, so that MLflow's own
-chart draws the pruning curve. Everything comes from the records, timestamps too: the same records make the same runs.
+One parent run for each (source, target, ticket), one child for each seed, in which several draws of a control are
+averaged. The round is the step, so that MLflow's own chart draws the pruning curve. Everything comes from the records,
+timestamps too: the same records make the same runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from pipeline.engine.point_labels import PointLabels, labels_of
 from pipeline.engine.tracking.colours import colours
 from pipeline.engine.tracking.data import DataSet, inputs_of
-from pipeline.engine.tracking.metrics import ACCURACY, MARK_DIGITS, PRUNED, Entry, Measurement, mean
+from pipeline.engine.tracking.metrics import ACCURACY, PRUNED, Entry, Measurement, marked, mean, merged
 from pipeline.engine.tracking.names import curve_name, shortened
 from pipeline.experiment.keys import key_of
 
@@ -55,7 +57,8 @@ class Curve:
     labels: PointLabels
     colour: str
     inputs: tuple[DataSet, ...]
-    points: Mapping[int, Mapping[int, Point]]
+    points: Mapping[int, Mapping[int, Sequence[Point]]]
+    """By seed and round; several where a control is drawn several times."""
 
     @property
     def name(self) -> str:
@@ -69,7 +72,7 @@ class Curve:
         `given_up`: keys of stages that will have no record (failed, or their source diverged). `ended`: nobody is
         working on the rest, so a run that lacks points is not running any more.
         """
-        seeds = [seed for seed, points in self.points.items() if any(point in measured for point in points.values())]
+        seeds = [seed for seed in self.points if any(point in measured for point in self._of(seed))]
         if not seeds:
             return []
         children = [self._child(seed, measured, given_up, ended) for seed in seeds]
@@ -78,15 +81,12 @@ class Curve:
     def _child(
         self, seed: int, measured: Mapping[Point, Measurement], given_up: Collection[str], ended: bool
     ) -> WantedRun:
-        points, key = self.points[seed], self._key(seed)
-        found = {number: (point, measured[point]) for number, point in points.items() if point in measured}
+        points, key = self._of(seed), self._key(seed)
+        found = [measured[point] for point in points if point in measured]
         entries = {
-            number: Entry(
-                point.stage[:MARK_DIGITS],
-                value.finished_ms,
-                {**value.metrics, PRUNED: point.fraction_pruned},
-            )
-            for number, (point, value) in found.items()
+            number: _over_draws([point for point in draws if point in measured], measured)
+            for number, draws in self.points[seed].items()
+            if _complete(draws, measured, given_up)
         }
         return WantedRun(
             key=key,
@@ -94,9 +94,9 @@ class Curve:
             name=shortened(f"{self.name}, seed {seed}", key),
             labels=self._labels(str(seed)),
             entries=entries,
-            status=_status(points.values(), measured, given_up, ended),
-            started_ms=min(value.started_ms for _, value in found.values()),
-            ended_ms=max(value.finished_ms for _, value in found.values()),
+            status=_status(points, measured, given_up, ended),
+            started_ms=min(value.started_ms for value in found),
+            ended_ms=max(value.finished_ms for value in found),
             colour=self.colour,
             inputs=self.inputs,
         )
@@ -108,14 +108,14 @@ class Curve:
         given_up: Collection[str],
         ended: bool,
     ) -> WantedRun:
-        every = [point for points in self.points.values() for point in points.values()]
+        every = [point for seed in self.points for point in self._of(seed)]
         by_round: dict[int, list[Point]] = {}
         for point in every:
             by_round.setdefault(point.round, []).append(point)
         entries = {
             number: _over_seeds([point for point in points if point in measured], measured)
             for number, points in sorted(by_round.items())
-            if all(point in measured or point.stage in given_up for point in points)
+            if _complete(points, measured, given_up)
             and any(ACCURACY in measured[point].metrics for point in points if point in measured)
         }
         return WantedRun(
@@ -130,6 +130,9 @@ class Curve:
             colour=self.colour,
             inputs=self.inputs,
         )
+
+    def _of(self, seed: int) -> list[Point]:
+        return [point for draws in self.points[seed].values() for point in draws]
 
     def _labels(self, seed: str) -> dict[str, str]:
         return {
@@ -148,10 +151,10 @@ class Curve:
 
 def curves_of(grid: Grid) -> list[Curve]:
     """The grid's points by (source, target, ticket), in the grid's order."""
-    grouped: dict[tuple[str, str, str], dict[int, dict[int, Point]]] = {}
+    grouped: dict[tuple[str, str, str], dict[int, dict[int, list[Point]]]] = {}
     for point in grid.points:
         by_seed = grouped.setdefault((point.source, point.target, point.ticket), {})
-        by_seed.setdefault(point.seed, {})[point.round] = point
+        by_seed.setdefault(point.seed, {}).setdefault(point.round, []).append(point)
     colour_of, inputs = colours(grouped), inputs_of(grid)
     return [
         Curve(grid.name, *names, labels_of(grid, *names[:2]), colour_of[names], inputs[names[:2]], points)
@@ -164,9 +167,28 @@ def run_key(experiment: str, source: str, target: str, ticket: str, seed: int | 
     return key_of({"experiment": experiment, "source": source, "target": target, "ticket": ticket, "seed": seed})
 
 
+def _complete(points: Sequence[Point], measured: Mapping[Point, Measurement], given_up: Collection[str]) -> bool:
+    """Whether there is something to log, and no more to wait for."""
+    return any(point in measured for point in points) and all(
+        point in measured or point.stage in given_up for point in points
+    )
+
+
+def _over_draws(points: list[Point], measured: Mapping[Point, Measurement]) -> Entry:
+    """What a seed's run logs at a round: the results of its stage, or their means over draws."""
+    metrics = merged([{**measured[point].metrics, PRUNED: point.fraction_pruned} for point in points])
+    return Entry(
+        marked(*(point.stage for point in points)), max(measured[point].finished_ms for point in points), metrics
+    )
+
+
 def _over_seeds(points: list[Point], measured: Mapping[Point, Measurement]) -> Entry:
+    accuracies: dict[int, list[float]] = {}
+    for point in points:
+        if ACCURACY in measured[point].metrics:
+            accuracies.setdefault(point.seed, []).append(measured[point].metrics[ACCURACY])
     return mean(
-        [measured[point].metrics[ACCURACY] for point in points if ACCURACY in measured[point].metrics],
+        [fmean(draws) for draws in accuracies.values()],
         [point.fraction_pruned for point in points],
         stages=[point.stage for point in points],
         timestamp=max(measured[point].finished_ms for point in points),

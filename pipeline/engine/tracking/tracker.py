@@ -63,7 +63,8 @@ class Tracker:
             point: number
             for number, curve in enumerate(self._curves)
             for by_round in curve.points.values()
-            for point in by_round.values()
+            for draws in by_round.values()
+            for point in draws
         }
         self._measured: dict[Point, Measurement] = {}
         self._made_with: dict[str, set[str]] = {"hardware": set(), "versions": set()}

@@ -1,6 +1,6 @@
 """What a training run is given: the images of a data set, in memory or streamed, with statistics for normalization."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -20,11 +20,21 @@ class Images:
     classes: int
     seen: tuple[int, int] | None = None
     """Height and width of what models see, where more is stored so that random boxes have room; else None."""
+    validation: tuple[Pixels, Tensor] | None = None
+    """Pixels uint8 [V, C, H, W] and labels int64 [V] of training images that are not trained on."""
 
     @property
     def nbytes(self) -> int:
         """Bytes of the pixels and labels that are in memory."""
-        return sum(t.nbytes for t in (self.train_x, self.train_y, self.test_x, self.test_y))
+        parts = (self.train_x, self.train_y, self.test_x, self.test_y, *(self.validation or ()))
+        return sum(t.nbytes for t in parts)
+
+    @property
+    def validating(self) -> "Images | None":
+        """With the validation images in the place of the test images; None where there are none."""
+        if self.validation is None:
+            return None
+        return replace(self, test_x=self.validation[0], test_y=self.validation[1], validation=None)
 
     @property
     def size(self) -> tuple[int, int]:

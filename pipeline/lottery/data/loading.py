@@ -1,4 +1,4 @@
-"""From a stage's data fields to images: classes, half, n per class, resize, crop, channels, in this order."""
+"""From a stage's data fields to images: classes, half, n per class, validation, resize, crop, channels, so ordered."""
 
 import difflib
 from collections.abc import Callable, Mapping
@@ -26,6 +26,7 @@ from pipeline.lottery.data.statistics import statistics, streamed_statistics
 from pipeline.lottery.data.streamed import Pixels, Streamed, streamed
 from pipeline.lottery.data.torchvision_sets import cifar10, cifar100, imagenet, places365, svhn
 from pipeline.lottery.data.user import user
+from pipeline.lottery.data.xor import xor
 from pipeline.lottery.locations import folder_at
 from pipeline.lottery.published_data import PUBLISHED
 
@@ -42,6 +43,7 @@ LOADERS: dict[str, Loader] = {
     "places365": places365,
     "parquet": parquet,
     "images": image_folder,
+    "xor": xor,
     "user": user,
 }
 
@@ -60,6 +62,8 @@ class Selection:
     """What the data fields choose of a data set; no pixel is read yet."""
 
     train: Part
+    validation: Part
+    """Training images that are held out; empty unless the fields ask for some."""
     test: Part
     classes: int
     geometry: Geometry
@@ -102,6 +106,10 @@ def load(
         Streamed.shared if streams(images, decoded, device, limit_bytes, share) else in_memory
     )
     pixels, test_pixels = placed(train), placed(test)
+    held = chosen.validation
+    validation = None
+    if len(held.indices):
+        validation = placed(streamed(held.source, held.indices, chosen.geometry, decoders)), held.labels
     mean, std = _statistics(chosen, pixels, data_fields)
     return Images(
         train_x=pixels,
@@ -112,6 +120,7 @@ def load(
         std=std,
         classes=chosen.classes,
         seen=chosen.seen,
+        validation=validation,
     )
 
 
@@ -121,7 +130,8 @@ def select(
     """What the fields choose; with `original`, of published files, not of what was prepared. Raises as `load`."""
     raw = _raw(data_fields, Path(root), location, original)
     kept = subsets.kept_classes(data_fields, raw.classes)
-    train = subsets.training_indices(raw.train.labels, kept, data_fields)
+    chosen = subsets.training_indices(raw.train.labels, kept, data_fields)
+    train, validation = subsets.held_out(chosen, data_fields)
     test = subsets.test_indices(raw.test.labels, kept)
     if not len(train) or not len(test):
         raise DataError(
@@ -131,6 +141,7 @@ def select(
     geometry, seen = _sizes(data_fields, raw.square)
     return Selection(
         Part(raw.train.source, train, subsets.relabelled(raw.train.labels[train], kept)),
+        Part(raw.train.source, validation, subsets.relabelled(raw.train.labels[validation], kept)),
         Part(raw.test.source, test, subsets.relabelled(raw.test.labels[test], kept)),
         len(kept),
         geometry,
@@ -177,6 +188,8 @@ def _sizes(data_fields: Mapping[str, Any], square: int | None) -> tuple[Geometry
 
 
 def _statistics(chosen: Selection, pixels: Pixels, data_fields: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+    if not data_fields.get("normalized", True):
+        return torch.zeros(pixels.shape[1]), torch.ones(pixels.shape[1])
     if chosen.statistics is not None:
         mean, std = chosen.statistics
         return torch.tensor(mean), torch.tensor(std)

@@ -1,4 +1,4 @@
-"""Which images of a data set are used: classes, halves, n per class.
+"""Which images of a data set are used: classes, halves, n per class; and which of them are held out for validation.
 
 None of these depends on a run's seed: all replicates see the same images. Every class has a permutation of its own,
 named by its label in the whole data set, so leaving classes out does not change which images of the others are chosen.
@@ -30,6 +30,17 @@ def training_indices(labels: Tensor, kept: Sequence[int], fields: Mapping[str, A
     """Indices, ascending, of what `half` and `per_class` leave of each kept class, by the original `labels` [N]."""
     chosen = [_per_class(_half(_places(labels, label), label, fields), label, fields) for label in kept]
     return torch.cat(chosen).sort().values
+
+
+def held_out(chosen: Tensor, fields: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+    """`chosen` [N], ascending, in two parts, ascending too: to train on, and `validation` of them drawn at random."""
+    count = fields.get("validation", 0)
+    if not count:
+        return chosen, chosen[:0]
+    if not 0 < count < len(chosen):
+        raise DataError(f"validation: {count} images cannot be held out of {len(chosen)}.")
+    drawn = torch.randperm(len(chosen), generator=generator("validation", fields["name"]))
+    return chosen[drawn[count:].sort().values], chosen[drawn[:count].sort().values]
 
 
 def test_indices(labels: Tensor, kept: Sequence[int]) -> Tensor:

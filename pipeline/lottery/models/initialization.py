@@ -8,12 +8,14 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from pipeline.lottery.many_networks import ManyLinear
 from pipeline.lottery.randomness import generator, stream
 
 
 def model_id(model_fields: Mapping[str, Any]) -> str:
-    """Canonical JSON of the model fields: the name that a model has in random streams."""
-    return json.dumps(model_fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    """Canonical JSON of the model fields: the name that a model has in random streams, whatever its initialization."""
+    named = {name: value for name, value in model_fields.items() if name != "initialization"}
+    return json.dumps(named, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def initialize(
@@ -23,8 +25,9 @@ def initialize(
 
     The stream `init` is the ordinary initialization: it depends on neither round nor data, and as every module has its
     own, a head of another size changes nothing else. Controls name another stream and get a fresh draw from the same
-    distribution. Ours: Xavier normal weights, zero biases, batch norm 1 and 0 with fresh statistics (Morcos et al.
-    2019). A user's: `model.initialize(generator)` if defined, else `reset_parameters()` of each module that has
+    distribution. Ours: weights as `initialization` of the model's fields says, by default Xavier normal, zero biases,
+    batch norm 1 and 0 with fresh statistics (Morcos et al. 2019); the streams are the same for all initializations. A
+    user's: `model.initialize(generator)` if defined, else `reset_parameters()` of each module that has
     parameters or statistics of its own. The global random number generator is left as it was.
     Raises ValueError for a parameter that is not on the CPU or that nothing initializes.
     """
@@ -32,8 +35,9 @@ def initialize(
         raise ValueError("Initialize the model on the CPU, then move it: random numbers differ between devices.")
     names = (what, seed, model_id(model_fields), *more)
     if model_fields["name"] != "user":
+        draw = _distribution(model_fields)
         for name, module in model.named_modules():
-            _xavier(name, module, generator(*names, name))
+            _initialized(name, module, draw, generator(*names, name))
     elif callable(getattr(model, "initialize", None)):
         own = cast(Callable[[torch.Generator], None], model.initialize)
         # Seeded too: an initialization of the user's may well ignore the generator.
@@ -43,10 +47,24 @@ def initialize(
             _reset(name, module, stream(*names, name))
 
 
+Distribution = Callable[[torch.Tensor, torch.Generator], object]
+"""Fills the weight of a layer in place."""
+
+
+def _distribution(model_fields: Mapping[str, Any]) -> Distribution:
+    described = model_fields.get("initialization", {"name": "xavier-normal"})
+    if described["name"] == "xavier-normal":
+        return lambda weight, draw: nn.init.xavier_normal_(weight, generator=draw)
+    if described["name"] != "truncated-normal":
+        raise ValueError(f"Unknown initialization {described['name']!r}: use xavier-normal or truncated-normal.")
+    std: float = described["std"]
+    return lambda weight, draw: nn.init.trunc_normal_(weight, std=std, a=-2 * std, b=2 * std, generator=draw)
+
+
 @torch.no_grad()
-def _xavier(name: str, module: nn.Module, draw: torch.Generator) -> None:
-    if isinstance(module, nn.Linear | nn.Conv2d):
-        nn.init.xavier_normal_(module.weight, generator=draw)
+def _initialized(name: str, module: nn.Module, distribution: Distribution, draw: torch.Generator) -> None:
+    if isinstance(module, nn.Linear | nn.Conv2d | ManyLinear):
+        distribution(module.weight, draw)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
     elif isinstance(module, _BatchNorm):

@@ -11,6 +11,7 @@ from torch import nn
 from pipeline.lottery.layers import output_layer, prunable
 from pipeline.lottery.models.convnet import convnet
 from pipeline.lottery.models.lenet import lenet
+from pipeline.lottery.models.perceptron import perceptron
 from pipeline.lottery.models.resnet import resnet50
 from pipeline.lottery.models.user import user
 from pipeline.lottery.models.vgg import vgg19
@@ -22,6 +23,7 @@ FULL_WIDTH = 64
 
 MODELS: dict[str, Builder] = {
     "lenet": lambda fields, shape, classes, file: lenet(shape, classes, fields["hidden"]),
+    "perceptron": lambda fields, shape, classes, file: perceptron(shape, fields["hidden"], fields["networks"]),
     "convnet": lambda fields, shape, classes, file: convnet(shape, classes, fields["width"]),
     "vgg19": lambda fields, shape, classes, file: vgg19(shape, classes, fields.get("width", FULL_WIDTH)),
     "resnet50": lambda fields, shape, classes, file: resnet50(shape, classes, fields.get("width", FULL_WIDTH)),
@@ -32,7 +34,8 @@ MODELS: dict[str, Builder] = {
 def build(
     model_fields: Mapping[str, Any], input: Sequence[int], classes: int, file: str | Path | None = None
 ) -> nn.Module:
-    """The module for [B, C, H, W] float batches with `input` = (C, H, W), on the default device; returns [B, classes].
+    """The module for [B, C, H, W] float batches with `input` = (C, H, W), on the default device; returns [B, classes],
+    or [networks, B, classes] where it is many networks at once.
 
     Its parameters hold no meaning until `initialize` or a state is loaded. `file` is where a user's model is defined.
     The global random number generator is left as it was.

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.experiment.spec_analysis import MovingAverage, Settles
+from pipeline.experiment.spec_analysis import Convergence, MovingAverage, Settles
 from pipeline.experiment.steps import Steps
 from pipeline.report.analysis.statistics import ROUNDING, Floats, Whole, by_seed, moments
 
@@ -16,7 +16,7 @@ LOSSES = ["train_loss", "test_loss"]
 Marks = npt.NDArray[np.bool_]
 
 
-def convergence(histories: pd.DataFrame, rule: Settles | MovingAverage) -> pd.DataFrame:
+def convergence(histories: pd.DataFrame, rule: Convergence) -> pd.DataFrame:
     """One row for each stage of `histories`, in its order: whether the training converged, and when.
 
     Columns: `stage`, `converged` (nullable boolean; NA where the rule cannot tell), `iteration` and `epoch` of the
@@ -33,14 +33,16 @@ def convergence(histories: pd.DataFrame, rule: Settles | MovingAverage) -> pd.Da
     from which on every average of the following `patience` differs from its own by less than `tolerance`. The patience
     must lie within the training and hold a record. The moment is where the patience begins, not where it ends.
     A training shorter than window and patience, or whose records are further apart than the patience, cannot tell.
+
+    `early-stop`: the record with the smallest validation loss, the first of equals, even if it is the last one. Without
+    validation losses, or with a single record, it cannot tell.
     """
     numbers, order = pd.factorize(histories["stage"])
     # by number: sorting millions of keys as text takes ten times as long
     sequence = np.lexsort((histories["iteration"].to_numpy(), numbers))
     records = histories.drop(columns="stage").iloc[sequence].reset_index(drop=True)
     stage: Whole = numbers[sequence].astype(np.int64)
-    found = _settled(records, stage, rule.tolerance) if isinstance(rule, Settles) else _steady(records, stage, rule)
-    marks, judged = found
+    marks, judged = _judged(records, stage, rule)
     diverged = records.loc[_is_last(stage), LOSSES].isna().any(axis=1).to_numpy(dtype=bool)[stage]
     reached = np.flatnonzero(marks & ~diverged)
     number, place = np.unique(stage[reached], return_index=True)
@@ -82,6 +84,21 @@ def _seeds_with(results: pd.DataFrame, runs: "pd.Series[bool]") -> Marks:
     """[points, seeds]: whether any run of the seed is one of `runs`."""
     marks: Marks = ~np.isnan(by_seed(results, runs.astype("float64").where(runs)).values)
     return marks
+
+
+def _judged(records: pd.DataFrame, stage: Whole, rule: Convergence) -> tuple[Marks, Marks]:
+    """By record: whether its training has converged there, and whether the rule can tell."""
+    if isinstance(rule, Settles):
+        return _settled(records, stage, rule.tolerance)
+    return _steady(records, stage, rule) if isinstance(rule, MovingAverage) else _best(records, stage)
+
+
+def _best(records: pd.DataFrame, stage: Whole) -> tuple[Marks, Marks]:
+    """Records with the smallest validation loss of their training; and those of trainings that have several."""
+    loss = records["validation_loss"]
+    known = loss.notna().groupby(stage).transform("sum").to_numpy() > 1
+    least = (loss == loss.groupby(stage).transform("min")).to_numpy(dtype=bool)
+    return least & known, known
 
 
 def _settled(records: pd.DataFrame, stage: Whole, tolerance: float) -> tuple[Marks, Marks]:

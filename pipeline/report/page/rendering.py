@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.experiment.spec_analysis import Convergence, Settles
+from pipeline.experiment.spec_analysis import Convergence, EarlyStop, Settles
 from pipeline.report.charts import palette
 from pipeline.report.charts.chart import CROWD, Chart
 from pipeline.report.charts.curves import pruning_curves
@@ -123,6 +123,8 @@ def in_words(rule: Convergence) -> str:
             f"the first record from which test accuracy stays within {margin_points(rule.tolerance)} of the last "
             "record's; a training whose last record is the first such one has not converged"
         )
+    if isinstance(rule, EarlyStop):
+        return "the record with the smallest loss on the validation images: where early stopping would end the training"
     return (
         f"the moment at which the moving average of test accuracy over {rule.window} has changed by less than "
         f"{margin_points(rule.tolerance)} for {rule.patience}"
@@ -138,6 +140,8 @@ def unjudged(findings: Findings) -> str:
     whose = "Convergence" if count == len(converged) else f"Convergence of {count:,} of {len(converged):,} trainings"
     if isinstance(findings.spec.analysis.convergence, Settles):
         return f"{whose} cannot be judged by this rule: the training has a single record."
+    if isinstance(findings.spec.analysis.convergence, EarlyStop):
+        return f"{whose} cannot be judged by this rule: there are no validation images (dataset: {{validation: n}})."
     return (
         f"{whose} cannot be judged by this rule: the training is shorter than window and patience, or its records are "
         "further apart than the patience."
