@@ -78,4 +78,7 @@ class Analysis(Strict):
     to each. None: up to four, spread over those that are there."""
     zero_loss: Annotated[Number, Field(gt=0)] = 0.01
     """Of models that train many networks at once: the test loss, in nats, below which a network counts as perfect."""
+    tie: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    """Of such models: a network has the right decision boundary if no test image is on the wrong side of it by more
+    than so much, the probability of the label minus that of another class."""
     published: Published | None = None

@@ -1,11 +1,14 @@
 """Many independent networks as one batched tensor program: their layers, their loss, and what became of each."""
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+MARGIN_DIGITS = 6
 
 
 class ManyLinear(nn.Module):
@@ -52,15 +55,31 @@ def cross_entropies(outputs: Tensor, labels: Tensor) -> Tensor:
 
 @torch.no_grad()
 def of_each(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, list[Any]]:
-    """Test loss in nats (None where it is not finite) and accuracy in [0, 1] of each network, in evaluation mode."""
+    """What became of each network, in evaluation mode.
+
+    `test_loss` in nats (None where it is not finite), `test_accuracy` in [0, 1], and `test_margin` in [-1, 1]: of the
+    image that it does worst at, the probability of the label minus the greatest of another class; negative where the
+    image is on the wrong side of the decision boundary.
+    """
     training = model.training
     model.eval()
-    losses, correct = [], []
+    losses, margins = [], []
     for images, labels in batches:
         outputs = model(images).float()
         losses.append(cross_entropies(outputs, labels))
-        correct.append(outputs.argmax(-1) == labels)
+        margins.append(_margins(outputs, labels))
     model.train(training)
-    loss, accuracy = torch.cat(losses, dim=1).mean(1), torch.cat(correct, dim=1).double().mean(1)
-    finite = [value if known else None for value, known in zip(loss.tolist(), loss.isfinite().tolist(), strict=True)]
-    return {"test_loss": finite, "test_accuracy": accuracy.tolist()}
+    loss, margin = torch.cat(losses, dim=1).mean(1), torch.cat(margins, dim=1)
+    return {
+        "test_loss": [value if math.isfinite(value) else None for value in loss.tolist()],
+        "test_accuracy": (margin > 0).double().mean(1).tolist(),
+        "test_margin": [round(value, MARGIN_DIGITS) for value in margin.amin(1).tolist()],
+    }
+
+
+def _margins(outputs: Tensor, labels: Tensor) -> Tensor:
+    """[networks, B, classes], int64 [B] -> [networks, B]; NaN counts as entirely wrong."""
+    probability = outputs.softmax(-1)
+    place = labels.expand(outputs.shape[:-1]).unsqueeze(-1)
+    own = probability.gather(-1, place).squeeze(-1)
+    return (own - probability.scatter(-1, place, -1.0).amax(-1)).nan_to_num(nan=-1.0)

@@ -175,8 +175,8 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """Metrics of the last record, and survivors and totals by prunable layer (dense: all survive).
 
-        `early_stop`: of the record with the smallest validation loss, where there is one. `networks`: test loss and
-        accuracy of each of many networks.
+        `early_stop`: of the record with the smallest validation loss, where there is one. `networks`: of each of
+        many networks, as `many_networks.of_each`.
         """
         layers = prunable(self.model, output=self.fields.get("start", {}).get("prunes_output", False))
         total = {name: weight.numel() for name, weight in layers.items()}

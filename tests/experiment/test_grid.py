@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import Grid, Point, expand
 from pipeline.experiment.keys import key_of
 from pipeline.experiment.spec import Spec
@@ -290,3 +291,65 @@ def test_every_grid_is_a_dag_named_by_its_content(options: dict[str, object]) ->
         assert point.mask is None or point.mask in seen
     assert set(grid.keep) <= seen
     assert grid.requested["train"] >= sum(s.kind == "train" for s in grid.stages.values())
+
+
+def test_several_draws_of_a_control_are_trainings_of_their_own_and_points_of_one_seed() -> None:
+    tickets = [{"name": "winning"}, {"name": "redrawn", "weights": "redrawn", "draws": 3}]
+    grid = expand(spec(tickets=tickets, prune={"evaluate": [0, 2]}))
+    drawn = points(grid, ticket="redrawn", source="a", target="a", round=2)
+    assert [point.draw for point in drawn] == [0, 1, 2]
+    controls = [grid.stages[point.stage].fields["start"]["control"] for point in drawn]
+    assert [control.get("draw") for control in controls] == [None, 1, 2]
+    assert len({point.stage for point in drawn}) == 3
+    assert [point.draw for point in points(grid, ticket="redrawn", source="a", target="a", round=0)] == [0]
+    once = expand(spec(tickets=[{"name": "redrawn", "weights": "redrawn"}], prune={"evaluate": [2]}))
+    assert stage(once, ticket="redrawn", source="a", target="a").key == drawn[0].stage
+
+
+def test_draws_of_a_random_ticket_are_shared_by_all_sources_too() -> None:
+    tickets = [{"name": "random", "mask": "permuted-globally", "draws": 2}]
+    grid = expand(spec(tickets=tickets))
+    assert {(p.source, p.draw) for p in points(grid, ticket="random", target="a", round=1)} == {("any", 0), ("any", 1)}
+
+
+def test_initial_weights_are_kept_where_they_are_asked_for() -> None:
+    assert not any("it0" in outputs for outputs in expand(spec()).keep.values())
+    grid = expand(spec(retention={"initialization": True}))
+    for source in "ab":
+        read = grid.starts[source, 0]
+        assert read.output == "it0" and "it0" in grid.keep[read.stage]
+        assert grid.stages[read.stage].fields["round"] == 0
+    rewound = expand(spec(prune={"rewind": "1ep"}))
+    assert rewound.starts["a", 0].output.startswith("it") and rewound.starts["a", 0].output != "it0"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"tickets": [{"name": "winning", "draws": 2}]}, "nothing in a winning ticket is drawn"),
+        ({"prune": {"units": 1}}, "cannot go with units"),
+        ({"prune": {"rate": None, "units": 1, "criterion": "magnitude"}}, "unknown criterion of units 'magnitude'"),
+        ({"prune": {"rate": None, "units": 1, "prune_output": False}}, "no weights in the output layer either"),
+        ({"prune": {"relative": {"head": 0.5}}}, "need scope: layerwise"),
+        (
+            {"prune": {"scope": "layerwise", "rates": {"conv1": 0.1}, "relative": {"conv2": 0.5}}},
+            "cannot go with rates",
+        ),
+    ],
+)
+def test_what_cannot_be_drawn_or_pruned_is_refused(changed: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        spec(**changed)
+
+
+def test_single_weights_of_units_are_not_permuted() -> None:
+    data = {"name": "digits", "classes": [0, 1]}
+    training = {"length": "2ep"}
+    side = {"name": "a", "model": "perceptron-4", "dataset": data, "training": training}
+    fields = {"name": "g", "seeds": 1, "sources": [{**side, "prune": {"units": 1, "rounds": 1}}], "targets": [side]}
+    with pytest.raises(UserError, match="units are pruned whole"):
+        expand(Spec.model_validate(fields))
+    grid = expand(
+        Spec.model_validate({**fields, "tickets": [{"name": "winning"}, {"name": "r", "weights": "redrawn"}]})
+    )
+    assert stage(grid, ticket="winning").fields["start"]["prunes_output"] is True

@@ -7,7 +7,7 @@ import pytest
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import expand
 from pipeline.experiment.loading import load
-from pipeline.experiment.models import Resnet50, Vgg19
+from pipeline.experiment.models import Perceptron, Resnet50, Vgg19
 
 TWO = """
 name: two
@@ -19,6 +19,19 @@ sources:
   - {name: convnet, model: convnet-2, dataset: digits, grid: {dataset.half: [a, b]}}
 targets: same
 """
+
+
+def test_a_perceptron_is_many_networks_of_two_classes(tmp_path: Path) -> None:
+    from pipeline.lottery.models import describe
+
+    model = Perceptron(hidden=3, networks=5)
+    assert list(model.layers((1, 1, 2), 2)) == describe(model.fields(), (1, 1, 2), 2)
+    file = tmp_path / "grid.yaml"
+    file.write_text("name: g\nmodel: perceptron-4\nseeds: 1\ntraining: {length: 1ep}\nprune: {units: 1, rounds: 1}\n")
+    with file.open("a") as text:
+        text.write("sources: [digits]\n")
+    with pytest.raises(UserError, match="a perceptron tells two classes apart; these are 10"):
+        expand(load(file), tmp_path)
 
 
 @pytest.mark.parametrize("model", [Vgg19(), Vgg19(width=3), Resnet50(), Resnet50(width=5)], ids=str)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.experiment.models import Lenet
+from pipeline.experiment.models import Lenet, Perceptron
 from pipeline.experiment.spec_pruning import Prune
 from pipeline.experiment.survivors import schedule
 from pipeline.experiment.user_files import UnfitError
@@ -60,6 +60,27 @@ def test_rates_by_layer_are_resolved_to_parameters_and_only_where_they_differ() 
     assert planned.survivors[1] == sum(
         size - round(rate * size) for size, rate in zip((1280, 200, 100), (0.2, 0.5, 0.1), strict=True)
     )
+
+
+def test_the_output_layer_is_pruned_by_half_as_much_by_rates_and_by_fractions() -> None:
+    """Frankle & Carbin 2018, sections 3.1 and 4.1."""
+    of = {"scope": "layerwise", "prune_output": True, "relative": {"head": 0.5}}
+    iterative = schedule(Prune.model_validate({"rate": 0.2, "rounds": 1, **of}), LAYERS)
+    assert iterative.rules[1] == {"rate": 0.2, "scope": "layerwise", "rates": {"head.weight": 0.1}}
+    assert iterative.survivors[1] == 1280 - 256 + 200 - 40 + 100 - 10
+    one_shot = schedule(Prune.model_validate({"fractions": [0.75], "method": "one-shot", **of}), LAYERS)
+    assert one_shot.rules[1] == {"fraction": 0.75, "scope": "layerwise", "fractions": {"head.weight": 0.375}}
+    assert one_shot.survivors[1] == 1280 - 960 + 200 - 150 + 100 - 38
+
+
+def test_units_go_with_their_weights_in_both_layers() -> None:
+    planned = schedule(Prune(units=2, rounds=4), Perceptron(hidden=10, networks=7).layers((1, 1, 2), 2))
+    assert planned.survivors == tuple(7 * left * 3 for left in (10, 8, 6, 4, 2))
+    assert planned.rules[3] == {"units": 2}
+    with pytest.raises(UnfitError, match="round 5 leaves none of the 10 hidden units"):
+        schedule(Prune(units=2, rounds=5), Perceptron(hidden=10).layers((1, 1, 2), 2))
+    with pytest.raises(UnfitError, match="one hidden layer"):
+        schedule(Prune(units=2, rounds=1), LAYERS)
 
 
 def test_the_papers_30_rounds_prune_99_88_percent() -> None:

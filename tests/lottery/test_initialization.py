@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from scipy import stats
 from torch import Tensor, nn
 
 from pipeline.lottery import models
@@ -27,6 +28,30 @@ def initialized(
     model = models.build(fields, shape, classes, file)
     models.initialize(model, seed, fields)
     return model.state_dict()
+
+
+def test_truncated_normal_weights_are_those_of_the_distribution_and_biases_are_zero():
+    fields = {**LENET, "initialization": {"name": "truncated-normal", "std": 0.1}}
+    state = initialized(fields, shape=(1, 28, 28))
+    weights = state["fc1.weight"].flatten().double()
+    assert weights.abs().max() <= 0.2
+    inside = stats.kstest(weights.numpy(), stats.truncnorm(-2, 2, scale=0.1).cdf)
+    assert inside.pvalue > 0.001
+    assert all(not value.any() for name, value in state.items() if name.endswith("bias"))
+
+
+def test_networks_of_another_scale_are_the_same_draws_scaled():
+    """A sweep over the scale compares pairs."""
+    small, large = (
+        initialized({**LENET, "initialization": {"name": "truncated-normal", "std": std}}) for std in (0.1, 0.4)
+    )
+    for name, value in small.items():
+        torch.testing.assert_close(4 * value, large[name])
+
+
+def test_an_unknown_initialization_is_refused():
+    with pytest.raises(ValueError, match="Unknown initialization 'he'"):
+        initialized({**LENET, "initialization": {"name": "he"}})
 
 
 def user_model(tmp_path: Path, body: str) -> tuple[dict[str, Any], Path]:

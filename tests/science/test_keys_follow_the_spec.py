@@ -110,6 +110,7 @@ FIELDS: dict[type[BaseModel], tuple[str, dict[str, tuple[Any, set[str]]]]] = {
             "method": ("one-shot", SOURCES),
             "scope": ("global", SOURCES),  # the same counts here: every layer is a power of two
             "rates": ({"fc2": 0.25}, SOURCES | {"random"}),
+            "relative": ({"fc2": 0.5}, SOURCES | {"random"}),
             "prune_output": (True, SOURCES | {"random"}),
             "criterion": ("score.py:score", SOURCES),
             "rewind": ("2ep", SOURCES),
@@ -127,6 +128,8 @@ FIELDS: dict[type[BaseModel], tuple[str, dict[str, tuple[Any, set[str]]]]] = {
             "resize": (12, ALL),
             "crop": (6, ALL),
             "channels": (3, ALL),
+            "validation": (40, ALL),
+            "normalized": (False, ALL),
         },
     ),
     Ticket: (
@@ -137,6 +140,7 @@ FIELDS: dict[type[BaseModel], tuple[str, dict[str, tuple[Any, set[str]]]]] = {
             "weights": ("kept", {"shuffled"}),
             "start": ("2ep", {"shuffled"}),
             "head": ("redraw", {"shuffled"}),
+            "draws": (2, NOTHING),  # the first draw is the one that there was
         },
     ),
 }
@@ -169,6 +173,8 @@ def results(document: dict[str, Any], folder: Path) -> dict[tuple[Any, ...], str
     file.write_text(yaml.safe_dump(document))
     found: dict[tuple[Any, ...], str] = {}
     for point in expand(load(file), folder).points:
+        if point.draw:
+            continue
         kind = {"another": "shuffled"}.get(point.ticket, point.ticket)
         if kind == "winning":
             kind = OWN if point.source == point.target else OTHER
@@ -194,6 +200,7 @@ def check(path: str, value: Any, affected: set[str], base: dict[str, Any], folde
 def test_every_field_is_here() -> None:
     """A field that is new needs a line above: what may it change?"""
     listed = {kind.__name__: set(cases) for kind, (_, cases) in FIELDS.items()}
+    listed["Prune"].add("units")  # of another model: test_pruning_other_units_has_other_keys
     assert listed == {kind.__name__: set(kind.model_fields) for kind in FIELDS}
     assert {"name", *ADAM} == set(Adam.model_fields)
 
@@ -203,6 +210,17 @@ def test_a_field_changes_the_keys_of_what_it_can_change(
     path: str, value: Any, affected: set[str], tmp_path: Path
 ) -> None:
     check(path, value, affected, BASE, tmp_path)
+
+
+def test_pruning_other_units_has_other_keys(tmp_path: Path) -> None:
+    base = BASE | {"model": "perceptron-8", "tickets": BASE["tickets"][:1], "prune": {"units": 2, "rounds": 3}}
+    for side, classes in zip(base["sources"], ([0, 1], [4, 5]), strict=True):
+        base = base | {"sources": [*base["sources"], {**side, "dataset": {"name": "digits", "classes": classes}}][1:]}
+    check("prune.units", 1, SOURCES, base, tmp_path)
+    check("prune.criterion", "input-magnitude", SOURCES, base, tmp_path)
+    check("model", {"name": "perceptron", "hidden": 8, "networks": 10}, ALL, base, tmp_path)
+    small = {"name": "perceptron", "hidden": 8, "initialization": {"name": "truncated-normal", "std": 0.2}}
+    check("model", small, ALL, base, tmp_path)
 
 
 @pytest.mark.parametrize("name", ADAM)
@@ -226,6 +244,8 @@ def test_so_do_the_fields_of_adam(name: str, tmp_path: Path) -> None:
         ("prune.rates", {"fc*": 0.5}),
         ("tickets.0.start", "10it"),
         ("tickets.0.head", "auto"),
+        ("prune.relative", {"fc*": 1.0}),
+        ("model", {"name": "lenet", "hidden": [16, 8], "initialization": "xavier-normal"}),
     ],
 )
 def test_the_same_thing_written_otherwise_has_the_same_keys(path: str, value: Any, tmp_path: Path) -> None:

@@ -113,3 +113,33 @@ def test_lines_that_are_compared_have_different_colours(sources, targets):
     for source in range(sources):
         panel = [colour for (of, _, _), colour in chosen.items() if of == f"s{source}"]
         assert len(set(panel)) == len(panel)
+
+
+def test_several_draws_of_a_control_are_averaged_in_their_seeds_run(uri, make_grid, snapshot, runs_of):
+    grid = make_grid("draws", "tickets=[winning, {name: redrawn, weights: redrawn, draws: 3}]")
+    records = snapshot(grid)
+    drawn = [p for p in grid.points if (p.source, p.target, p.ticket, p.round) == ("one", "one", "redrawn", 2)]
+    assert len(drawn) == 6
+    for point in drawn:
+        records[point.stage]["summary"]["test_accuracy"] = 0.5 + 0.1 * point.seed + 0.01 * point.draw
+    sync(grid, records, uri)
+    runs = runs_of(uri, grid)
+    for seed in (0, 1):
+        child = runs[f"one -> one, redrawn, sgd, seed {seed}"]
+        assert child.data.metrics["test_accuracy"] == pytest.approx(0.51 + 0.1 * seed)
+    parent = runs["one -> one, redrawn, sgd"].data.metrics
+    assert parent["test_accuracy"] == pytest.approx(0.56)
+    assert parent["test_accuracy_n"] == 2
+    assert parent["test_accuracy_std"] == pytest.approx(0.1 / 2**0.5)
+
+
+def test_a_seed_waits_for_all_draws_of_a_round(uri, make_grid, snapshot, runs_of):
+    grid = make_grid("waiting", "tickets=[winning, {name: redrawn, weights: redrawn, draws: 2}]", "seeds=[0]")
+    (late,) = [
+        p.stage
+        for p in grid.points
+        if (p.source, p.target, p.ticket, p.round, p.draw) == ("one", "one", "redrawn", 2, 1)
+    ]
+    sync(grid, snapshot(grid, without=lambda key: key == late), uri)
+    run = runs_of(uri, grid)["one -> one, redrawn, sgd, seed 0"]
+    assert run.data.metrics["fraction_pruned"] < 0.6, "the last round is not there yet"

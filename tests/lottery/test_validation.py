@@ -1,0 +1,98 @@
+"""Validation images: held out of training, never test images; and where early stopping would end a training."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pipeline.lottery.data import DataError, Images, load
+from pipeline.lottery.history import Record, early_stop
+from pipeline.lottery.training import train
+
+NOWHERE = Path("no-data-root-is-needed")
+FIELDS: dict[str, Any] = {
+    "kind": "train",
+    "recipe": 1,
+    "model": {"name": "lenet", "hidden": [16]},
+    "input": [1, 8, 8],
+    "classes": 10,
+    "data": {"name": "digits", "validation": 200},
+    "optimizer": {"name": "sgd", "lr": 0.1},
+    "batch_size": 64,
+    "iterations": 40,
+    "record_every": 10,
+    "seed": 0,
+    "round": 0,
+}
+
+
+def digits(**fields: Any) -> Images:
+    return load({"name": "digits", **fields}, NOWHERE)
+
+
+def rows(pixels: Any, labels: torch.Tensor) -> list[bytes]:
+    return [x.numpy().tobytes() + bytes([y]) for x, y in zip(pixels, labels.tolist(), strict=True)]
+
+
+def test_held_out_images_are_training_images_that_are_not_trained_on_and_test_images_stay():
+    whole, split = digits(), digits(validation=200)
+    assert split.validation is not None
+    trained, held = rows(split.train_x, split.train_y), rows(*split.validation)
+    assert len(held) == 200 and len(trained) == len(whole.train_y) - 200
+    assert sorted(trained + held) == sorted(rows(whole.train_x, whole.train_y))
+    assert torch.equal(split.test_x, whole.test_x) and torch.equal(split.test_y, whole.test_y)
+
+
+def test_the_same_images_are_held_out_every_time_and_statistics_are_of_the_others():
+    one, other = digits(validation=200), digits(validation=200)
+    assert one.validation is not None and other.validation is not None
+    assert torch.equal(one.validation[0], other.validation[0])
+    pixels = one.train_x.double() / 255
+    assert one.mean.item() == pytest.approx(pixels.mean().item(), rel=1e-5)
+
+
+def test_they_are_held_out_of_what_the_other_options_choose():
+    split = digits(classes=[3, 5], per_class=100, validation=50)
+    assert split.validation is not None
+    assert (len(split.train_y), len(split.validation[1])) == (150, 50)
+    assert set(split.validation[1].tolist()) == {0, 1}
+
+
+def test_validation_is_measured_at_each_record_and_changes_nothing_of_the_training():
+    images = digits(validation=200)
+    measured = train(FIELDS, {}, images)
+    without = train(FIELDS, {}, Images(**{**vars(images), "validation": None}))
+    for name, value in measured.final.items():
+        assert torch.equal(value, without.final[name])
+    keys = ("train_loss", "test_loss", "test_accuracy")
+    assert [[r[k] for k in keys] for r in measured.history] == [[r[k] for k in keys] for r in without.history]
+    assert all("validation_loss" not in record for record in without.history)
+    assert "early_stop" not in without.summary
+    held = images.validating
+    assert held is not None
+    retested = train(FIELDS, {}, held)
+    assert [r["test_loss"] for r in retested.history] == [r["validation_loss"] for r in measured.history]
+
+
+def test_early_stop_is_the_first_record_with_the_smallest_validation_loss():
+    losses = [0.9, 0.4, 0.6, 0.4, None]
+    history: list[Record] = [
+        {"iteration": 10 * n, "epoch": n, "validation_loss": loss, "validation_accuracy": 0.5, "test_loss": 1.0,
+         "test_accuracy": n / 10}
+        for n, loss in enumerate(losses)
+    ]  # fmt: skip
+    found = early_stop(history)["early_stop"]
+    assert (found["iteration"], found["test_accuracy"]) == (10, 0.1)
+    assert early_stop([{"iteration": 1, "test_loss": 0.1}]) == {}
+
+
+def test_images_may_be_seen_as_they_are():
+    plain = digits(normalized=False)
+    assert (plain.mean.item(), plain.std.item()) == (0, 1)
+    assert torch.equal(plain.train_x, digits().train_x)
+
+
+def test_more_images_than_there_are_cannot_be_held_out():
+    with pytest.raises(DataError, match="validation: 1442 images cannot be held out of 1442"):
+        digits(validation=1442)
