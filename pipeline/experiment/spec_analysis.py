@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from pipeline.experiment.spec_base import Int, Length, Number, Strict
+from pipeline.experiment.spec_base import Int, Length, Number, Positive, Strict
 from pipeline.experiment.steps import Steps
 
 
@@ -53,6 +53,8 @@ class PublishedValue(Strict):
     target: str | None = None
     ticket: str | None = None
     round: Annotated[Int, Field(ge=0)] | None = None
+    n: Positive | None = None
+    """Networks that a share is of; None where the paper does not say, and then a difference has no interval."""
 
 
 class Published(Strict):

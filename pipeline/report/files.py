@@ -20,7 +20,10 @@ from pipeline.report.whole_files import write_whole
 PAGE = "report.html"
 CONTENTS = ".contents.json"
 """What the files of a folder were made from, and which they are."""
-TABLES = ("results", "curves", "comparisons", "convergence", "layers", "overlap", "settings", "unmade")
+TABLES = (
+    *("results", "curves", "comparisons", "convergence", "layers", "initial_weights", "connectivity", "overlap"),
+    *("networks", "beside_paper", "settings", "unmade"),
+)
 """Written as Parquet and as CSV; `histories`, which is long, as Parquet only."""
 
 

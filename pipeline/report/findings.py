@@ -29,6 +29,14 @@ class Findings:
     """When each of them converged: `convergence.convergence`."""
     layers: pd.DataFrame
     """Survivors by layer: `layers.survivors_by_layer`."""
+    initial_weights: pd.DataFrame
+    """Starting weights of surviving connections: `initial_weights.initial_weights`."""
+    connectivity: pd.DataFrame
+    """Units that each unit is connected to: `connectivity.connectivity`."""
+    networks: pd.DataFrame
+    """Of many networks at once, how many succeed: `networks.networks`."""
+    beside_paper: pd.DataFrame
+    """Numbers of a paper beside ours: `published.beside_paper`."""
     overlap: pd.DataFrame
     """What masks have in common: `overlap.overlap`."""
     settings: pd.DataFrame

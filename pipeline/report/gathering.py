@@ -22,13 +22,16 @@ from pipeline.experiment.planning import plan
 from pipeline.report.analysis.comparisons import chosen_level, comparisons
 from pipeline.report.analysis.convergence import convergence
 from pipeline.report.analysis.layers import survivors_by_layer
+from pipeline.report.analysis.networks import networks
 from pipeline.report.analysis.overlap import overlap
 from pipeline.report.analysis.packed_masks import Mask, packed_mask
+from pipeline.report.analysis.published import beside_paper
 from pipeline.report.analysis.statistics import curves, level_of
 from pipeline.report.cost import cost
 from pipeline.report.files import is_as_written, report_digest
 from pipeline.report.findings import Findings
 from pipeline.report.histories import histories
+from pipeline.report.inside_tickets import inside_tickets
 from pipeline.report.results import results_table
 from pipeline.report.settings import in_force
 from pipeline.report.unmade import still_skipped, unmade
@@ -64,16 +67,24 @@ def gather(grid: Grid, store: Store, snapshot: Snapshot, known: Known = Known())
     results = results_table(grid, snapshot, failed)
     compared = comparisons(results, grid.spec)
     level = chosen_level(compared, grid.spec.analysis.fraction_pruned)
+    read_mask = _reader(store)
+    inside = inside_tickets(grid, results, store, snapshot, read_mask, notes)
+    means, many = curves(results), networks(results, snapshot, grid.spec)
     records = histories(store, _stages(results, level, notes), known.histories)
+    converged = convergence(records, grid.spec.analysis.convergence)
     return Findings(
         spec=grid.spec,
         results=results,
-        curves=curves(results),
+        curves=means,
         comparisons=compared,
         histories=records,
-        convergence=convergence(records, grid.spec.analysis.convergence),
+        convergence=converged,
         layers=survivors_by_layer(results, snapshot, grid.spec),
-        overlap=overlap(_with_masks(results, snapshot, level, notes), _reader(store), known.overlap),
+        initial_weights=inside[0],
+        connectivity=inside[1],
+        networks=many,
+        beside_paper=beside_paper(means, results, converged, many, grid.spec),
+        overlap=overlap(_with_masks(results, snapshot, level, notes), read_mask, known.overlap),
         settings=in_force(grid.spec),
         unmade=unmade(results, failed, still_skipped(grid, skipped, failed, snapshot), plan(grid, snapshot).blocked),
         cost=cost(grid, snapshot),

@@ -13,6 +13,8 @@ from rich.text import Text
 
 from pipeline.experiment.spec import ANY, DENSE
 from pipeline.report.analysis.comparisons import levels
+from pipeline.report.success import how_many_succeed, is_all
+from pipeline.report.terminal_networks import success_tables
 from pipeline.report.verdicts import answers, differences
 from pipeline.report.wording import interval, listed, p_value, percent_left, points
 
@@ -31,13 +33,15 @@ def report(
     compared: pd.DataFrame,
     level: float | None,
     *,
+    networks: pd.DataFrame | None = None,
     width: int = 100,
     plain: bool = False,
 ) -> RenderableType:
     """All of the terminal's report, for `rich.console.Console.print`.
 
     `compared`: the table of `comparisons`, read at `level` (weights remaining, in [0, 1]; None: there is nothing to
-    compare) and at the one before it; `width`: columns of the terminal, which decide how many rounds a table shows (the
+    compare) and at the one before it; `networks`: that of `networks.networks`, None where no training was of many
+    networks at once; `width`: columns of the terminal, which decide how many rounds a table shows (the
     first and the last among them); `plain`: ASCII lines instead of box characters.
     """
     style = box.ASCII if plain else box.SIMPLE_HEAD
@@ -45,7 +49,10 @@ def report(
     columns = max(FEWEST_ROUNDS, (width - sum(map(int, names)) - NUMBERS) // ROUND)
     parts: list[RenderableType] = [*_accuracy_tables(curves, columns, style)]
     parts += _comparison_tables(compared, level, style)
-    parts += map(Text, [*answers(compared, level, curves), *differences(compared, level)])
+    if networks is not None and not networks.empty:
+        parts += [*success_tables(networks, style), *map(Text, how_many_succeed(networks))]
+    if networks is None or not is_all(networks, compared):
+        parts += map(Text, [*answers(compared, level, curves), *differences(compared, level)])
     parts += [Text(line) for line in _without_result(results)]
     return Group(*parts)
 

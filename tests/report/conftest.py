@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.experiment.grid import expand
 from pipeline.experiment.loading import load
+from pipeline.report.analysis import connectivity, initial_weights, networks, published
 from pipeline.report.analysis.comparisons import comparisons
 from pipeline.report.analysis.convergence import convergence
 from pipeline.report.analysis.layers import COLUMNS as LAYER_COLUMNS
@@ -113,6 +114,10 @@ def _findings(
         histories=histories,
         convergence=convergence(histories, spec.analysis.convergence),
         layers=layers,
+        initial_weights=pd.DataFrame(columns=initial_weights.COLUMNS).astype(initial_weights.TYPES),
+        connectivity=pd.DataFrame(columns=connectivity.COLUMNS).astype(connectivity.TYPES),
+        networks=pd.DataFrame(columns=networks.COLUMNS).astype(networks.TYPES),
+        beside_paper=pd.DataFrame(columns=published.COLUMNS).astype(published.TYPES),
         overlap=overlap,
         settings=in_force(spec),
         unmade=unmade(results, failed, {}, {}),

@@ -56,6 +56,13 @@ def survivors_of(bits: Bits) -> int:
     return int(np.bitwise_count(bits).sum(dtype=np.int64))
 
 
+def unpacked(mask: Mask, layer: str) -> npt.NDArray[np.bool_]:
+    """A layer of a mask in its shape: whether each weight survives."""
+    shape = mask.shapes[layer]
+    kept: npt.NDArray[np.bool_] = np.unpackbits(mask.bits[layer], count=prod(shape)).astype(bool).reshape(shape)
+    return kept
+
+
 def _within(bits: Bits, size: int) -> Bits:
     """A copy without what padding of the last byte may hold beyond `size` bits, highest bit first."""
     trimmed = bits.copy()

@@ -57,9 +57,10 @@ class Series:
     """One line with what belongs to it; all sequences are as long as `x`.
 
     `role`: `line`, `level` (the dense network), `reference` (the dense network where it is a curve), `chance` (what
-    chance gives) or `step` (one of an ordered family). `spread`: half the height of its band (a standard deviation); or
-    `low` and `high`, the band itself. `more`: columns that the hover shows, named by the chart's `fields`. `seeds`: y
-    of each seed. `place`: of a step in its family, from 0 to 1; of one chance among several.
+    chance gives), `step` (one of an ordered family) or `histogram` (x are the middles of its bins). `spread`: half the
+    height of its band (a standard deviation); or `low` and `high`, the band itself. `more`: columns that the hover
+    shows, named by the chart's `fields`. `seeds`: y of each seed. `place`: of a step in its family, from 0 to 1; of one
+    chance among several.
     """
 
     name: str

@@ -13,13 +13,17 @@ from pipeline.experiment.spec_analysis import Convergence, EarlyStop, Settles
 from pipeline.report.charts import palette
 from pipeline.report.charts.chart import CROWD, Chart
 from pipeline.report.charts.curves import pruning_curves
+from pipeline.report.charts.inside_tickets import connectivity_charts, initial_weight_charts
 from pipeline.report.charts.layers import layer_charts
 from pipeline.report.charts.matrices import matrices
 from pipeline.report.charts.overlap import between_rounds, overlap_charts
 from pipeline.report.charts.training import convergence_charts, learning_curves, learning_level
 from pipeline.report.findings import Findings
 from pipeline.report.page.how_far import how_far
+from pipeline.report.page.inside_tickets import about_connectivity, about_initial_weights, no_initial_weights
+from pipeline.report.page.published import beside_paper_rows, networks_table
 from pipeline.report.page.tables import cost_rows, header, moment, provenance_rows, unmade_rows
+from pipeline.report.success import how_many_succeed, is_all
 from pipeline.report.verdicts import answers
 from pipeline.report.wording import margin_points, percent_left
 
@@ -80,14 +84,21 @@ def safe_json(value: object) -> str:
 
 
 def _sections(findings: Findings) -> dict[str, Any]:
-    compared = matrices(findings)
+    alone = is_all(findings.networks, findings.comparisons)
+    compared = None if alone else matrices(findings)
     level = compared.levels[compared.chosen] if compared else None
     trained = learning_level(findings)
     nested = between_rounds(findings)
     return {
         "findings": findings,
         "level": level,
-        "answers": answers(findings.comparisons, level, findings.curves),
+        "answers": [
+            *how_many_succeed(findings.networks),
+            *([] if alone else answers(findings.comparisons, level, findings.curves)),
+        ],
+        "networks": networks_table(findings.networks),
+        "beside_paper": beside_paper_rows(findings.beside_paper),
+        "untested": "; ".join(findings.comparisons["remark"].drop_duplicates()) or "there is none",
         "curves": pruning_curves(findings),
         "matrices": compared,
         "how_far": how_far(findings),
@@ -98,6 +109,11 @@ def _sections(findings: Findings) -> dict[str, Any]:
         "unjudged": unjudged(findings),
         "judged": bool(findings.convergence["converged"].notna().any()),
         "layers": layer_charts(findings),
+        "initial": initial_weight_charts(findings),
+        "initial_start": about_initial_weights(findings),
+        "no_initial": no_initial_weights(findings),
+        "connected": connectivity_charts(findings),
+        "connectivity": about_connectivity(findings),
         "overlap": overlap_charts(findings) + ([] if isinstance(nested, str) else nested),
         "nested": nested if isinstance(nested, str) else "",
         "unmade": unmade_rows(findings.unmade),
@@ -109,7 +125,8 @@ def _sections(findings: Findings) -> dict[str, Any]:
 
 def _every_chart(sections: Mapping[str, Any]) -> list[Chart]:
     flat = [*sections["curves"], *sections["learning"], *sections["convergence"], *sections["overlap"]]
-    return flat + [chart for of_source in sections["layers"] for chart in of_source]
+    by_source = [*sections["layers"], *sections["initial"], *sections["connected"]]
+    return flat + [chart for of_source in by_source for chart in of_source]
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

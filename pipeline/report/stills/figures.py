@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.report.charts.curves import pruning_curves
+from pipeline.report.charts.inside_tickets import connectivity_charts, initial_weight_charts
 from pipeline.report.charts.layers import layer_charts, ratio_charts
 from pipeline.report.charts.overlap import between_rounds, overlap_charts
 from pipeline.report.charts.training import convergence_charts, learning_curves, learning_level
@@ -93,6 +94,20 @@ def ratio_figure(findings: Findings) -> Figure | None:
     return panels_figure(charts, title, (width, PANEL[1] + 0.4), a_row)
 
 
+def initial_weights_figure(findings: Findings) -> Figure | None:
+    """Frankle & Carbin 2018, Figure 9: what surviving connections started from; a panel a level."""
+    charts = [chart for of_source in initial_weight_charts(findings) for chart in of_source]
+    title = f"{findings.name}: initial weights that survive, by layer, all seeds together"
+    return panels_figure(charts, title) if charts else None
+
+
+def connectivity_figure(findings: Findings) -> Figure | None:
+    """Frankle & Carbin 2018, Figure 10: units that each unit is connected to; a panel a layer."""
+    charts = [chart for of_source in connectivity_charts(findings) for chart in of_source]
+    title = f"{findings.name}: connectivity by unit and weights remaining, means over seeds"
+    return panels_figure(charts, title) if charts else None
+
+
 def overlap_figure(findings: Findings) -> Figure | None:
     """What masks have in common, beside chance."""
     rounds = between_rounds(findings)
@@ -106,6 +121,8 @@ FIGURES: Mapping[str, Callable[[Findings], Figure | None]] = {
     "learning": learning_figure,
     "layers": layers_figure,
     "ratio": ratio_figure,
+    "initial_weights": initial_weights_figure,
+    "connectivity": connectivity_figure,
     "overlap": overlap_figure,
     "convergence": convergence_figure,
 }

@@ -28,6 +28,8 @@ NARROWEST = 5.4
 """Inches of a figure: its title and its legend need so much."""
 BESIDE = 0.5
 """Of a panel's width: an inset that stands beside it."""
+MARKED = 60
+"""Points up to which a line of an ordered family has markers."""
 LETTER = 0.075
 """Inches of a letter of the legend, about."""
 KEY = 0.75
@@ -126,9 +128,12 @@ def _line(axes: Axes, one: Series, places: list[str], small: bool) -> None:
     if np.any(high > low):
         axes.fill_between(x, low, high, color=ink, alpha=0.15, linewidth=0)
     is_line = one.role == "line" and one.line is not None
-    marker = one.line.marker if is_line and one.line else "o" if one.role == "step" else ""
+    few = len(one.x) <= MARKED
+    marker = one.line.marker if is_line and one.line else "o" if one.role == "step" and few else ""
     look: dict[str, Any] = {"linewidth": 1} if small else {"linewidth": 1.4, "marker": marker}
     label = one.name if one.legend else None
+    if one.role == "histogram":
+        look |= {"drawstyle": "steps-mid", "linewidth": 1.1}
     axes.plot(x, y, color=ink, linestyle=_dashes(one), markersize=4 if is_line else 2, label=label, **look)
     if one.marked and not small:
         at = list(one.marked)
@@ -142,11 +147,11 @@ def _ink(one: Series) -> str:
         return to_hex(LinearSegmentedColormap.from_list("rounds", palette.SEQUENCE)(one.place))
     if one.role == "chance" and one.line is None:
         return palette.GREYS[1 if one.place else 0]
-    return one.line.ink if one.line is not None and one.role in ("line", "chance") else "black"
+    return one.line.ink if one.line is not None and one.role in ("line", "chance", "histogram") else "black"
 
 
 def _dashes(one: Series) -> Any:
-    if one.role == "line" and one.line is not None:
+    if one.role in ("line", "histogram") and one.line is not None:
         return one.line.dashes
     return {"step": "-", "chance": (0, (1, 1.5)) if one.place else (0, (5, 2))}.get(one.role, (0, (3, 3)))
 

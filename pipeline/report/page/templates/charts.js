@@ -4,6 +4,7 @@
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const shown = { seeds: false, zoom: "all", highlight: "", print: false };
 const LEGEND_ROW = 19, LEGEND_MARK = 46, LETTER = 6.6, SIDES = 72;
+const MARKED = 60; // points up to which a line of an ordered family has markers
 
 let inks = {}; // emptied when the theme changes
 const ink = (name) => (inks[name] ??= getComputedStyle(document.documentElement).getPropertyValue(name).trim());
@@ -39,8 +40,10 @@ function lookOf(one) {
     return { colour: ink(colour), dash: one.place ? dotted : dashed, size: 0 };
   }
   if (one.role === "step") {
-    return { colour: between(ink("--first"), ink("--last"), one.place ?? 0), dash: solid, marker: "circle", size: 3.5 };
+    const size = one.x.length > MARKED ? 0 : 3.5;
+    return { colour: between(ink("--first"), ink("--last"), one.place ?? 0), dash: solid, marker: "circle", size };
   }
+  if (one.role === "histogram") return { colour: ink(`--ink-${at % DATA.inks}`), dash, size: 0 };
   if (one.shared) return { colour: ink(`--grey-${at % DATA.greys}`), dash, marker: "x", size: 5 };
   return { colour: ink(`--ink-${at % DATA.inks}`), dash, marker: DATA.markers[at % DATA.markers.length], size: 6 };
 }
@@ -107,6 +110,7 @@ function lineOf(chart, one, look, group, emphasised) {
     text: one.x.map((_, at) => wordsOf(chart, one, at)), showlegend: !one.hidden,
     line: { color: emphasised ? look.colour : translucent(look.colour, 0.55), dash: look.dash, width: emphasised ? 1.8 : 0.9 },
   };
+  if (one.role === "histogram") trace.line.shape = "hvh";
   return size ? { ...trace, mode: "lines+markers", marker: { size, symbol: look.marker, color: look.colour } } : trace;
 }
 

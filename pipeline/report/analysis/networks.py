@@ -1,0 +1,166 @@
+"""Networks that succeed, of models that train many at once: Frankle & Carbin 2018, Figures 1 and 2."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.experiment.models import Perceptron
+from pipeline.experiment.spec import DENSE
+from pipeline.report.analysis.published import is_of, published_values
+
+if TYPE_CHECKING:
+    from pipeline.experiment.spec import Spec
+    from pipeline.experiment.spec_analysis import PublishedValue
+    from pipeline.report.results import Records
+
+METRICS = ("decision_boundary", "zero_loss")
+CONFIDENCE = 0.95
+POINT = ["target", "source", "ticket", "round"]
+WHOLE = ["count", "both", "published_n"]
+NUMBERS = [
+    *["share", "low", "high", "both_share", "both_low", "both_high"],
+    *["published", "difference", "difference_low", "difference_high"],
+]
+COLUMNS = [
+    *[*POINT, "fraction_pruned", "hidden", "metric", "n", "count", "share", "low", "high"],
+    *["both", "both_share", "both_low", "both_high"],
+    *["published", "published_n", "inside", "difference", "difference_low", "difference_high"],
+]
+TYPES = {
+    **dict.fromkeys(["target", "source", "ticket", "metric"], "string"),
+    **dict.fromkeys(["round", "n", "count"], "int64"),
+    **dict.fromkeys(["hidden", "both", "published_n"], "Int64"),
+    **dict.fromkeys(["fraction_pruned", *NUMBERS], "float64"),
+    "inside": "boolean",
+}
+
+Marks = npt.NDArray[np.bool_]
+
+
+class Share(NamedTuple):
+    """A proportion with its 95 % Wilson interval, all in [0, 1]."""
+
+    share: float
+    low: float
+    high: float
+
+
+def networks(results: pd.DataFrame, snapshot: Records, spec: Spec) -> pd.DataFrame:
+    """Two rows, one a metric, for each (target, source, ticket, round) whose trainings were of many networks at once.
+
+    Networks are the unit: those of all seeds (and of all draws of a control) add up to `n`. `metric`:
+    `decision_boundary` (all test points are classified right: test accuracy 1) or `zero_loss` (test loss below
+    `analysis.zero_loss`). `count` of them succeed, a `share` with its 95 % Wilson interval, `low` to `high`.
+
+    `both`, of pruned tickets: networks that succeed and whose dense network (same model, place and seed, on the same
+    target) does, too; the share is still one of all `n` networks, as in the paper's Figure 2. NA where a dense network
+    has no result (yet). `hidden`: units left in the hidden layer of a perceptron, NA where weights are pruned one by
+    one.
+
+    `published`: the paper's share, where the grid gives one (`analysis.published`). It stands beside `both` of pruned
+    tickets, beside `share` of others: `inside` our interval or not; `difference`: ours minus the paper's; with the 95 %
+    interval of Newcombe 1998 (method 10, without continuity correction) where `published_n` is known.
+    """
+    rows: list[dict[str, Any]] = []
+    trainings = _trainings(results, snapshot)
+    succeeded = {metric: _succeeded(trainings, metric, spec.analysis.zero_loss) for metric in METRICS}
+    for point, of_point in trainings.groupby(POINT, sort=False):
+        row = next(_rows(of_point))
+        about = dict(zip(POINT, point, strict=True)) | {"fraction_pruned": row.fraction_pruned}
+        about["hidden"] = _hidden_units(row, spec)
+        dense = trainings[(trainings["target"] == row.target) & (trainings["ticket"] == DENSE)]
+        for metric, marks in succeeded.items():
+            own = marks[of_point.index].tolist()
+            numbers = _shares(own, _of_dense(of_point, dense, marks) if row.round > 0 else [])
+            value = next((value for value in published_values(spec, metric) if is_of(value, row)), None)
+            rows.append({**about, "metric": metric, **numbers, **(_beside(value, numbers) if value else {})})
+    targets = [target.name for target in spec.targets]
+    # each target's dense network comes first: it is what the rows below are compared with
+    rows.sort(key=lambda row: (targets.index(row["target"]), row["ticket"] != DENSE))
+    return pd.DataFrame(rows, columns=COLUMNS).astype(TYPES)
+
+
+def _trainings(results: pd.DataFrame, snapshot: Records) -> pd.DataFrame:
+    """Results of many networks at once; `networks`: what their records say of each."""
+    measured = results[results["status"].isin(["ok", "diverged"])]
+    records = [snapshot.record(stage) or {"summary": {}} for stage in measured["stage"]]
+    told = pd.Series([record["summary"].get("networks") for record in records], measured.index, dtype=object)
+    return measured.assign(networks=told)[told.notna()]
+
+
+def _succeeded(trainings: pd.DataFrame, metric: str, zero_loss: float) -> pd.Series[Any]:
+    """[networks] of each training: which of its networks succeed. A loss that was not finite is no success."""
+    if metric == "decision_boundary":
+        marks = [np.array(told["test_accuracy"]) == 1 for told in trainings["networks"]]
+    else:
+        marks = [np.array(told["test_loss"], dtype=np.float64) < zero_loss for told in trainings["networks"]]
+    return pd.Series(marks, trainings.index, dtype=object)
+
+
+def _of_dense(of_point: pd.DataFrame, dense: pd.DataFrame, marks: pd.Series[Any]) -> list[Marks]:
+    """Of each training of a point, which networks of the dense one of its seed succeed; nothing if one is not there."""
+    by_seed: dict[int, Marks] = dict(zip(dense["seed"], marks[dense.index], strict=True))
+    nothing = np.zeros(0, dtype=bool)
+    same = [by_seed.get(seed, nothing) for seed in of_point["seed"]]
+    return same if all(len(of) == len(own) for of, own in zip(same, marks[of_point.index], strict=True)) else []
+
+
+def _shares(own: list[Marks], of_dense: list[Marks]) -> dict[str, Any]:
+    count, n = int(np.concatenate(own).sum()), sum(map(len, own))
+    numbers: dict[str, Any] = {"n": n, "count": count, **wilson(count, n)._asdict()}
+    if of_dense:
+        both = int((np.concatenate(own) & np.concatenate(of_dense)).sum())
+        numbers |= {"both": both} | {f"both_{name}": value for name, value in wilson(both, n)._asdict().items()}
+    return numbers
+
+
+def _hidden_units(row: Any, spec: Spec) -> int | None:
+    """Units that are left in the hidden layer of each network; None where units are not pruned whole."""
+    model = next(target.model for target in spec.targets if target.name == row.target)
+    if not isinstance(model, Perceptron):
+        return None
+    prune = next((source.prune for source in spec.sources if source.name == row.source), None)
+    whole = {ticket.name for ticket in spec.tickets if ticket.mask == "preserved"}
+    if row.round and (prune is None or prune.units is None or row.ticket not in whole):
+        return None
+    return round(float(model.hidden * row.survivors / row.total))
+
+
+def _beside(value: PublishedValue, numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """A published share beside ours: that of networks whose dense network succeeds, too, where there is one."""
+    of = "both_" if "both" in numbers else ""
+    ours = Share(*(numbers[f"{of}{name}"] for name in Share._fields))
+    inside = ours.low <= value.value <= ours.high
+    numbers = {"published": value.value, "published_n": value.n, "inside": inside}
+    if value.n is None:
+        return numbers | {"difference": ours.share - value.value}
+    theirs = wilson(round(value.value * value.n), value.n)
+    return numbers | {
+        f"difference{name}": number for name, number in zip(("", "_low", "_high"), newcombe(ours, theirs), strict=True)
+    }
+
+
+def wilson(count: int, n: int) -> Share:
+    """Of `n` trials that succeeded `count` times."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(count, n).proportion_ci(CONFIDENCE, method="wilson")
+    return Share(count / n, float(interval.low), float(interval.high))
+
+
+def newcombe(one: Share, other: Share) -> tuple[float, float, float]:
+    """`one` minus `other`, two independent proportions, with its 95 % interval (Newcombe 1998, method 10)."""
+    difference = one.share - other.share
+    below = math.hypot(one.share - one.low, other.high - other.share)
+    above = math.hypot(one.high - one.share, other.share - other.low)
+    return difference, difference - below, difference + above
+
+
+def _rows(table: pd.DataFrame) -> Iterator[Any]:
+    return table.itertuples()

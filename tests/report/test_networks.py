@@ -1,0 +1,216 @@
+"""Networks that succeed, and a paper's numbers beside ours."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from pipeline.engine.driver import RunOptions, run
+from pipeline.engine.store import Store
+from pipeline.experiment.grid import expand
+from pipeline.experiment.loading import load
+from pipeline.report.analysis.networks import newcombe, wilson
+from pipeline.report.gathering import gather
+from pipeline.report.page.rendering import render
+from pipeline.report.success import how_many_succeed
+from pipeline.report.terminal import report
+
+NETWORKS = 6
+GRID = """
+name: many
+model: {name: perceptron, hidden: 4, networks: 6}
+seeds: [0, 1]
+training: {optimizer: {name: sgd, lr: 0.5}, batch_size: 4, length: 4it}
+prune: {units: 2, rounds: 1, rewind: 0it}
+sources: [{name: product, dataset: xor}, {name: input, dataset: xor, prune: {criterion: input-magnitude}}]
+targets: [{name: xor, dataset: xor}, {name: small, dataset: xor, model: {name: perceptron, hidden: 2, networks: 6}}]
+tickets: [winning]
+analysis:
+  zero_loss: 0.1
+  published:
+    of: A paper, Figure 2
+    values:
+      - {metric: decision_boundary, source: product, round: 1, value: 0.25, n: 1000}
+      - {metric: zero_loss, ticket: dense, target: xor, value: 0.9}
+      - {metric: zero_loss, target: xor, value: 0.1, n: 20}
+      - {metric: zero_loss, target: elsewhere, value: 0.3}
+      - {metric: test_accuracy, target: small, value: 0.7}
+      - {metric: test_accuracy, ticket: lucky, value: 0.7}
+      - {metric: convergence, source: product, round: 1, value: 3}
+"""
+ALL, NONE = [1.0] * NETWORKS, [0.5] * NETWORKS
+
+
+class Told:
+    """A snapshot whose trainings say of each network what the test says."""
+
+    def __init__(self, snapshot, summaries):
+        self.snapshot, self.summaries = snapshot, summaries
+
+    def __getattr__(self, name):
+        return getattr(self.snapshot, name)
+
+    def record(self, key):
+        record = self.snapshot.record(key)
+        if record is None or key not in self.summaries:
+            return record
+        accuracy, loss = self.summaries[key]
+        return record | {"summary": record["summary"] | {"networks": {"test_accuracy": accuracy, "test_loss": loss}}}
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory, unheard):
+    """(grid, store) of a small experiment that has run."""
+    file = tmp_path_factory.mktemp("grid") / "grid.yaml"
+    file.write_text(GRID)
+    grid = expand(load(file))
+    store = Store(str(tmp_path_factory.mktemp("store")))
+    run(grid, RunOptions(store.uri, Path("data"), local=True), unheard)
+    return grid, store
+
+
+def summary(boundaries: int, losses: int) -> tuple[list, list]:
+    """The first networks find the boundary; the last ones reach zero loss, but for one whose loss is not finite."""
+    missing = NETWORKS - losses
+    return ALL[:boundaries] + NONE[boundaries:], [None, *[0.5] * (missing - 1), *[0.01] * losses]
+
+
+@pytest.fixture(scope="module")
+def findings(ran):
+    """Dense networks of xor: 4 and 2 of 6 find the boundary; tickets of product: 3 and 5; of all others, none."""
+    grid, store = ran
+    of_seed = {("any", 0): (4, 3), ("any", 1): (2, 1), ("product", 0): (3, 2), ("product", 1): (5, 5)}
+    summaries = {
+        point.stage: summary(
+            *of_seed[point.source, point.seed]
+            if (point.target, point.source) != ("small", "any") and point.source != "input"
+            else (0, 0)
+        )
+        for point in grid.points
+    }
+    return gather(grid, store, Told(store.snapshot(), summaries))
+
+
+def row_of(findings, metric: str, **names) -> pd.Series:
+    table = findings.networks[findings.networks["metric"] == metric]
+    for name, value in names.items():
+        table = table[table[name] == value]
+    assert len(table) == 1
+    return table.iloc[0]
+
+
+def test_a_model_of_many_networks_has_a_row_for_each_point_and_metric(ran):
+    grid, store = ran
+    table = gather(grid, store, store.snapshot()).networks
+    points = {(point.target, point.source, point.ticket, point.round) for point in grid.points}
+    assert len(table) == 2 * len(points) == 8
+    assert set(table["n"]) == {2 * NETWORKS}
+    for row in table[table["metric"] == "decision_boundary"].itertuples():
+        stages = [p.stage for p in grid.points if (p.target, p.source, p.round) == (row.target, row.source, row.round)]
+        told = [store.record(stage)["summary"]["networks"]["test_accuracy"] for stage in stages]
+        assert row.count == sum(accuracy == 1 for of_seed in told for accuracy in of_seed)
+
+
+def test_networks_of_all_seeds_add_up(findings):
+    dense = row_of(findings, "decision_boundary", target="xor", ticket="dense")
+    assert (dense["count"], dense["n"], dense["share"]) == (6, 12, 0.5)
+    assert (dense["low"], dense["high"]) == pytest.approx((0.2538, 0.7462), abs=1e-4)
+
+
+def test_zero_loss_is_below_the_limit_and_no_loss_that_is_not_finite(findings):
+    assert row_of(findings, "zero_loss", target="xor", ticket="dense")["count"] == 4
+
+
+def test_a_pruned_network_counts_as_both_if_the_dense_one_of_its_place_and_seed_succeeds(findings):
+    """The first 3 and 5 of product's, the first 4 and 2 of the dense ones: 3 + 2 of all 12."""
+    row = row_of(findings, "decision_boundary", source="product")
+    assert (row["count"], row["both"], row["both_share"]) == (8, 5, 5 / 12)
+    assert pd.isna(row_of(findings, "decision_boundary", target="xor", ticket="dense")["both"])
+
+
+def test_hidden_units_are_those_that_are_left(findings):
+    units = {(row.target, row.source): row.hidden for row in findings.networks.itertuples()}
+    assert units == {("xor", "any"): 4, ("xor", "product"): 2, ("xor", "input"): 2, ("small", "any"): 2}
+
+
+def test_each_targets_dense_networks_come_first(findings):
+    assert list(findings.networks["source"][::2]) == ["any", "product", "input", "any"]
+
+
+def test_a_published_share_stands_beside_both_of_pruned_tickets_and_the_share_of_others(findings):
+    pruned = row_of(findings, "decision_boundary", source="product")
+    assert (pruned["published"], pruned["difference"]) == (0.25, pytest.approx(5 / 12 - 0.25))
+    assert pruned["inside"]
+    dense = row_of(findings, "zero_loss", target="xor", ticket="dense")
+    assert (dense["published"], dense["difference"]) == (0.9, pytest.approx(4 / 12 - 0.9))
+    assert not dense["inside"]
+    assert pd.isna(dense["difference_low"]), "how many networks the paper had is not given"
+    assert row_of(findings, "zero_loss", source="input")["published"] == 0.1
+    assert pd.isna(row_of(findings, "decision_boundary", source="input")["published"])
+
+
+def test_intervals_of_differences_are_newcombes():
+    """Newcombe 1998, Table II, method 10: 56/70 - 48/80 and 9/10 - 3/10."""
+    assert newcombe(wilson(56, 70), wilson(48, 80)) == pytest.approx((0.2, 0.0524, 0.3339), abs=1e-4)
+    assert newcombe(wilson(9, 10), wilson(3, 10)) == pytest.approx((0.6, 0.1705, 0.8090), abs=1e-4)
+
+
+def test_without_a_dense_network_nothing_is_said_of_both(ran):
+    grid, store = ran
+    snapshot = store.snapshot()
+    dense = next(p.stage for p in grid.points if (p.target, p.source, p.seed) == ("xor", "any", 1))
+
+    class Lacking(Told):
+        def record(self, key):
+            return None if key == dense else self.snapshot.record(key)
+
+    findings = gather(grid, store, Lacking(snapshot, {}))
+    assert pd.isna(row_of(findings, "decision_boundary", source="product")["both"])
+    assert row_of(findings, "decision_boundary", source="product")["n"] == 12
+
+
+def test_other_models_have_no_such_rows(findings_of):
+    findings = findings_of()
+    assert findings.networks.empty and how_many_succeed(findings.networks) == []
+    assert "Networks that succeed" not in render(findings)
+
+
+def test_papers_accuracies_and_convergence_stand_beside_means_over_seeds(findings):
+    rows = {(row.metric, row.target): row for row in findings.beside_paper.itertuples() if row.target is not pd.NA}
+    accuracy = rows["test_accuracy", "small"]
+    curve = findings.curves[findings.curves["target"] == "small"].iloc[0]
+    assert (accuracy.n, accuracy.mean, accuracy.low, accuracy.high) == (2, curve["mean"], curve["low"], curve["high"])
+    assert accuracy.difference == pytest.approx(curve["mean"] - 0.7)
+    assert rows["convergence", "xor"].n == 0, "a record a training: none can be said to have converged"
+
+
+def test_published_values_that_are_of_nothing_are_told(findings):
+    lost = findings.beside_paper[findings.beside_paper["n"].isna()]
+    assert list(lost["metric"]) == ["zero_loss", "test_accuracy"]
+    text = re.sub(r"\s+", " ", render(findings))
+    assert text.count("no such point") == 2 and "no seed converged" in text
+
+
+def test_the_page_has_the_table_and_its_words_in_place_of_untested_matrices(findings, opened):
+    page = opened(findings).page
+    said = page.inner_text("#networks")
+    assert "test loss below 0.1" in said and "A paper, Figure 2" in said
+    cells = page.evaluate(
+        "[...document.querySelectorAll('#networks tbody tr')].map((row) => row.innerText.split(/\\s+/))"
+    )
+    assert cells[1][:9] == ["xor", "product", "winning", "1", "2", "12", "66.7", "39.1", "to"]
+    assert "n = 2: too few seeds for a test" in page.inner_text("#matrices")
+    assert "How many networks succeed? On xor 50.0 and 33.3 % of 12 dense networks" in page.inner_text("#glance")
+
+
+def test_the_terminal_has_the_rows_within_80_columns(findings):
+    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    known = (findings.results, findings.curves, findings.comparisons, None)
+    console.print(report(*known, networks=findings.networks, width=80, plain=True))
+    text = console.export_text()
+    line = next(line for line in text.splitlines() if line.startswith("| product -> xor"))
+    assert [cell.strip() for cell in line.split("|")[2:-1]] == ["2", "12", "66.7", "41.7", "25.0"]
+    assert "…" not in text
+    assert "Does the" not in text, "nothing is tested over seeds"
