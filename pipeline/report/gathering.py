@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from pipeline.experiment.planning import plan
 from pipeline.report.analysis.comparisons import chosen_level, comparisons
 from pipeline.report.analysis.convergence import convergence
 from pipeline.report.analysis.layers import survivors_by_layer
+from pipeline.report.analysis.levels import nearest_levels
 from pipeline.report.analysis.networks import networks
 from pipeline.report.analysis.overlap import overlap
 from pipeline.report.analysis.packed_masks import Mask, packed_mask
@@ -35,6 +36,7 @@ from pipeline.report.inside_tickets import inside_tickets
 from pipeline.report.results import results_table
 from pipeline.report.settings import in_force
 from pipeline.report.unmade import still_skipped, unmade
+from pipeline.report.wording import listed
 
 HISTORIES = 20_000
 """Trainings whose records are all read; of a larger grid those of one level. Some 160 records and 25 kB each."""
@@ -70,7 +72,7 @@ def gather(grid: Grid, store: Store, snapshot: Snapshot, known: Known = Known())
     read_mask = _reader(store)
     inside = inside_tickets(grid, results, store, snapshot, read_mask, notes)
     means, many = curves(results), networks(results, snapshot, grid.spec)
-    records = histories(store, _stages(results, level, notes), known.histories)
+    records = histories(store, _stages(results, level, grid.spec.analysis.levels or (), notes), known.histories)
     converged = convergence(records, grid.spec.analysis.convergence)
     return Findings(
         spec=grid.spec,
@@ -95,14 +97,16 @@ def gather(grid: Grid, store: Store, snapshot: Snapshot, known: Known = Known())
     )
 
 
-def _stages(results: pd.DataFrame, level: float | None, notes: list[str]) -> list[str]:
-    """Trainings whose histories are read."""
+def _stages(results: pd.DataFrame, level: float | None, asked: Sequence[float], notes: list[str]) -> list[str]:
+    """Trainings whose histories are read: of a large grid those at `level` and nearest to levels `asked`."""
     measured = results[results["status"].isin(["ok", "diverged"])]
     if measured["stage"].nunique() > HISTORIES and level is not None:
-        of_level = level_of(results).loc[measured.index] == level
-        measured = measured[of_level | (measured["round"] == 0)]
+        levels = level_of(results).loc[measured.index]
+        kept = sorted({level, *nearest_levels(asked, set(levels)).values()}, reverse=True)
+        measured = measured[levels.isin(kept) | (measured["round"] == 0)]
+        said = listed([f"{each:.3%}" for each in kept])
         notes.append(
-            f"Learning curves and convergence are of the dense networks and of {level:.3%} of the weights remaining: "
+            f"Learning curves and convergence are of the dense networks and of {said} of the weights remaining: "
             f"there are more than {HISTORIES:,} trainings."
         )
     return measured["stage"].drop_duplicates().to_list()

@@ -10,8 +10,8 @@ from pipeline.engine.store import CorruptOutput, MissingOutput, Snapshot, Store
 from pipeline.experiment.grid import Grid
 from pipeline.experiment.models import Perceptron
 from pipeline.report.analysis.connectivity import connectivity
+from pipeline.report.analysis.drawn_masks import Drawn, drawn_masks
 from pipeline.report.analysis.initial_weights import Weights, initial_weights, starting_weights
-from pipeline.report.analysis.levels import Drawn, drawn_masks
 from pipeline.report.analysis.packed_masks import Mask
 from pipeline.report.wording import listed
 

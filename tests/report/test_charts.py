@@ -12,10 +12,11 @@ from pipeline.experiment.spec_tickets import Ticket
 from pipeline.report.analysis.comparisons import comparisons, reach
 from pipeline.report.analysis.convergence import convergence
 from pipeline.report.analysis.statistics import curves
+from pipeline.report.charts.convergence import convergence_charts
 from pipeline.report.charts.curves import pruning_curves
 from pipeline.report.charts.matrices import matrices
 from pipeline.report.charts.overlap import between_rounds, overlap_charts
-from pipeline.report.charts.training import convergence_charts, learning_level
+from pipeline.report.charts.training import learning_level
 from pipeline.report.page.how_far import how_far
 from pipeline.report.page.rendering import render
 from pipeline.report.stills.figures import learning_figure, overlap_figure
@@ -218,10 +219,11 @@ def test_a_diverged_run_has_a_ring_among_the_moments_of_convergence(findings_of)
         here = (results["source"] == "set-0") & (results["round"] == 8) & (results["seed"] == 2)
         return ["diverged" if found else "ok" for found in here & (results["target"] == "set-1")]
 
-    first, second = convergence_charts(findings_of(status=status))
+    first, _, second, accuracy = convergence_charts(findings_of(status=status))
     assert [list(one.marked) for one in first.series] == [[], [], [], []]
-    assert [list(one.marked) for one in second.series] == [[4], [], [], []]
-    assert [column[4] for column in second.series[0].more] == [8, 5, 1, 1]
+    for chart in (second, accuracy):
+        assert [list(one.marked) for one in chart.series] == [[4], [], [], []]
+        assert [column[4] for column in chart.series[0].more] == [8, 5, 1, 1]
 
 
 def test_a_rule_that_cannot_judge_says_why(findings_of):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from pipeline.experiment.spec_analysis import MovingAverage, Settles
+from pipeline.experiment.spec_analysis import EarlyStop, MovingAverage, Settles
 from pipeline.report.analysis.convergence import COLUMNS, convergence, convergence_curves
 
 PER_EPOCH = 50
@@ -153,6 +153,42 @@ def test_epochs_of_the_rule_are_those_of_each_training():
     assert list(convergence(pd.concat([short, long]), rule)["iteration"]) == [100, 200]
 
 
+def validated(losses, **more) -> pd.DataFrame:
+    return history([0.8 + 0.01 * place for place in range(len(losses))], **more).assign(validation_loss=losses)
+
+
+def test_early_stopping_is_at_the_smallest_validation_loss_the_first_of_equals():
+    (row,) = convergence(validated([0.9, 0.4, 0.6, 0.4, 0.5]), EarlyStop()).itertuples()
+    assert (row.converged, row.iteration, row.epoch, row.accuracy) == (True, 200, 4, 0.81)
+
+
+def test_a_validation_loss_that_still_falls_in_the_end_is_converged_there():
+    """Unlike with `settles`, the last record is as good as any other."""
+    (row,) = convergence(validated([0.9, 0.5, 0.4]), EarlyStop()).itertuples()
+    assert (row.converged, row.iteration) == (True, 300)
+
+
+def test_records_without_a_validation_loss_are_passed_over():
+    (row,) = convergence(validated([np.nan, 0.5, 0.6]), EarlyStop()).itertuples()
+    assert (row.converged, row.iteration) == (True, 200)
+
+
+def test_early_stopping_cannot_tell_without_validation_images_or_of_a_single_record():
+    for losses in ([np.nan] * 3, [0.4]):
+        (row,) = convergence(validated(losses), EarlyStop()).itertuples()
+        assert row.converged is pd.NA
+        assert math.isnan(row.iteration)
+
+
+def test_only_a_diverged_training_is_not_converged_by_early_stopping():
+    diverged = validated([0.9, 0.4, np.nan], stage="diverged")
+    diverged.loc[2, "train_loss"] = np.nan
+    never = validated([np.nan] * 3, stage="never").assign(train_loss=np.nan)
+    table = convergence(pd.concat([diverged, never, validated([0.9, 0.4, 0.5])]), EarlyStop())
+    assert list(table["converged"]) == [False, False, True]
+    assert table["iteration"].isna().to_list() == [True, True, False]
+
+
 records = some.lists(some.sampled_from([0.80, 0.81, 0.815, 0.82, 0.9]), min_size=1, max_size=25)
 
 
@@ -203,6 +239,40 @@ def test_curves_of_convergence_are_over_the_seeds_that_converged():
     (row,) = convergence_curves(results("a", "b", "c", "unread"), convergence(converged, Settles())).itertuples()
     assert (row.mean, row.n, row.n_not_converged) == (150, 2, 1)
     assert row.std == pytest.approx(np.std([200, 100], ddof=1))
+
+
+def test_accuracy_at_convergence_is_over_the_same_seeds():
+    histories = pd.concat(
+        [
+            history(values, stage=name)
+            for name, values in (("a", [0.1, 0.8, 0.81]), ("b", [0.9, 0.9, 0.9]), ("c", [0.1, 0.5, 0.99]))
+        ]
+    )
+    (row,) = convergence_curves(results("a", "b", "c"), convergence(histories, Settles())).itertuples()
+    assert (row.n, row.mean_accuracy) == (2, pytest.approx(0.85))
+    assert row.std_accuracy == pytest.approx(np.std([0.8, 0.9], ddof=1))
+    assert (row.least_accuracy, row.greatest_accuracy) == (0.8, 0.9)
+    assert (row.least, row.greatest) == (100, 200)
+
+
+def test_draws_are_averaged_within_their_seed_and_extremes_are_of_single_draws():
+    """Seed 0 has draws at 0.8 and 0.9; one of seed 1's two draws does not converge, and neither of them counts."""
+    histories = pd.concat(
+        [
+            history(values, stage=name)
+            for name, values in (
+                ("a", [0.1, 0.8, 0.8]),
+                ("b", [0.9, 0.9, 0.9]),
+                ("c", [0.7] * 3),
+                ("d", [0.1, 0.5, 0.9]),
+            )
+        ]
+    )
+    drawn = results("a", "b", "c", "d").assign(seed=[0, 0, 1, 1])
+    (row,) = convergence_curves(drawn, convergence(histories, Settles())).itertuples()
+    assert (row.n, row.n_not_converged, row.mean, row.mean_accuracy) == (1, 1, 150, pytest.approx(0.85))
+    assert (row.least, row.greatest, row.least_accuracy, row.greatest_accuracy) == (100, 200, 0.8, 0.9)
+    assert math.isnan(row.std_accuracy)
 
 
 def test_a_seed_of_several_runs_has_converged_when_all_of_them_have():

@@ -16,8 +16,8 @@ from pipeline.experiment.loading import load
 from pipeline.lottery.files import load_mask, load_weights, save_mask, save_weights
 from pipeline.report import inside_tickets
 from pipeline.report.analysis.connectivity import connectivity, countable, is_chain, sorted_counts
+from pipeline.report.analysis.drawn_masks import Drawn, levels_drawn
 from pipeline.report.analysis.initial_weights import BINS, initial_weights, starting_weights
-from pipeline.report.analysis.levels import Drawn, levels_drawn
 from pipeline.report.analysis.packed_masks import packed_mask
 from pipeline.report.charts.inside_tickets import connectivity_charts, initial_weight_charts
 from pipeline.report.gathering import gather

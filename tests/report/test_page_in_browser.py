@@ -17,7 +17,16 @@ LONG_TASKS = """() => {
 def test_every_chart_has_its_marks_and_plotly_finds_nothing_wrong_with_them(opened, findings_of):
     one = opened(findings_of(sources=2, targets=3))
     ids = one.page.evaluate("[...document.querySelectorAll('.chart')].map((box) => box.id)")
-    kinds = {"curves": 3, "learning": 3, "convergence": 3, "remaining": 2, "ratio": 2, "last": 2, "overlap": 1}
+    kinds = {
+        "curves": 3,
+        "learning": 3,
+        "convergence": 3,
+        "converged": 3,
+        "remaining": 2,
+        "ratio": 2,
+        "last": 2,
+        "overlap": 1,
+    }
     assert {kind: sum(id.startswith(f"{kind}-") for id in ids) for kind in kinds} == kinds
     for chart in ids:
         expected = one.page.evaluate("(id) => figureOf(described(id), 500).data.length", chart)

@@ -34,11 +34,20 @@ def test_every_figure_has_its_marks_and_every_cell_its_number(experiment, opened
     grid, store = experiment
     one = opened(gather(grid, store, store.snapshot()))
     charts = one.page.evaluate("[...document.querySelectorAll('.chart')].map((box) => box.id)")
-    kinds = {"curves": 2, "learning": 2, "convergence": 2, "remaining": 2, "ratio": 2, "last": 2, "overlap": 1}
+    kinds = {
+        "curves": 2,
+        "learning": 2,
+        "convergence": 2,
+        "converged": 2,
+        "remaining": 2,
+        "ratio": 2,
+        "last": 2,
+        "overlap": 1,
+    }
     assert {kind: sum(id.startswith(f"{kind}-") for id in charts) for kind in kinds} == kinds
     for chart in charts:
         # trained this briefly, few runs converge
-        assert one.traces(chart) > (0 if chart.startswith("convergence-") else 1)
+        assert one.traces(chart) > (0 if chart.startswith("converge") else 1)
     # winning tickets of two sources, random ones and the dense network, each with its band
     assert one.traces("curves-0") == one.traces("curves-1") == 2 * 4
     table = comparisons(results(grid.name, store=store.uri), grid.spec)

@@ -58,6 +58,13 @@ def test_one_seed_has_a_mean_and_no_spread():
     assert curve[["std", "low", "high"]].isna().all()
 
 
+def test_the_least_and_the_greatest_are_of_single_runs_also_of_several_of_one_seed():
+    table = pd.DataFrame(rows("winning", [0.7, 0.8]) + rows("winning", [0.4, np.nan]))
+    curve = curves(table).iloc[0]
+    assert (curve["mean"], curve["least"], curve["greatest"]) == (pytest.approx((0.55 + 0.8) / 2), 0.4, 0.8)
+    assert curves(table.assign(test_accuracy=np.nan)).iloc[0][["least", "greatest"]].isna().all()
+
+
 def test_equal_seeds_have_no_spread_at_all_and_not_one_by_rounding():
     curve = curves(pd.DataFrame(rows("winning", [0.1 + 0.2, 0.3, 0.3]))).iloc[0]
     assert curve["std"] == 0

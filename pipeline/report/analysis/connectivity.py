@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.report.analysis.levels import Drawn
+from pipeline.report.analysis.drawn_masks import Drawn
 from pipeline.report.analysis.packed_masks import Mask, unpacked
 
 MOST_LAYERS, MOST_UNITS = 20, 5000

@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.experiment.spec_analysis import Convergence, MovingAverage, Settles
 from pipeline.experiment.steps import Steps
-from pipeline.report.analysis.statistics import ROUNDING, Floats, Whole, by_seed, moments
+from pipeline.report.analysis.statistics import ROUNDING, Floats, Whole, by_seed, extremes, moments
 
 COLUMNS = ["stage", "converged", "iteration", "epoch", "accuracy"]
 LOSSES = ["train_loss", "test_loss"]
@@ -66,7 +66,9 @@ def convergence_curves(results: pd.DataFrame, converged: pd.DataFrame) -> pd.Dat
     Columns: those that name the curve and the point, then `mean` and `std` (ddof = 1) of the iterations over the seeds
     that converged, `n` (how many those are), `n_not_converged` (seeds that did not: by the rule, or since they
     diverged) and `n_diverged` (of them). Any other seed whose history is not there, or of which the rule cannot tell,
-    is in none of these. A mean with seeds that did not converge is of the faster ones only.
+    is in none of these. A mean with seeds that did not converge is of the faster ones only. `least` and `greatest` are
+    of all runs of the seeds that converged. `mean_accuracy`, `std_accuracy`, `least_accuracy` and `greatest_accuracy`
+    are the same of test accuracy, [0, 1], at the moment of convergence.
     """
     of_stage = converged.set_index("stage")
     diverged = (results["status"] == "diverged").astype(bool)
@@ -77,7 +79,15 @@ def convergence_curves(results: pd.DataFrame, converged: pd.DataFrame) -> pd.Dat
     failed = _seeds_with(results, missed)
     n, mean, std = moments(np.where(failed, np.nan, iterations.values))
     counts = {"n_not_converged": failed.sum(axis=1), "n_diverged": _seeds_with(results, diverged).sum(axis=1)}
-    return iterations.points.assign(mean=mean, std=std, n=n, **counts)
+    accuracies = by_seed(results, results["stage"].map(of_stage["accuracy"]))
+    _, mean_accuracy, std_accuracy = moments(np.where(failed, np.nan, accuracies.values))
+    counted = ~failed.ravel()[iterations.cells]
+    more: dict[str, Floats] = {"mean_accuracy": mean_accuracy, "std_accuracy": std_accuracy}
+    for column, suffix in (("iteration", ""), ("accuracy", "_accuracy")):
+        runs = results["stage"].map(of_stage[column]).to_numpy(dtype="float64")
+        bounds = extremes(iterations, np.where(counted, runs, np.nan))
+        more |= {f"{name}{suffix}": values for name, values in zip(("least", "greatest"), bounds, strict=True)}
+    return iterations.points.assign(mean=mean, std=std, n=n, **counts, **more)
 
 
 def _seeds_with(results: pd.DataFrame, runs: "pd.Series[bool]") -> Marks:

@@ -67,12 +67,24 @@ def moments(values: Floats) -> tuple[Whole, Floats, Floats]:
     return n, mean, np.where(equal, 0.0, std)
 
 
+def extremes(seeds: BySeed, values: Floats) -> tuple[Floats, Floats]:
+    """The least and the greatest of `values` (one for each row of the table) at each point; NaN where it has none.
+
+    Every row is looked at alone: of a seed with several draws of a control each draw counts.
+    """
+    point = seeds.cells // max(1, seeds.values.shape[1])
+    least, greatest = (np.full(len(seeds.points), np.nan) for _ in range(2))
+    np.fmin.at(least, point, values)
+    np.fmax.at(greatest, point, values)
+    return least, greatest
+
+
 def curves(table: pd.DataFrame) -> pd.DataFrame:
     """Test accuracy over seeds, one row for each (source, target, ticket, round), in the table's order.
 
     Columns: those that name the curve and the point, then `mean`, `std` (ddof = 1, NaN for one seed), `n` (seeds with
     a result), `n_diverged` (of them), `n_missing` (seeds without one), `low` and `high` (95 % t interval of the mean,
-    NaN for fewer than two seeds).
+    NaN for fewer than two seeds), `least` and `greatest` (of all runs, each draw of a control by itself).
     """
     seeds = by_seed(table, table["test_accuracy"])
     n, mean, std = moments(seeds.values)
@@ -81,6 +93,7 @@ def curves(table: pd.DataFrame) -> pd.DataFrame:
     of_diverged = seeds.cells[(table["status"] == "diverged").to_numpy(dtype=bool)]
     diverged = np.bincount(of_diverged, minlength=seeds.values.size).reshape(shape) > 0
     half = half_width(std, n)
+    least, greatest = extremes(seeds, table["test_accuracy"].to_numpy(dtype="float64"))
     return seeds.points.assign(
         mean=mean,
         std=std,
@@ -89,6 +102,8 @@ def curves(table: pd.DataFrame) -> pd.DataFrame:
         n_missing=asked.sum(axis=1) - n,
         low=mean - half,
         high=mean + half,
+        least=least,
+        greatest=greatest,
     )
 
 

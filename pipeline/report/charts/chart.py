@@ -52,6 +52,20 @@ class Pool:
         return place
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A dot on a line, with a bar along x from `low` to `high`. `words`: lines of its hover."""
+
+    x: Any
+    y: Any
+    low: Any
+    high: Any
+    words: Sequence[str]
+
+    def described(self) -> dict[str, Any]:
+        return {"x": self.x, "y": self.y, "low": self.low, "high": self.high, "words": list(self.words)}
+
+
 @dataclass(slots=True)
 class Series:
     """One line with what belongs to it; all sequences are as long as `x`.
@@ -79,6 +93,10 @@ class Series:
     own: bool = False
     """Whether this is the target's own source: it stands out among many."""
     legend: bool = True
+    points: bool = True
+    """Whether a step's points have markers: those of a learning curve are too many."""
+    moment: Moment | None = None
+    """When its training has converged."""
 
     def band(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Lower and upper edge at each x: y itself where there is no band, NaN where there is no y."""
@@ -99,13 +117,17 @@ class Series:
         columns = {"x": self.x, "y": self.y, "spread": self.spread, "low": self.low, "high": self.high}
         kept = {name: pool.place(column) for name, column in columns.items() if column is not None}
         lists = {"more": [pool.place(column) for column in self.more], "seeds": list(self.seeds), "marked": self.marked}
-        flags = {"own": int(self.own), "hidden": int(not self.legend)}
+        flags: dict[str, Any] = {"own": int(self.own), "hidden": int(not self.legend), "bare": int(not self.points)}
+        flags |= {"moment": self.moment.described()} if self.moment else {}
         return {"name": self.name, **look, **kept, **{name: value for name, value in (lists | flags).items() if value}}
 
 
 @dataclass(slots=True)
 class Chart:
-    """One panel. `zoom`: the y range in which differences show. `fields`: what the columns of `Series.more` are."""
+    """One panel. `zoom`: the y range in which differences show. `fields`: what the columns of `Series.more` are.
+
+    `narrow`: whether it always has the range `zoom`.
+    """
 
     id: str
     title: str
@@ -115,10 +137,13 @@ class Chart:
     series: list[Series]
     fields: Sequence[str] = ()
     zoom: tuple[float, float] | None = None
+    narrow: bool = False
 
     @property
     def narrowed(self) -> tuple[float, float] | None:
-        """`zoom` where it is much narrower than the whole range and leaves no winning ticket's point out."""
+        """`zoom` where it always is, or is much narrower than the whole range and holds all winning tickets' points."""
+        if self.narrow:
+            return self.zoom
         if self.zoom is None or self.zoom[1] - self.zoom[0] > NARROW * height(self.series):
             return None
         winning = (one for one in self.series if one.role == "line" and one.line is not None and one.line.winning)
@@ -128,6 +153,7 @@ class Chart:
         """What `templates/charts.js` reads."""
         described: dict[str, Any] = {"x": self.x.described(), "y": self.y.described(), "fields": list(self.fields)}
         described |= {"zoom": [significant(edge) for edge in self.zoom]} if self.zoom else {}
+        described |= {"narrow": 1} if self.narrow else {}
         pool = Pool()
         return described | {"series": [series.described(pool) for series in self.series], "columns": pool.columns}
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from pipeline.experiment.spec import DENSE
 from pipeline.report.analysis.pairings import own_sources
+from pipeline.report.charts.bands import Bands, Spread, band_fields, spread_in_words
 from pipeline.report.charts.chart import NARROW, Axis, Chart, Series, ends, height, numbers, percent
 from pipeline.report.charts.palette import DENSE_LABEL, Line, lines
 from pipeline.report.findings import Findings
@@ -27,7 +28,7 @@ def pruning_curves(findings: Findings) -> list[Chart]:
     """A panel for each target that has a result, in the grid's order."""
     drawn = findings.curves[findings.curves["mean"].notna() & (findings.curves["survivors"] > 0)]
     drawn = drawn.sort_values("survivors", ascending=False, kind="stable").reset_index(drop=True)
-    points = Points.of(drawn, findings.results)
+    points = Points.of(drawn, findings)
     groups: dict[Any, Any] = dict(drawn.groupby(POINT[:3], sort=False).indices)
     looks = look_of(findings)
     own = own_lines(findings)
@@ -42,7 +43,8 @@ def pruning_curves(findings: Findings) -> list[Chart]:
                 one.line, one.own = line, (target, source) in own
                 series.append(one)
         dense = [at for (of, _, ticket), at in groups.items() if (of, ticket) == (target, DENSE)]
-        charts.append(_panel(f"curves-{number}", str(target), series, [points.series(DENSE_LABEL, at) for at in dense]))
+        level = [points.series(DENSE_LABEL, at) for at in dense]
+        charts.append(_panel(f"curves-{number}", str(target), series, level, findings.spec.analysis.spread))
     return charts
 
 
@@ -64,22 +66,22 @@ class Points:
 
     x: list[Any]
     y: list[Any]
-    spread: list[Any]
+    bands: Bands
     more: list[list[Any]]
     seeds: list[list[Any]]
     diverged: list[int]
 
     @classmethod
-    def of(cls, rows: pd.DataFrame, results: pd.DataFrame) -> Points:
+    def of(cls, rows: pd.DataFrame, findings: Findings) -> Points:
         """Percent throughout; a count of zero is not worth a line of the hover."""
         counts = [[count or None for count in rows[column].tolist()] for column in ("n_diverged", "n_missing")]
         whole = [rows[column].tolist() for column in ("round", "survivors", "total")]
         return cls(
             x=numbers((100 * rows["survivors"] / rows["total"]).tolist()),
             y=percent(rows["mean"]),
-            spread=percent(rows["std"]),
+            bands=Bands.of(findings.spec.analysis.spread, rows, percent),
             more=[*whole, percent(rows["fraction_pruned"]), rows["n"].tolist(), *counts],
-            seeds=_by_seed(results, rows),
+            seeds=_by_seed(findings.results, rows),
             diverged=rows["n_diverged"].tolist(),
         )
 
@@ -89,10 +91,10 @@ class Points:
             name=name,
             x=_at(self.x, at),
             y=_at(self.y, at),
-            spread=_at(self.spread, at),
-            more=[_at(column, at) for column in self.more],
+            more=[*(_at(column, at) for column in self.more), *self.bands.more(at)],
             seeds=[list(values) for values in zip(*_at(self.seeds, at), strict=True)],
             marked=[place for place, number in enumerate(at) if self.diverged[number]],
+            **self.bands.at(at),
         )
 
 
@@ -106,32 +108,38 @@ def _by_seed(results: pd.DataFrame, rows: pd.DataFrame) -> list[list[Any]]:
     return [percent(values) for values in wide.reindex(pd.MultiIndex.from_frame(rows[POINT])).to_numpy()]
 
 
-def _panel(name: str, target: str, series: list[Series], dense: list[Series]) -> Chart:
+def _panel(name: str, target: str, series: list[Series], dense: list[Series], spread: Spread) -> Chart:
     least = min((one.x[-1] for one in series), default=50)
     words = f" Pruned the most: {ends(series, ' %')}." if series else ""
     for level in dense:
         words += f" The dense network has {level.y[0]:.4g} %."
-        _across(level, least)
+        across(level, least)
     return Chart(
         id=name,
         title=f"target: {target}",
-        alternative=f"Test accuracy on {target} against weights remaining, {len(series)} tickets.{words}",
+        alternative=(
+            f"Test accuracy on {target} ({spread_in_words(spread)}) against weights remaining, "
+            f"{len(series)} tickets.{words}"
+        ),
         x=LEFT,
         y=ACCURACY,
         series=[*series, *dense],
-        fields=FIELDS,
-        zoom=_range_of_differences([*series, *dense]),
+        fields=(*FIELDS, *band_fields(spread, "%")),
+        zoom=range_of_differences([*series, *dense]),
     )
 
 
-def _across(level: Series, least: float) -> None:
+def across(level: Series, least: float) -> None:
     """Make the dense network's point a level from the left edge to the most pruned point."""
     level.role, level.x, level.seeds, level.marked = "level", [100, least], (), ()
-    level.y, level.spread = [level.y[0]] * 2, [(level.spread or [None])[0]] * 2
+    level.y = [level.y[0]] * 2
+    for edge in ("spread", "low", "high"):
+        column = getattr(level, edge)
+        setattr(level, edge, column and [column[0]] * 2)
     level.more = [[column[0]] * 2 for column in level.more]
 
 
-def _range_of_differences(series: list[Series]) -> tuple[float, float] | None:
+def range_of_differences(series: list[Series]) -> tuple[float, float] | None:
     """Where the winning tickets' points and the dense network are, with a margin.
 
     If that is most of the whole range, because a line has collapsed: the upper three quarters of those points.

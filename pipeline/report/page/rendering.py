@@ -11,13 +11,16 @@ import pandas as pd
 
 from pipeline.experiment.spec_analysis import Convergence, EarlyStop, Settles
 from pipeline.report.charts import palette
+from pipeline.report.charts.bands import band_in_words
 from pipeline.report.charts.chart import CROWD, Chart
+from pipeline.report.charts.convergence import convergence_charts
 from pipeline.report.charts.curves import pruning_curves
 from pipeline.report.charts.inside_tickets import connectivity_charts, initial_weight_charts
 from pipeline.report.charts.layers import layer_charts
+from pipeline.report.charts.learning_levels import LearningPanels, learning_panels
 from pipeline.report.charts.matrices import matrices
 from pipeline.report.charts.overlap import between_rounds, overlap_charts
-from pipeline.report.charts.training import convergence_charts, learning_curves, learning_level
+from pipeline.report.charts.training import learning_curves, learning_level
 from pipeline.report.findings import Findings
 from pipeline.report.page.how_far import how_far
 from pipeline.report.page.inside_tickets import about_connectivity, about_initial_weights, no_initial_weights
@@ -89,6 +92,8 @@ def _sections(findings: Findings) -> dict[str, Any]:
     level = compared.levels[compared.chosen] if compared else None
     trained = learning_level(findings)
     nested = between_rounds(findings)
+    asked = findings.spec.analysis.levels
+    panels = LearningPanels([], []) if asked is None else learning_panels(findings, asked)
     return {
         "findings": findings,
         "level": level,
@@ -102,7 +107,9 @@ def _sections(findings: Findings) -> dict[str, Any]:
         "curves": pruning_curves(findings),
         "matrices": compared,
         "how_far": how_far(findings),
-        "learning": learning_curves(findings, trained) if trained is not None else [],
+        "learning": learning_curves(findings, trained) if trained is not None and asked is None else [],
+        "learning_panels": panels,
+        "band": band_in_words(findings.spec.analysis.spread),
         "learning_level": trained,
         "convergence": convergence_charts(findings),
         "rule": in_words(findings.spec.analysis.convergence),
@@ -125,8 +132,8 @@ def _sections(findings: Findings) -> dict[str, Any]:
 
 def _every_chart(sections: Mapping[str, Any]) -> list[Chart]:
     flat = [*sections["curves"], *sections["learning"], *sections["convergence"], *sections["overlap"]]
-    by_source = [*sections["layers"], *sections["initial"], *sections["connected"]]
-    return flat + [chart for of_source in by_source for chart in of_source]
+    rows = [*sections["layers"], *sections["initial"], *sections["connected"], *sections["learning_panels"].rows]
+    return flat + [chart for row in rows for chart in row]
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -141,7 +148,10 @@ def in_words(rule: Convergence) -> str:
             "record's; a training whose last record is the first such one has not converged"
         )
     if isinstance(rule, EarlyStop):
-        return "the record with the smallest loss on the validation images: where early stopping would end the training"
+        return (
+            "the record with the smallest loss on the validation images, where early stopping would end the training; "
+            "only a training that diverged has not converged"
+        )
     return (
         f"the moment at which the moving average of test accuracy over {rule.window} has changed by less than "
         f"{margin_points(rule.tolerance)} for {rule.patience}"
@@ -158,7 +168,10 @@ def unjudged(findings: Findings) -> str:
     if isinstance(findings.spec.analysis.convergence, Settles):
         return f"{whose} cannot be judged by this rule: the training has a single record."
     if isinstance(findings.spec.analysis.convergence, EarlyStop):
-        return f"{whose} cannot be judged by this rule: there are no validation images (dataset: {{validation: n}})."
+        return (
+            f"{whose} cannot be judged by this rule: there are no validation images (dataset: {{validation: n}}), or "
+            "the training has a single record."
+        )
     return (
         f"{whose} cannot be judged by this rule: the training is shorter than window and patience, or its records are "
         "further apart than the patience."

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.report.charts.bands import spread_in_words
+from pipeline.report.charts.convergence import convergence_charts
 from pipeline.report.charts.curves import pruning_curves
 from pipeline.report.charts.inside_tickets import connectivity_charts, initial_weight_charts
 from pipeline.report.charts.layers import layer_charts, ratio_charts
+from pipeline.report.charts.learning_levels import learning_panels
 from pipeline.report.charts.overlap import between_rounds, overlap_charts
-from pipeline.report.charts.training import convergence_charts, learning_curves, learning_level
+from pipeline.report.charts.training import learning_curves, learning_level
 from pipeline.report.findings import Findings
 from pipeline.report.stills.matrix import matrix_figure
 from pipeline.report.stills.panels import PANEL, panels_figure
@@ -57,23 +60,36 @@ def _saver(figure: Figure, suffix: str) -> Callable[[Path], None]:
 def curves_figure(findings: Findings) -> Figure | None:
     """Test accuracy against weights remaining, a panel a target."""
     charts = pruning_curves(findings)
-    return panels_figure(charts, f"{findings.name}\nmean ±1 std over seeds, {_seeds(findings)}") if charts else None
+    return panels_figure(charts, f"{findings.name}\n{_spread(findings)}, {_seeds(findings)}") if charts else None
 
 
 def learning_figure(findings: Findings) -> Figure | None:
-    """Learning curves at the level of the matrices."""
+    """Learning curves at the level of the matrices, or a row of panels for each target and source at several levels."""
+    asked = findings.spec.analysis.levels
+    if asked is not None:
+        return _levels_figure(findings, asked)
     level = learning_level(findings)
     charts = learning_curves(findings, level) if level is not None else []
     if level is None or not charts:
         return None
-    return panels_figure(charts, f"{findings.name}: training with {percent_left(level)} of the weights")
+    title = f"{findings.name}: training with {percent_left(level)} of the weights"
+    return panels_figure(charts, title + f"\n{_spread(findings)}" * (findings.spec.analysis.spread == "range"))
+
+
+def _levels_figure(findings: Findings, asked: Sequence[float]) -> Figure | None:
+    panels = learning_panels(findings, asked)
+    if not panels.rows:
+        return None
+    title = f"{findings.name}: {_spread(findings)}\ndots: convergence, with the same spread of iterations"
+    charts = [chart for row in panels.rows for chart in row]
+    return panels_figure(charts, "\n".join([title, *panels.remarks]), columns=min(4, max(map(len, panels.rows))))
 
 
 def convergence_figure(findings: Findings) -> Figure | None:
-    """Iterations to convergence against weights remaining."""
+    """Iterations to convergence and test accuracy then, against weights remaining; a row a target."""
     charts = convergence_charts(findings)
-    title = f"{findings.name}: iterations to convergence, mean ±1 std over seeds"
-    return panels_figure(charts, title) if charts else None
+    title = f"{findings.name}: iterations to convergence, and accuracy then,\n{_spread(findings)}"
+    return panels_figure(charts, title, columns=2) if charts else None
 
 
 def layers_figure(findings: Findings) -> Figure | None:
@@ -126,6 +142,10 @@ FIGURES: Mapping[str, Callable[[Findings], Figure | None]] = {
     "overlap": overlap_figure,
     "convergence": convergence_figure,
 }
+
+
+def _spread(findings: Findings) -> str:
+    return spread_in_words(findings.spec.analysis.spread)
 
 
 def _seeds(findings: Findings) -> str:

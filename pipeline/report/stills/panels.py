@@ -36,10 +36,13 @@ KEY = 0.75
 """Inches of the rest of an entry."""
 
 
-def panels_figure(charts: Sequence[Chart], title: str, size: tuple[float, float] = PANEL, a_row: int = 3) -> Figure:
+def panels_figure(
+    charts: Sequence[Chart], title: str, size: tuple[float, float] = PANEL, a_row: int = 3, columns: int | None = None
+) -> Figure:
     """One figure of all charts, or of the first MOST_PANELS, which the title then says.
 
-    `size`: of a panel in inches; `a_row`: panels beside one another, at most.
+    `size`: of a panel in inches; `a_row`: panels beside one another, at most; `columns`: exactly so many, where charts
+    of a row belong together.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -48,7 +51,7 @@ def panels_figure(charts: Sequence[Chart], title: str, size: tuple[float, float]
     if len(drawn) < len(charts):
         title += f"\n{len(drawn)} of {len(charts)} panels: the page has all"
     thirds = len(drawn) % PANELS_A_ROW == 0
-    columns = min(a_row, PANELS_A_ROW if thirds else max(1, math.ceil(math.sqrt(len(drawn)))))
+    columns = columns or min(a_row, PANELS_A_ROW if thirds else max(1, math.ceil(math.sqrt(len(drawn)))))
     rows = math.ceil(len(drawn) / columns)
     figure = Figure(figsize=(size[0] * columns, size[1] * rows), dpi=200, layout="constrained")
     FigureCanvasAgg(figure)
@@ -86,7 +89,9 @@ def _insets(figure: Figure, panels: Sequence[Axes], charts: Sequence[Chart]) -> 
 
     Returns how many there are.
     """
-    narrowed = [(panel, chart) for panel, chart in zip(panels, charts, strict=True) if chart.narrowed]
+    # of lines along iterations the whole range shows nothing that differs
+    drawn = zip(panels, charts, strict=True)
+    narrowed = [(panel, chart) for panel, chart in drawn if chart.narrowed and not chart.narrow]
     corners = [empty_corner(panel, chart.series) for panel, chart in narrowed]
     for (panel, chart), corner in zip(narrowed, corners, strict=True):
         inset = panel.inset_axes(corner) if corner and all(corners) else _beside(figure, panel)
@@ -128,8 +133,8 @@ def _line(axes: Axes, one: Series, places: list[str], small: bool) -> None:
     if np.any(high > low):
         axes.fill_between(x, low, high, color=ink, alpha=0.15, linewidth=0)
     is_line = one.role == "line" and one.line is not None
-    few = len(one.x) <= MARKED
-    marker = one.line.marker if is_line and one.line else "o" if one.role == "step" and few else ""
+    pointed = one.points and len(one.x) <= MARKED
+    marker = one.line.marker if is_line and one.line else "o" if one.role == "step" and pointed else ""
     look: dict[str, Any] = {"linewidth": 1} if small else {"linewidth": 1.4, "marker": marker}
     label = one.name if one.legend else None
     if one.role == "histogram":
@@ -138,6 +143,10 @@ def _line(axes: Axes, one: Series, places: list[str], small: bool) -> None:
     if one.marked and not small:
         at = list(one.marked)
         axes.plot(x[at], y[at], "o", color=ink, markerfacecolor="none", markersize=9, label="with a diverged run")
+    if one.moment is not None and not small:
+        at_x, half = one.moment.x, [[one.moment.x - one.moment.low], [one.moment.high - one.moment.x]]
+        dot: dict[str, Any] = {"markersize": 7, "markeredgecolor": "white", "capsize": 2, "zorder": 4}
+        axes.errorbar([at_x], [one.moment.y], xerr=half, fmt="o", color=ink, **dot)
 
 
 def _ink(one: Series) -> str:

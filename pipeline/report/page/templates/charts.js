@@ -40,7 +40,7 @@ function lookOf(one) {
     return { colour: ink(colour), dash: one.place ? dotted : dashed, size: 0 };
   }
   if (one.role === "step") {
-    const size = one.x.length > MARKED ? 0 : 3.5;
+    const size = one.bare || one.x.length > MARKED ? 0 : 3.5;
     return { colour: between(ink("--first"), ink("--last"), one.place ?? 0), dash: solid, marker: "circle", size };
   }
   if (one.role === "histogram") return { colour: ink(`--ink-${at % DATA.inks}`), dash, size: 0 };
@@ -122,6 +122,17 @@ function ringsOf(one, look, group) {
   };
 }
 
+// When a line's training has converged: a dot, with a bar along the iterations.
+function momentOf(one, look, group) {
+  const { x, y, low, high, words } = one.moment;
+  return {
+    type: "scatter", mode: "markers", x: [x], y: [y], text: [[`<b>${plain(one.name)}</b>`, ...words.map(plain)].join("<br>")],
+    hoverinfo: "text", showlegend: false, legendgroup: group,
+    error_x: { type: "data", symmetric: false, array: [high - x], arrayminus: [x - low], color: look.colour, thickness: 1.3, width: 4 },
+    marker: { size: 10, color: look.colour, line: { width: 1.5, color: ink("--page") } },
+  };
+}
+
 // Whether a line has its own colour, band and marker at full strength: among many, only some do.
 function standsOut(chart) {
   const crowded = chart.series.filter((one) => !one.role && !one.shared).length > DATA.crowd;
@@ -131,16 +142,17 @@ function standsOut(chart) {
 // All traces of a chart: bands below, then single seeds, then lines, those that stand out last.
 function tracesOf(chart) {
   const emphasised = standsOut(chart);
-  const bands = [], seeds = [], thin = [], lines = [], rings = [];
+  const bands = [], seeds = [], thin = [], lines = [], rings = [], moments = [];
   chart.series.forEach((one, at) => {
     const strong = Boolean(emphasised(one)), look = lookOf(one), group = strong ? `line ${at}` : "others";
     if ((one.spread || one.low) && strong) bands.push(...bandOf(one, look, group));
     if (shown.seeds && one.seeds && strong) seeds.push(seedsOf(one, look, group));
     (strong ? lines : thin).push(lineOf(chart, one, look, group, strong));
     if (one.marked) rings.push(ringsOf(one, look, group));
+    if (one.moment) moments.push(momentOf(one, look, group));
   });
   thin.forEach((trace, at) => Object.assign(trace, { showlegend: at === 0, name: others(thin.length) }));
-  return [...bands, ...seeds, ...thin, ...lines, ...rings];
+  return [...bands, ...seeds, ...thin, ...lines, ...rings, ...moments];
 }
 
 const others = (count) => `${count} other line${count === 1 ? "" : "s"}`;
@@ -206,7 +218,7 @@ function figureOf(chart, width) {
     gridcolor: ink("--grid"), linecolor: ink("--rule"), tickcolor: ink("--rule"), zeroline: false, showline: true,
     ticks: "outside", ticklen: 4,
   };
-  const narrowed = shown.zoom === "differences" && chart.zoom;
+  const narrowed = (chart.narrow || shown.zoom === "differences") && chart.zoom;
   const layout = {
     width, height: heightOf(chart, width), margin: { l: 58, r: 14, t: 12, b: 46 + uprightBy(chart, width) + legend.height },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",

@@ -1,0 +1,107 @@
+"""When trainings converge, and how accurate they are then: the form of Frankle & Carbin 2018, Figures 5 to 8."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.experiment.spec import DENSE
+from pipeline.report.analysis.convergence import convergence_curves
+from pipeline.report.charts.bands import Bands, band_fields, spread_in_words
+from pipeline.report.charts.chart import Axis, Chart, Series, ends, numbers, percent
+from pipeline.report.charts.curves import LEFT, across, look_of, own_lines, range_of_differences
+from pipeline.report.charts.palette import DENSE_LABEL
+from pipeline.report.findings import Findings
+
+ITERATIONS = Axis("iterations to convergence")
+ACCURACY_THEN = Axis("test accuracy at convergence (%)", unit="%")
+CURVE = ["target", "source", "ticket"]
+MISSED = ["n_not_converged", "n_diverged"]
+FIELDS = ("round", "seeds that converged", "that did not", "of them diverged")
+"""Of the hover over a point of convergence."""
+
+
+def convergence_charts(findings: Findings) -> list[Chart]:
+    """For each target two charts: iterations to convergence, and test accuracy then, against weights remaining.
+
+    Means are over the seeds that converged; a point without one is not there.
+    """
+    means = convergence_curves(findings.results, findings.convergence)
+    means = means[means["mean"].notna() & (means["survivors"] > 0)]
+    means = means.sort_values("survivors", ascending=False, kind="stable").reset_index(drop=True)
+    spread = findings.spec.analysis.spread
+    times = Moments.of(findings, means, numbers)
+    accuracies = Moments.of(findings, means, percent, "_accuracy")
+    charts = []
+    for number, target in enumerate(dict.fromkeys(findings.results["target"])):
+        said = f"{target} has converged ({spread_in_words(spread)}); of tickets pruned the most"
+        for name, axis, moments, unit, words in (
+            (f"convergence-{number}", ITERATIONS, times, " iterations", f"Iterations until training on {said}"),
+            (f"converged-{number}", ACCURACY_THEN, accuracies, " %", f"Test accuracy when training on {said}"),
+        ):
+            series = moments.lines(target)
+            if series:
+                alternative = f"{words}: {ends(series, unit)}."
+                series += moments.levels(target, min(one.x[-1] for one in series))
+                fields = (*FIELDS, *band_fields(spread, axis.unit))
+                charts.append(Chart(name, f"target: {target}", alternative, LEFT, axis, series, fields))
+                charts[-1].zoom = range_of_differences(series) if axis is ACCURACY_THEN else None
+    return charts
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """One column of `convergence_curves`, and what belongs to it, as columns for JSON."""
+
+    findings: Findings
+    groups: dict[Any, npt.NDArray[np.int64]]
+    left: list[Any]
+    y: list[Any]
+    bands: Bands
+    more: list[list[Any]]
+    diverged: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(
+        cls, findings: Findings, means: pd.DataFrame, shown: Callable[[Any], list[Any]], suffix: str = ""
+    ) -> Moments:
+        groups: dict[Any, Any] = dict(means.groupby(CURVE, sort=False).indices)
+        missed = [[count or None for count in means[name].tolist()] for name in MISSED]
+        return cls(
+            findings=findings,
+            groups=groups,
+            left=numbers(100 * means["survivors"] / means["total"]),
+            y=shown(means["mean" + suffix]),
+            bands=Bands.of(findings.spec.analysis.spread, means, shown, suffix),
+            more=[means["round"].tolist(), means["n"].tolist(), *missed],
+            diverged=means["n_diverged"].to_numpy() > 0,
+        )
+
+    def lines(self, target: str) -> list[Series]:
+        own = own_lines(self.findings)
+        series = []
+        for (source, ticket), line in look_of(self.findings).items():
+            if (target, source, ticket) in self.groups:
+                one = self._series(line.label, self.groups[target, source, ticket])
+                one.line, one.own = line, (target, source) in own
+                series.append(one)
+        return series
+
+    def levels(self, target: str, least: float) -> list[Series]:
+        """The dense network as a level, from the left edge to the most pruned point."""
+        levels = [self._series(DENSE_LABEL, at) for curve, at in self.groups.items() if curve == (target, "any", DENSE)]
+        for level in levels:
+            across(level, least)
+        return levels
+
+    def _series(self, name: str, places: npt.NDArray[np.int64]) -> Series:
+        at = places.tolist()
+        x, y = ([column[place] for place in at] for column in (self.left, self.y))
+        more = [[column[place] for place in at] for column in self.more] + self.bands.more(at)
+        marked = np.flatnonzero(self.diverged[places]).tolist()
+        return Series(name, x, y, more=more, marked=marked, **self.bands.at(at))
