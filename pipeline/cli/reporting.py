@@ -68,6 +68,7 @@ def write_and_show(
     from pipeline.engine.experiments import failures
     from pipeline.engine.store import Store
     from pipeline.report.analysis.comparisons import chosen_level, comparisons
+    from pipeline.report.analysis.networks import networks
     from pipeline.report.analysis.statistics import curves
     from pipeline.report.files import current_report, report_digest
     from pipeline.report.results import results_table
@@ -89,7 +90,8 @@ def write_and_show(
     compared = comparisons(results, grid.spec)
     level = chosen_level(compared, grid.spec.analysis.fraction_pruned)
     plain = not console.is_terminal
-    console.print(render(results, curves(results), compared, level, width=console.width, plain=plain))
+    many = networks(results, snapshot, grid.spec)
+    console.print(render(results, curves(results), compared, level, networks=many, width=console.width, plain=plain))
     if tracker is not None:
         from pipeline.engine.tracking.digest import remember_tracked
         from pipeline.engine.tracking.tickets import tickets_of

@@ -1,6 +1,6 @@
 """What every part of the spec has in common: immutable, unknown keys refused, errors that know their place."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 from pydantic_core import PydanticCustomError
@@ -22,6 +22,14 @@ class Strict(BaseModel):
     def written_keys(cls) -> list[str]:
         """What an author may write here; some of it is dealt with before the spec is made."""
         return list(cls.model_fields)
+
+    def in_short(self) -> dict[str, Any]:
+        """JSON values of its fields, but for numbers, switches and options at their default: names and choices stay."""
+        fields = type(self).model_fields.items()
+        usual = {name for name, field in fields if getattr(self, name) == field.default}
+        return self.model_dump(
+            mode="json", exclude={name for name in usual if not isinstance(getattr(self, name), str)}
+        )
 
 
 def _steps(raw: object) -> Steps:

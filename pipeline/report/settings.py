@@ -44,7 +44,7 @@ def settings_of(spec: Spec) -> Iterator[tuple[str, Any, bool]]:
     for field, value, default in _leaves(spec, ""):
         if field.partition(".")[0] not in ABOUT:
             yield field, value, default
-    yield "tickets", [ticket.model_dump(mode="json", exclude_none=True) for ticket in spec.tickets], False
+    yield "tickets", [ticket.in_short() for ticket in spec.tickets], False
     yield from _of_sides({side.name: dict(_named(side, "training")) for side in sides})
     yield from _of_sides({side.name: dict(_named(side, "prune")) for side in spec.sources})
 

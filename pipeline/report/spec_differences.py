@@ -38,9 +38,12 @@ def _settings(spec: Spec) -> dict[str, str]:
 def _said(spec: Spec) -> Iterator[tuple[str, str]]:
     for kind, sides in (("source", spec.sources), ("target", spec.targets)):
         for side in sides:
-            yield f"{kind} {side.name}", written(side.dataset.model_dump(mode="json", exclude_none=True))
+            yield f"{kind} {side.name}", written(side.dataset.in_short())
     for ticket in spec.tickets:
-        yield f"ticket {ticket.name}", written(ticket.model_dump(mode="json", exclude_none=True, exclude={"name"}))
+        yield (
+            f"ticket {ticket.name}",
+            written({key: value for key, value in ticket.in_short().items() if key != "name"}),
+        )
     yield "seeds", written(list(spec.seeds))
     for field, value, _ in settings_of(spec):
         bare, _, names = field.partition(" (")

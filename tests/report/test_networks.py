@@ -11,9 +11,10 @@ from pipeline.engine.driver import RunOptions, run
 from pipeline.engine.store import Store
 from pipeline.experiment.grid import expand
 from pipeline.experiment.loading import load
-from pipeline.report.analysis.networks import newcombe, wilson
+from pipeline.report.analysis.networks import networks, newcombe, wilson
 from pipeline.report.gathering import gather
 from pipeline.report.page.rendering import render
+from pipeline.report.results import results_table
 from pipeline.report.success import how_many_succeed
 from pipeline.report.terminal import report
 
@@ -40,7 +41,8 @@ analysis:
       - {metric: test_accuracy, ticket: lucky, value: 0.7}
       - {metric: convergence, source: product, round: 1, value: 3}
 """
-ALL, NONE = [1.0] * NETWORKS, [0.5] * NETWORKS
+RIGHT, WRONG = [0.3] * NETWORKS, [-0.1] * NETWORKS
+"""Margins of networks that find the boundary and that do not."""
 
 
 class Told:
@@ -56,8 +58,8 @@ class Told:
         record = self.snapshot.record(key)
         if record is None or key not in self.summaries:
             return record
-        accuracy, loss = self.summaries[key]
-        return record | {"summary": record["summary"] | {"networks": {"test_accuracy": accuracy, "test_loss": loss}}}
+        margin, loss = self.summaries[key]
+        return record | {"summary": record["summary"] | {"networks": {"test_margin": margin, "test_loss": loss}}}
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +76,7 @@ def ran(tmp_path_factory, unheard):
 def summary(boundaries: int, losses: int) -> tuple[list, list]:
     """The first networks find the boundary; the last ones reach zero loss, but for one whose loss is not finite."""
     missing = NETWORKS - losses
-    return ALL[:boundaries] + NONE[boundaries:], [None, *[0.5] * (missing - 1), *[0.01] * losses]
+    return RIGHT[:boundaries] + WRONG[boundaries:], [None, *[0.5] * (missing - 1), *[0.01] * losses]
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +119,18 @@ def test_networks_of_all_seeds_add_up(findings):
     dense = row_of(findings, "decision_boundary", target="xor", ticket="dense")
     assert (dense["count"], dense["n"], dense["share"]) == (6, 12, 0.5)
     assert (dense["low"], dense["high"]) == pytest.approx((0.2538, 0.7462), abs=1e-4)
+
+
+def test_a_point_on_the_boundary_counts_as_right_within_the_tie_that_the_grid_names(ran):
+    grid, store = ran
+    stage = next(point.stage for point in grid.points if (point.target, point.source) == ("small", "any"))
+    told = Told(store.snapshot(), {stage: ([0.2, 0.0, -0.0005, -0.002, -0.1, -1.0], [0.5] * NETWORKS)})
+    for tie, count in ((0.0, 1), (0.001, 3), (0.5, 5)):
+        analysis = grid.spec.analysis.model_copy(update={"tie": tie})
+        spec = grid.spec.model_copy(update={"analysis": analysis})
+        results = results_table(grid, told)
+        table = networks(results[results["stage"] == stage], told, spec)
+        assert table.loc[table["metric"] == "decision_boundary", "count"].tolist() == [count]
 
 
 def test_zero_loss_is_below_the_limit_and_no_loss_that_is_not_finite(findings):

@@ -16,7 +16,7 @@ from pipeline.report.analysis.published import is_of, published_values
 
 if TYPE_CHECKING:
     from pipeline.experiment.spec import Spec
-    from pipeline.experiment.spec_analysis import PublishedValue
+    from pipeline.experiment.spec_analysis import Analysis, PublishedValue
     from pipeline.report.results import Records
 
 METRICS = ("decision_boundary", "zero_loss")
@@ -55,7 +55,7 @@ def networks(results: pd.DataFrame, snapshot: Records, spec: Spec) -> pd.DataFra
     """Two rows, one a metric, for each (target, source, ticket, round) whose trainings were of many networks at once.
 
     Networks are the unit: those of all seeds (and of all draws of a control) add up to `n`. `metric`:
-    `decision_boundary` (all test points are classified right: test accuracy 1) or `zero_loss` (test loss below
+    `decision_boundary` (no test point is on the wrong side by more than `analysis.tie`) or `zero_loss` (test loss below
     `analysis.zero_loss`). `count` of them succeed, a `share` with its 95 % Wilson interval, `low` to `high`.
 
     `both`, of pruned tickets: networks that succeed and whose dense network (same model, place and seed, on the same
@@ -69,7 +69,7 @@ def networks(results: pd.DataFrame, snapshot: Records, spec: Spec) -> pd.DataFra
     """
     rows: list[dict[str, Any]] = []
     trainings = _trainings(results, snapshot)
-    succeeded = {metric: _succeeded(trainings, metric, spec.analysis.zero_loss) for metric in METRICS}
+    succeeded = {metric: _succeeded(trainings, metric, spec.analysis) for metric in METRICS}
     for point, of_point in trainings.groupby(POINT, sort=False):
         row = next(_rows(of_point))
         about = dict(zip(POINT, point, strict=True)) | {"fraction_pruned": row.fraction_pruned}
@@ -94,12 +94,12 @@ def _trainings(results: pd.DataFrame, snapshot: Records) -> pd.DataFrame:
     return measured.assign(networks=told)[told.notna()]
 
 
-def _succeeded(trainings: pd.DataFrame, metric: str, zero_loss: float) -> pd.Series[Any]:
+def _succeeded(trainings: pd.DataFrame, metric: str, rule: Analysis) -> pd.Series[Any]:
     """[networks] of each training: which of its networks succeed. A loss that was not finite is no success."""
     if metric == "decision_boundary":
-        marks = [np.array(told["test_accuracy"]) == 1 for told in trainings["networks"]]
+        marks = [np.array(told["test_margin"]) > -rule.tie for told in trainings["networks"]]
     else:
-        marks = [np.array(told["test_loss"], dtype=np.float64) < zero_loss for told in trainings["networks"]]
+        marks = [np.array(told["test_loss"], dtype=np.float64) < rule.zero_loss for told in trainings["networks"]]
     return pd.Series(marks, trainings.index, dtype=object)
 
 
