@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -16,6 +17,10 @@ ROOT = Path(__file__).parents[1]
 
 # Ray's own default for a Ray that it starts; it reads the variable once, when it is first imported.
 os.environ.setdefault("RAY_AUTH_MODE", "token")
+
+# How long an example takes says nothing on a machine that runs other tests at the same time.
+settings.register_profile("any pace", deadline=None)
+settings.load_profile("any pace")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
