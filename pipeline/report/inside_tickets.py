@@ -36,7 +36,9 @@ def inside_tickets(
     from others), are not in the first; those of many networks at once not in the second.
     """
     drawn = drawn_masks(results, grid.spec)
-    layers = {one.source: grid.stages[key].fields["layers"] for one in drawn for key in one.masks.values() if key}
+    pruned = ((one.source, snapshot.record(key)) for one in drawn for key in one.masks.values() if key)
+    # from records: a grid that is remembered by its name has stages without their fields
+    layers = {source: record["fields"]["layers"] for source, record in pruned if record is not None}
     rewinding = {source.name for source in grid.spec.sources if source.prune.rewind != "none"}
     single = {source.name for source in grid.spec.sources if not isinstance(source.model, Perceptron)}
 
@@ -50,7 +52,7 @@ def inside_tickets(
     def read_start(source: str, seed: int) -> Weights | None:
         at = grid.starts.get((source, seed))
         try:
-            return None if at is None else starting_weights(store.read(at.stage, at.output), layers[source])
+            return None if at is None else starting_weights(store.read(at.stage, at.output), layers.get(source, ()))
         except (MissingOutput, CorruptOutput, ValueError):  # not made yet; or damaged: `tickets verify` names it
             return None
 

@@ -61,7 +61,7 @@ def initial_weights(
         edges = _edges(read_start(source, seed) for seed in seeds)
         if edges is None:
             continue
-        names = layers[source]
+        names = layers.get(source, ())
         counts = np.zeros((len(levels), len(names), BINS), dtype=np.int64)
         n = [0] * len(levels)
         for seed in seeds:
