@@ -17,7 +17,7 @@ demo: $(STAMP)
 	$(BIN)/tickets run experiments/quickstart.yaml
 
 test: $(STAMP) lint
-	$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -23,17 +23,6 @@ settings.register_profile("any pace", deadline=None)
 settings.load_profile("any pace")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `pytest -n 2`, one process runs all tests on Ray, and first; the tests of any other file stay together."""
-
-    def on_ray(item: pytest.Item) -> bool:
-        return "ray_cluster" in getattr(item, "fixturenames", ())
-
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("ray" if on_ray(item) else item.nodeid.split("::")[0]))
-    items.sort(key=lambda item: not on_ray(item))
-
-
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """Folder of real data sets: TICKETS_DATA, or ../shared/data beside the project; skips where there is none."""
