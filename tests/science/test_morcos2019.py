@@ -1,21 +1,15 @@
-"""The grids of Morcos et al. 2019: the paper's settings and counts, and comments that are true."""
+"""The grids of Morcos et al. 2019: the paper's settings and counts."""
 
 from pathlib import Path
 
 import pytest
 
-from pipeline.cli.planning import plan
 from pipeline.experiment.collections import open_work
 from pipeline.experiment.grid import Work
 from pipeline.experiment.loading import load
 from pipeline.report.settings import in_force
 
-Captured = pytest.CaptureFixture[str]
 FOLDER = Path(__file__).parents[2] / "experiments" / "morcos2019"
-PARTS = {"vgg19.yaml", "resnet50.yaml", "mini.yaml"}
-"""What grids extend."""
-FILES = sorted(file.name for file in FOLDER.glob("*.yaml") if file.name not in PARTS)
-MINIS = [name for name in FILES if name.endswith("-mini.yaml")]
 
 
 def opened(name: str, root: Path) -> Work:
@@ -24,30 +18,6 @@ def opened(name: str, root: Path) -> Work:
 
 def trainings(work: Work) -> int:
     return sum(stage.kind == "train" for stage in work.stages.values())
-
-
-@pytest.mark.parametrize("name", [name for name in FILES if name not in MINIS])
-def test_the_comments_of_a_figure_are_what_plan_says(name: str, tmp_path: Path, capsys: Captured) -> None:
-    """Without any data: ImageNet is not needed to plan what it would cost."""
-    check_comments(name, tmp_path, tmp_path, capsys)
-
-
-@pytest.mark.parametrize("name", MINIS)
-def test_the_comments_of_a_mini_are_what_plan_says(
-    name: str, data_root: Path, tmp_path: Path, capsys: Captured
-) -> None:
-    check_comments(name, data_root, tmp_path, capsys)
-
-
-def check_comments(name: str, root: Path, folder: Path, capsys: Captured) -> None:
-    plan(FOLDER / name, store=str(folder / "store"), data=root)
-    lines = capsys.readouterr().out.splitlines()
-    comments = (FOLDER / name).read_text()
-    assert f"# Plan: {lines[0].partition(': ')[2]};" in comments
-    told = [line for line in lines if line.startswith(("shared:", "longest chain:"))]
-    assert len(told) == 2
-    for line in told:
-        assert f"#   {line}\n" in comments
 
 
 def test_figure_3_has_the_trainings_that_sharing_leaves(tmp_path: Path) -> None:
