@@ -79,7 +79,7 @@ def test_a_killed_worker_and_a_stopped_one_are_replaced_and_every_stage_is_done_
 
     work = stages(14)
     follow = Follower(2, act)
-    run(work, follow, LaneOptions(slow_work(0.6), lanes=2, heartbeat=0.5, lease_timeout=5))
+    run(work, follow, LaneOptions(slow_work(0.6), lanes=2, heartbeat=0.5, lease_timeout=20))
     done = Counter(event["stage"] for event in follow.events if event["event"] == "done")
     assert done == Counter(stage.key for stage in work)
     reasons = [event["message"] for event in follow.events if event["event"] == "retried"]
