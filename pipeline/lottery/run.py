@@ -96,9 +96,10 @@ class Run:
         with self.precision:
             outputs = self._parallel(images).float()
         loss = mean_loss(outputs, labels)
-        # each of many networks follows the gradient of its own loss, as if it were alone
-        networks = outputs.shape[0] if outputs.ndim == 3 else 1
-        (self._weighted(loss, len(labels)) * networks).backward()  # type: ignore[no-untyped-call]
+        weighted = self._weighted(loss, len(labels))
+        if outputs.ndim == 3:  # each of many networks follows the gradient of its own loss, as if it were alone
+            weighted = weighted * outputs.shape[0]
+        weighted.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         self.prune()
         self.tally.add(loss, outputs, labels)

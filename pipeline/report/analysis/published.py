@@ -47,11 +47,13 @@ def beside_paper(
     `difference`: ours minus what is `published`. A value that is of no point has one row, with the names that it gives.
     So has a share of networks that succeed and is of none: those that are of some stand in `networks.networks`.
     """
+    if spec.analysis.published is None:
+        return pd.DataFrame(columns=COLUMNS).astype(TYPES)
     steps = convergence_curves(results, converged)
     half = half_width(steps["std"].to_numpy(), steps["n"].to_numpy())
     ours = {"test_accuracy": curves, "convergence": steps.assign(low=steps["mean"] - half, high=steps["mean"] + half)}
     rows = []
-    for value in spec.analysis.published.values if spec.analysis.published else ():
+    for value in spec.analysis.published.values:
         points = [row for row in _rows(ours.get(value.metric, networks)) if is_of(value, row)]
         for row in points if value.metric in ours else ():
             names = [getattr(row, name) for name in [*POINT, "fraction_pruned", "n", "mean", "low", "high"]]
