@@ -1,9 +1,15 @@
 """Fixtures that every floor's tests share: the data root and one Ray for the whole session."""
 
+import multiprocessing
+import multiprocessing.process
 import os
+import runpy
 import shutil
+import signal
+import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +20,13 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parents[1]
+IMPORTED = [
+    *("pipeline.cli", "pipeline.engine.driver", "pipeline.engine.execute", "pipeline.lottery.training"),
+    *("pipeline.report.files", "pipeline.report.gathering", "pipeline.report.terminal"),
+    *("pipeline.report.page.rendering", "pipeline.report.stills.figures", "matplotlib.backends.backend_agg"),
+    *("plotly.offline", "scipy.stats", "torch._dynamo", "torch._inductor.config", "sklearn.datasets"),
+]
+"""By the process that commands are forked from. Neither Ray nor MLflow, which start threads."""
 
 # Ray's own default for a Ray that it starts; it reads the variable once, when it is first imported.
 os.environ.setdefault("RAY_AUTH_MODE", "token")
@@ -50,6 +63,71 @@ def ray_cluster() -> Iterator[None]:
     ray.init(address="local", num_cpus=4, log_to_driver=False, logging_level="ERROR")
     yield
     ray.shutdown()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of several test processes (`--numprocesses`), one has all files that use Ray; any other file is of one process."""
+    on_ray = {item.path for item in items if item.get_closest_marker("ray")}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("ray" if item.path in on_ray else item.path.stem))
+
+
+class Command:
+    """A command in a process of its own, with those methods of `subprocess.Popen` that tests use."""
+
+    def __init__(self, process: multiprocessing.process.BaseProcess, out: Path, err: Path) -> None:
+        self._process, self._out, self._err = process, out, err
+        process.start()
+        assert process.pid is not None
+        self.pid = process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    poll = returncode.fget
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        self._process.join(timeout)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self, timeout: float) -> tuple[str, str]:
+        """What it wrote to stdout and to stderr, once it has ended. Raises subprocess.TimeoutExpired."""
+        if self.wait(timeout) is None:
+            raise subprocess.TimeoutExpired("tickets", timeout, self._out.read_text(), self._err.read_text())
+        return self._out.read_text(), "" if self._err == self._out else self._err.read_text()
+
+
+@pytest.fixture(scope="session")
+def fork(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Command]:
+    """`fork(folder, *arguments)` begins a `tickets` command in a process that is forked from one which has imported
+
+    everything: a command starts in a moment instead of ten seconds, and is as real, and as mortal, as any other.
+    `environment`: its whole one; `merged`: stderr goes where stdout goes.
+    """
+    os.environ["OMP_NUM_THREADS"] = "1"
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(IMPORTED)
+    script, streams, numbers = ROOT / "tests" / "forked_command.py", tmp_path_factory.mktemp("streams"), count()
+
+    def begin(folder: Path, *arguments: str, environment: Mapping[str, str], merged: bool = False) -> Command:
+        number = next(numbers)
+        out, err = streams / f"{number}.out", streams / f"{number}.out" if merged else streams / f"{number}.err"
+        for stream in (out, err):
+            stream.touch()
+        given = {"folder": str(folder), "environment": dict(environment), "arguments": arguments}
+        given |= {"out": str(out), "err": str(err)}
+        return Command(context.Process(target=runpy.run_path, args=(str(script), given)), out, err)
+
+    return begin
 
 
 @pytest.fixture(scope="session")

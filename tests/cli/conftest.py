@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,19 +36,14 @@ class Said:
     err: str
 
 
-def start(folder: Path, *arguments: str, entry: list[str] = ENTRY) -> subprocess.Popen[str]:
-    environment = {name: value for name, value in os.environ.items() if name not in SETTINGS}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen([*entry, *arguments], cwd=folder, env=environment, text=True, **pipes)
+def environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in SETTINGS}
 
 
 def as_process(folder: Path, *arguments: str, entry: list[str] = ENTRY) -> Said:
-    with start(folder, *arguments, entry=entry) as command:
-        try:
-            out, err = command.communicate(timeout=90)
-        finally:
-            command.kill()
-    return Said(command.returncode, out, err)
+    whole = {"cwd": folder, "env": environment(), "text": True, "capture_output": True, "timeout": 90}
+    said = subprocess.run([*entry, *arguments], **whole)
+    return Said(said.returncode, said.stdout, said.stderr)
 
 
 @pytest.fixture(scope="session")
@@ -95,12 +91,27 @@ def tickets(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.fixture(scope="session")
-def begin() -> Callable[..., subprocess.Popen[str]]:
+def begin(fork: Callable[..., Any]) -> Callable[..., Any]:
     """Start a command as a process of its own: `begin(folder, *arguments)`."""
-    return start
+    return lambda folder, *arguments: fork(folder, *arguments, environment=environment())
 
 
 @pytest.fixture(scope="session")
-def process() -> Callable[..., Said]:
+def process(begin: Callable[..., Any]) -> Callable[..., Said]:
     """Give a command as a process of its own: `process(folder, *arguments)`."""
+
+    def give(folder: Path, *arguments: str) -> Said:
+        command = begin(folder, *arguments)
+        try:
+            out, err = command.communicate(timeout=90)
+        finally:
+            command.kill()
+        return Said(command.returncode, out, err)
+
+    return give
+
+
+@pytest.fixture(scope="session")
+def interpreter() -> Callable[..., Said]:
+    """Give a command to an interpreter of its own, which has imported nothing: `interpreter(folder, *arguments)`."""
     return as_process

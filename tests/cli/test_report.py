@@ -4,7 +4,6 @@ import contextlib
 import re
 import shutil
 import sqlite3
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,20 +84,18 @@ def test_a_cached_run_leaves_its_report_as_it_is(finished: Path, process: Callab
 def test_a_watched_report_is_renewed_and_ends_with_the_grid(
     fresh: Path,
     process: Callable[..., Any],
-    begin: Callable[..., subprocess.Popen[str]],
+    begin: Callable[..., Any],
     wait_until: Callable[..., None],
 ) -> None:
     quiet = ("--tracking", "none", "--local")
     assert process(fresh, "run", "tiny.yaml", "--set", "seeds=[0]", *quiet).code == 0
-    with begin(fresh, "report", "tiny.yaml", "--watch") as watching:
-        try:
-            wait_until(
-                lambda: "http-equiv" in _text() and "Partial" in _text(), 60, "a partial page that renews itself"
-            )
-            assert process(fresh, "run", "tiny.yaml", *quiet, "--reports", "elsewhere").code == 0
-            out, err = watching.communicate(timeout=60)
-        finally:
-            watching.kill()
+    watching = begin(fresh, "report", "tiny.yaml", "--watch")
+    try:
+        wait_until(lambda: "http-equiv" in _text() and "Partial" in _text(), 60, "a partial page that renews itself")
+        assert process(fresh, "run", "tiny.yaml", *quiet, "--reports", "elsewhere").code == 0
+        out, err = watching.communicate(timeout=60)
+    finally:
+        watching.kill()
     assert watching.returncode == 0, err
     assert re.search(r"\d\d:\d\d:\d\d \d+ of \d+ runs have a result", out)
     assert "http-equiv" not in _text() and "Partial" not in _text()

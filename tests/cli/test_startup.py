@@ -18,18 +18,18 @@ def reporting(*modules: str) -> list[str]:
     return [sys.executable, "-c", f"import sys\nfrom pipeline.cli import main\ntry:\n main()\nfinally:\n {ending}"]
 
 
-def test_help_is_quick_and_imports_nothing_heavy(process: Callable[..., Any], tmp_path: Path) -> None:
+def test_help_is_quick_and_imports_nothing_heavy(interpreter: Callable[..., Any], tmp_path: Path) -> None:
     began = time.perf_counter()
-    said = process(tmp_path, "--help", entry=reporting(*HEAVY, "numpy", "yaml", "pydantic"))
+    said = interpreter(tmp_path, "--help", entry=reporting(*HEAVY, "numpy", "yaml", "pydantic"))
     assert time.perf_counter() - began < 1.5, "0.1 s on a quiet machine; the budget is 0.4 s"
     assert said.code == 0
     assert said.err.splitlines()[-1].strip() == "imported:"
 
 
 def test_help_lists_every_command_in_the_order_of_use_with_a_whole_sentence(
-    process: Callable[..., Any], tmp_path: Path
+    interpreter: Callable[..., Any], tmp_path: Path
 ) -> None:
-    text = process(tmp_path, "--help").out
+    text = interpreter(tmp_path, "--help").out
     listed = [line.split()[0] for line in text.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()]
     wanted = "run plan status report compare show export sync verify ui prepare doctor"
     assert listed == wanted.split()
@@ -38,28 +38,28 @@ def test_help_lists_every_command_in_the_order_of_use_with_a_whole_sentence(
 
 @pytest.mark.parametrize("command", ["plan", "status"])
 def test_plan_and_status_import_neither_torch_nor_ray(
-    ran: Any, process: Callable[..., Any], tmp_path: Path, command: str
+    ran: Any, interpreter: Callable[..., Any], tmp_path: Path, command: str
 ) -> None:
     for store in (str(tmp_path / "empty"), str(ran[0] / ".tickets" / "store")):
-        said = process(ran[0], command, "tiny.yaml", "--store", store, entry=reporting("torch", "ray", "mlflow"))
+        said = interpreter(ran[0], command, "tiny.yaml", "--store", store, entry=reporting("torch", "ray", "mlflow"))
         assert said.code == 0
         assert said.err.splitlines()[-1].strip() == "imported:"
 
 
 def test_a_cached_run_is_quick_and_imports_neither_torch_nor_ray_nor_mlflow(
-    ran: Any, process: Callable[..., Any]
+    ran: Any, interpreter: Callable[..., Any]
 ) -> None:
     began = time.perf_counter()
-    said = process(ran[0], "run", "tiny.yaml", entry=reporting("torch", "ray", "mlflow"))
+    said = interpreter(ran[0], "run", "tiny.yaml", entry=reporting("torch", "ray", "mlflow"))
     assert time.perf_counter() - began < 10, "1.5 s on a quiet machine; the budget is 5 s"
     assert said.code == 0, said.err
     assert said.err.splitlines()[-1].strip() == "imported:"
     assert "0 stages run, 14 cached" in said.out
 
 
-def test_a_local_run_imports_no_ray(ran: Any, process: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_local_run_imports_no_ray(ran: Any, interpreter: Callable[..., Any], tmp_path: Path) -> None:
     arguments = ("--local", "--store", str(tmp_path / "store"), "--tracking", "none")
-    said = process(ran[0], "run", "tiny.yaml", *arguments, entry=reporting("ray", "torch"))
+    said = interpreter(ran[0], "run", "tiny.yaml", *arguments, entry=reporting("ray", "torch"))
     assert said.code == 0, said.err
     assert said.err.splitlines()[-1].strip() == "imported: torch"
 

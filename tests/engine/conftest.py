@@ -1,7 +1,6 @@
 """A small grid on real digits, its uninterrupted results, and how results are compared."""
 
-import subprocess
-import sys
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,8 @@ seeds: [0]
 training:
   optimizer: {name: sgd, lr: 0.1, momentum: 0.9, weight_decay: 1.0e-4}
   batch_size: 32
-  length: 12ep
-  record_every: 4ep
+  length: 6ep
+  record_every: 2ep
 prune: {rate: 0.5, rounds: 3, rewind: 1ep}
 sources:
   - {name: low, dataset: {name: digits, classes: [0, 1, 2, 3, 4]}}
@@ -109,14 +108,12 @@ def expected(small: Grid, run_locally: Callable[..., Any], tmp_path_factory: pyt
 
 
 @pytest.fixture
-def start(small_file: Path, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+def start(small_file: Path, tmp_path: Path, fork: Callable[..., Any]) -> Callable[..., Any]:
     """Start `tickets run` on the small grid as a process of its own."""
+    command = ["run", str(small_file), "--store", str(tmp_path / "store"), "--tracking", "none"]
+    command += ["--reports", str(tmp_path / "reports")]
 
-    def go(*arguments: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", "from pipeline.cli import main; main()", "run", str(small_file)]
-        command += ["--store", str(tmp_path / "store"), "--tracking", "none", "--reports", str(tmp_path / "reports")]
-        return subprocess.Popen(
-            [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path
-        )
+    def go(*arguments: str) -> Any:
+        return fork(tmp_path, *command, *arguments, environment=os.environ, merged=True)
 
     return go

@@ -1,6 +1,5 @@
 """Two drivers at once on one store: both finish, nothing is broken, and little is done twice."""
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from pipeline.engine.store import Store
 
 
 def test_two_drivers_at_once_both_finish_with_the_same_results(
-    start: Callable[..., "subprocess.Popen[str]"],
+    start: Callable[..., Any],
     small: Any,
     tmp_path: Path,
     expected: dict[str, Any],

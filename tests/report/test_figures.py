@@ -1,5 +1,6 @@
 """The still figures beside the page."""
 
+import shutil
 import time
 from xml.etree import ElementTree
 
@@ -20,31 +21,38 @@ def panels(figure: Figure) -> list:
     return [axes for axes in figure.axes if axes.get_title()]
 
 
-def test_each_figure_is_a_png_and_an_svg_with_text_as_text(findings_of, tmp_path):
-    files = write_figures(findings_of(), tmp_path)
+@pytest.fixture(scope="module")
+def written(findings_of, tmp_path_factory):
+    """(folder, files) of an experiment's figures. Do not change."""
+    folder = tmp_path_factory.mktemp("figures")
+    return folder, write_figures(findings_of(), folder)
+
+
+def test_each_figure_is_a_png_and_an_svg_with_text_as_text(written):
+    folder, files = written
     assert [file.name for file in files] == [f"{name}.{kind}" for name in NAMES for kind in ("png", "svg")]
-    assert {file.name for file in tmp_path.iterdir()} == {file.name for file in files}
+    assert {file.name for file in folder.iterdir()} == {file.name for file in files}
     for name in NAMES:
-        assert imread(tmp_path / f"{name}.png").std() > 0.01
-        svg = ElementTree.parse(tmp_path / f"{name}.svg")
+        assert imread(folder / f"{name}.png").std() > 0.01
+        svg = ElementTree.parse(folder / f"{name}.svg")
         assert any("synthetic" in (text.text or "") for text in svg.iter("{http://www.w3.org/2000/svg}text"))
 
 
-def test_the_same_findings_give_the_same_files(findings_of, tmp_path):
-    first = [file.read_bytes() for file in write_figures(findings_of(), tmp_path)]
+def test_the_same_findings_give_the_same_files(findings_of, written, tmp_path):
+    first = [file.read_bytes() for file in written[1]]
     assert first == [file.read_bytes() for file in write_figures(findings_of(), tmp_path)]
 
 
-def test_what_has_nothing_to_show_is_not_written_and_an_old_one_goes(findings_of, tmp_path):
-    write_figures(findings_of(), tmp_path)
-    files = write_figures(findings_of(sources=1, status=lambda results: "missing"), tmp_path)
+def test_what_has_nothing_to_show_is_not_written_and_an_old_one_goes(findings_of, written, tmp_path):
+    folder = shutil.copytree(written[0], tmp_path / "figures")
+    files = write_figures(findings_of(sources=1, status=lambda results: "missing"), folder)
     assert {file.stem for file in files} == {"matrix", "layers", "ratio"}
-    assert {file.name for file in tmp_path.iterdir()} == {file.name for file in files}
+    assert {file.name for file in folder.iterdir()} == {file.name for file in files}
 
 
-def test_a_figure_that_cannot_be_written_leaves_the_old_one(findings_of, tmp_path, monkeypatch):
-    write_figures(findings_of(), tmp_path)
-    before = (tmp_path / "curves.png").read_bytes()
+def test_a_figure_that_cannot_be_written_leaves_the_old_one(findings_of, written, tmp_path, monkeypatch):
+    folder = shutil.copytree(written[0], tmp_path / "figures")
+    before = (folder / "curves.png").read_bytes()
 
     def stops(self, path, **options):
         path.write_text("half")
@@ -52,9 +60,9 @@ def test_a_figure_that_cannot_be_written_leaves_the_old_one(findings_of, tmp_pat
 
     monkeypatch.setattr(Figure, "savefig", stops)
     with pytest.raises(OSError, match="no space"):
-        write_figures(findings_of(), tmp_path)
-    assert (tmp_path / "curves.png").read_bytes() == before
-    assert not list(tmp_path.glob(".*"))
+        write_figures(findings_of(), folder)
+    assert (folder / "curves.png").read_bytes() == before
+    assert not list(folder.glob(".*"))
 
 
 def test_one_panel_a_target_one_line_a_source(findings_of):
@@ -130,8 +138,8 @@ def test_learning_curves_and_overlap_stand_beside_dense_and_chance(findings_of):
     assert labels == ["set-0 and set-1", "chance, over all layers", "chance, within layers"]
 
 
-def test_of_a_large_grid_the_figures_say_what_they_leave_out(findings_of):
-    findings = findings_of(sources=44, targets=44, rounds=LONG)
+def test_of_a_large_grid_the_figures_say_what_they_leave_out(thousands_of_curves):
+    findings = thousands_of_curves
     started = time.perf_counter()
     figure = curves_figure(findings)
     assert "12 of 44 panels" in figure.get_suptitle()

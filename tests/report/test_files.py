@@ -1,5 +1,6 @@
 """What the report leaves on disk: whole files, and a list of them that says what they were made from."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -20,13 +21,26 @@ def findings(findings_of):
     return replace(made, digest=digest(made))
 
 
-def test_page_figures_and_tables_are_written_and_named(findings, tmp_path):
-    files = write_report(findings, tmp_path / "report")
+@pytest.fixture(scope="module")
+def whole(findings, tmp_path_factory):
+    """(folder, files) of a report. Do not change."""
+    folder = tmp_path_factory.mktemp("whole") / "report"
+    return folder, write_report(findings, folder)
+
+
+@pytest.fixture
+def copied(whole, tmp_path):
+    """A folder with that report."""
+    return shutil.copytree(whole[0], tmp_path / "report")
+
+
+def test_page_figures_and_tables_are_written_and_named(whole):
+    folder, files = whole
     names = [file.name for file in files]
     assert names[0] == "report.html" and len(set(names)) == len(names)
     assert {f"{table}.{suffix}" for table in TABLES for suffix in ("parquet", "csv")} <= set(names)
     assert {"histories.parquet", "curves.png", "curves.svg", "matrix.png", "layers.svg"} <= set(names)
-    there = {file.name for file in (tmp_path / "report").iterdir()}
+    there = {file.name for file in folder.iterdir()}
     assert there == {*names, ".contents.json"}
 
 
@@ -58,10 +72,9 @@ def test_another_version_reads_everything_anew(findings, tmp_path, monkeypatch):
     assert Known.in_folder(tmp_path) == Known(None, None)
 
 
-def test_a_report_is_current_until_results_settings_or_files_change(findings, tmp_path):
+def test_a_report_is_current_until_results_settings_or_files_change(findings, whole, copied, tmp_path):
     assert current_report(tmp_path, findings.digest) is None
-    files = write_report(findings, tmp_path)
-    assert current_report(tmp_path, findings.digest) == files
+    assert current_report(copied, findings.digest) == [copied / file.name for file in whole[1]]
     analysis = findings.spec.analysis.model_copy(update={"margin": 0.02})
     others = [
         digest(replace(findings, results=findings.results.assign(status="missing"))),
@@ -71,15 +84,14 @@ def test_a_report_is_current_until_results_settings_or_files_change(findings, tm
         digest(findings, failed={"a": "for another reason"}.items()),
     ]
     assert len({findings.digest, *others}) == 6
-    assert [current_report(tmp_path, other) for other in others] == [None] * 5
-    (tmp_path / "curves.png").unlink()
-    assert current_report(tmp_path, findings.digest) is None
+    assert [current_report(copied, other) for other in others] == [None] * 5
+    (copied / "curves.png").unlink()
+    assert current_report(copied, findings.digest) is None
 
 
-def test_a_page_that_another_report_wrote_in_between_is_not_current(findings, tmp_path):
-    write_report(findings, tmp_path)
-    (tmp_path / "report.html").write_text("Partial")
-    assert current_report(tmp_path, findings.digest) is None
+def test_a_page_that_another_report_wrote_in_between_is_not_current(findings, copied):
+    (copied / "report.html").write_text("Partial")
+    assert current_report(copied, findings.digest) is None
 
 
 @pytest.mark.parametrize("contents", ["", "[]", "{}", '{"digest": "", "files": 3}', '{"files": [1]}'])
@@ -96,9 +108,8 @@ def test_a_report_that_will_be_renewed_has_no_figures_and_is_not_current(finding
     assert 'http-equiv="refresh" content="10"' in (tmp_path / "report.html").read_text()
 
 
-def test_a_file_that_cannot_be_written_leaves_the_old_one_and_no_current_report(findings, tmp_path, monkeypatch):
-    write_report(findings, tmp_path)
-    before = (tmp_path / "results.csv").read_bytes()
+def test_a_file_that_cannot_be_written_leaves_the_old_one_and_no_current_report(findings, copied, monkeypatch):
+    before = (copied / "results.csv").read_bytes()
 
     def stops(self, path, **options):
         path.write_text("half")
@@ -107,6 +118,6 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one_and_no_current_report(
     monkeypatch.setattr(pd.DataFrame, "to_csv", stops)
     changed = replace(findings, results=findings.results.assign(test_accuracy=np.nan))
     with pytest.raises(OSError, match="no space"):
-        write_report(changed, tmp_path)
-    assert (tmp_path / "results.csv").read_bytes() == before
-    assert not list(tmp_path.glob(".*csv")) and not (tmp_path / ".contents.json").exists()
+        write_report(changed, copied)
+    assert (copied / "results.csv").read_bytes() == before
+    assert not list(copied.glob(".*csv")) and not (copied / ".contents.json").exists()

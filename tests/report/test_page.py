@@ -176,8 +176,8 @@ def test_a_page_that_is_renewed_says_so_to_the_browser(findings_of):
     assert 'http-equiv="refresh"' not in render(findings_of())
 
 
-def test_two_thousand_curves_are_less_than_15_mb_and_20_s(findings_of):
-    findings = findings_of(sources=44, targets=44, rounds=LONG)
+def test_two_thousand_curves_are_less_than_15_mb_and_20_s(thousands_of_curves):
+    findings = thousands_of_curves
     assert len(findings.curves.drop_duplicates(["source", "target", "ticket"])) > 2000
     started = time.perf_counter()
     page = render(findings)

@@ -6,7 +6,6 @@ from typing import Any
 import pandas as pd
 import pytest
 
-LONG = (0, 1, 2, 3, 4, 5, 6, 9, 12, 15, 18, 21, 24, 27, 30)
 LONG_TASKS = """() => {
   window.long = [0];
   new PerformanceObserver((list) => list.getEntries().forEach((task) => window.long.push(task.duration)))
@@ -217,8 +216,8 @@ def test_a_partial_page_has_a_banner(opened, findings_of):
     assert one.traces("curves-0") > 2
 
 
-def test_thousands_of_curves_scroll(opened, findings_of):
-    one = opened(findings_of(sources=44, targets=44, rounds=LONG))
+def test_thousands_of_curves_scroll(opened, thousands_of_curves):
+    one = opened(thousands_of_curves)
     one.page.evaluate(LONG_TASKS)
     blank = (
         "[...document.querySelectorAll('.chart')].filter((box) => { const at = box.getBoundingClientRect(); return "

@@ -1,0 +1,28 @@
+"""What a forked process does: one `tickets` command, in its folder and environment, into its files.
+
+Run by its path with `folder`, `environment`, `arguments`, `out` and `err` as globals: see `fork` in conftest.py.
+"""
+
+import os
+import signal
+import sys
+from typing import Any
+
+
+def command(folder: str, environment: dict[str, str], arguments: tuple[str, ...], out: str, err: str, **_: Any) -> None:
+    from pipeline.cli import main
+
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    for stream, path in ((1, out), (2, err)):
+        opened = os.open(path, os.O_WRONLY | os.O_APPEND)
+        os.dup2(opened, stream)
+        os.close(opened)
+    sys.stdout, sys.stderr = (os.fdopen(stream, "w", buffering=1) for stream in (1, 2))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.argv = ["tickets", *arguments]
+    main()
+
+
+command(**globals())
