@@ -41,6 +41,9 @@ def show(
         print(f"  field {name:<12} {value if isinstance(value, str) else json.dumps(value)}")
     if history:
         open_console().print(_table(history))
+    if stop := record["summary"].get("early_stop"):
+        said = f"smallest validation loss after {stop['iteration']:,} iterations"
+        print(f"{said}: test accuracy {stop['test_accuracy']:.2%}")
     for name, left in record["summary"].get("survivors", {}).items():
         print(f"{name}: {left:,} of {record['summary']['total'][name]:,} weights survive")
 

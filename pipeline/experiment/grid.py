@@ -93,7 +93,8 @@ def expand(spec: Spec, data_root: str | Path = "data") -> Grid:
                     building.add_evaluation(chain, target, evaluation)
             building.keep_tickets(chain, spec.retention.initialization)
         for target in targets if spec.dense else ():
-            building.add_dense(target, seed)
+            pruned_with_output = any(prune.prune_output and target in of for _, prune, _, of in plans)
+            building.add_dense(target, seed, pruned_with_output)
     return building.finished(spec)
 
 
@@ -190,14 +191,15 @@ class _Building:
             weights = sum(math.prod(shape) for _, shape in side.layers)
             self.kept_bytes += weights // 8 if output == "mask" else 4 * weights
 
-    def add_dense(self, target: Side, seed: int) -> None:
+    def add_dense(self, target: Side, seed: int, output: bool) -> None:
+        """A target's dense network; `output`: whether tickets on it count the weights of the output layer."""
         stage = train_stage(target, seed, 0, ({}, {}), f"dense {target.name} seed {seed}")
         if stage.key not in self.stages:
             self.requested["train"] += 1
         self.add(stage, DENSE)
         if target.keeps_weights:
             self._keep(stage, "final", target)
-        total = sum(math.prod(shape) for _, shape in target.layers[:-1])
+        total = sum(math.prod(shape) for _, shape in (target.layers if output else target.layers[:-1]))
         self.points.append(Point(ANY, target.name, DENSE, 0, seed, stage.key, None, total, total, 0.0))
 
     def finished(self, spec: Spec) -> Grid:

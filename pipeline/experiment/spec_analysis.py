@@ -1,10 +1,10 @@
 """How results are read: the fields of `analysis`. None of them changes what is trained."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
-from pipeline.experiment.spec_base import Int, Length, Number, Positive, Strict
+from pipeline.experiment.spec_base import Int, Length, Number, Positive, Strict, refuse
 from pipeline.experiment.steps import Steps
 
 
@@ -18,7 +18,7 @@ class Settles(Strict):
 class MovingAverage(Strict):
     """Converged when the moving average over `window` has changed by less than `tolerance` for `patience`.
 
-    Frankle & Carbin 2018, section 2: 1,000 iterations, 0.002, 1,000 iterations.
+    Frankle & Carbin 2018, footnote 5: 1,000 iterations, 0.002, 1,000 iterations.
     """
 
     name: Literal["moving-average"] = "moving-average"
@@ -46,15 +46,24 @@ Convergence = Annotated[Settles | MovingAverage | EarlyStop, Field(discriminator
 class PublishedValue(Strict):
     """One number of a paper: `metric` of the results with these names; what is not given is not looked at."""
 
-    metric: Literal["test_accuracy", "decision_boundary", "zero_loss", "convergence"]
+    metric: Literal["test_accuracy", "decision_boundary", "zero_loss", "convergence", "accuracy_at_convergence"]
     value: Number
     """As the results have it: accuracies and shares in [0, 1], convergence in iterations."""
+    versus: str | None = None
+    """A ticket (or `dense`) that the number is relative to, on the same target and at the same round: accuracies minus
+    its own, convergence divided by its own. Not of shares of networks."""
     source: str | None = None
     target: str | None = None
     ticket: str | None = None
     round: Annotated[Int, Field(ge=0)] | None = None
     n: Positive | None = None
     """Networks that a share is of; None where the paper does not say, and then a difference has no interval."""
+
+    @model_validator(mode="after")
+    def _shares_stand_alone(self) -> Self:
+        if self.versus is not None and self.metric in ("decision_boundary", "zero_loss"):
+            raise refuse("a share of networks is relative to no other ticket.", "versus")
+        return self
 
 
 class Published(Strict):
@@ -81,6 +90,8 @@ class Analysis(Strict):
     zero_loss: Annotated[Number, Field(gt=0)] = 0.01
     """Of models that train many networks at once: the test loss, in nats, below which a network counts as perfect."""
     tie: Annotated[Number, Field(ge=0, lt=1)] = 0.0
-    """Of such models: a network has the right decision boundary if no test image is on the wrong side of it by more
-    than so much, the probability of the label minus that of another class."""
+    """Of such models: a test image lies on the decision boundary, on neither side of it, if the probability of its
+    label minus that of another class is no further from 0 than this."""
+    paper: Literal["morcos2019", "frankle2018", "none"] = "morcos2019"
+    """Whose settings the report puts beside those in force."""
     published: Published | None = None

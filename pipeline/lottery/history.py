@@ -26,10 +26,11 @@ def finite(value: float) -> float | None:
 def early_stop(history: Sequence[Record]) -> dict[str, Any]:
     """{"early_stop": the iteration of the smallest validation loss, and the metrics there}, the first of equals.
 
-    Frankle & Carbin 2019, section 2. Nothing where no record has a validation loss.
+    Frankle & Carbin 2019, section 2. Nothing where fewer than two records have a validation loss (a single one is no
+    minimum), and of a training that diverged.
     """
     known = [record for record in history if record.get("validation_loss") is not None]
-    if not known:
+    if len(known) < 2 or None in (history[-1]["train_loss"], history[-1]["test_loss"]):
         return {}
     best = min(known, key=lambda record: record["validation_loss"] or 0.0)
     names = ("iteration", "epoch", "validation_loss", "validation_accuracy", "test_loss", "test_accuracy")

@@ -13,6 +13,7 @@ from pipeline.lottery.checkpoint import Checkpoint, State, weights_of
 from pipeline.lottery.data import Images
 from pipeline.lottery.history import Record
 from pipeline.lottery.hooks import Hooks, Interrupted
+from pipeline.lottery.many_networks import is_many
 from pipeline.lottery.parallel import ALONE, Group
 from pipeline.lottery.run import Run
 
@@ -89,7 +90,8 @@ def _to_the_end(run: Run, capture: Set[int], hooks: Hooks) -> Trained:
             record = run.record()
             hooks.progress(run.iteration, record)
             reported = time.monotonic()
-            if record["train_loss"] is None or record["test_loss"] is None:
+            # of many networks at once the rest goes on: what is lost has no loss in `summary["networks"]`
+            if None in (record["train_loss"], record["test_loss"]) and not is_many(run.model):
                 return _result(run, capture, "diverged")
         elif time.monotonic() - reported > PROGRESS_SECONDS:
             hooks.progress(run.iteration, None)

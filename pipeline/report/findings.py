@@ -35,6 +35,8 @@ class Findings:
     """Units that each unit is connected to: `connectivity.connectivity`."""
     networks: pd.DataFrame
     """Of many networks at once, how many succeed: `networks.networks`."""
+    paired_networks: pd.DataFrame
+    """Two ways to prune the same networks: `paired_networks.paired_networks`."""
     beside_paper: pd.DataFrame
     """Numbers of a paper beside ours: `published.beside_paper`."""
     overlap: pd.DataFrame

@@ -26,6 +26,7 @@ from pipeline.report.analysis.levels import nearest_levels
 from pipeline.report.analysis.networks import networks
 from pipeline.report.analysis.overlap import overlap
 from pipeline.report.analysis.packed_masks import Mask, packed_mask
+from pipeline.report.analysis.paired_networks import paired_networks
 from pipeline.report.analysis.published import beside_paper
 from pipeline.report.analysis.statistics import curves, level_of
 from pipeline.report.cost import cost
@@ -85,7 +86,8 @@ def gather(grid: Grid, store: Store, snapshot: Snapshot, known: Known = Known())
         initial_weights=inside[0],
         connectivity=inside[1],
         networks=many,
-        beside_paper=beside_paper(means, results, converged, many, grid.spec),
+        paired_networks=paired_networks(results, snapshot, grid.spec),
+        beside_paper=beside_paper(results, converged, many, grid.spec),
         overlap=overlap(_with_masks(results, snapshot, level, notes), read_mask, known.overlap),
         settings=in_force(grid.spec),
         unmade=unmade(results, failed, still_skipped(grid, skipped, failed, snapshot), plan(grid, snapshot).blocked),

@@ -1,4 +1,4 @@
-"""What Morcos et al. 2019 state, and what they leave open, by field of the grid."""
+"""What the papers state, and what they leave open, by field of the grid (`analysis.paper` chooses the paper)."""
 
 from collections.abc import Set
 from typing import Any
@@ -10,7 +10,7 @@ _RESNET50 = {"training.length": "90ep", "training.lr_decay": {"at": ["50ep", "65
 _ROUNDS = [1, 2, 3, 4, 5, 6, 9, 12, 15, 18, 21, 24, 27, 30]
 _EITHER = {field: (_VGG19[field], _RESNET50[field]) for field in _VGG19}
 
-_STATED: dict[str, Any] = {
+_MORCOS: dict[str, Any] = {
     "model": ({"name": "vgg19", "width": 64}, {"name": "resnet50", "width": 64}),
     "seeds": 6,
     "training.optimizer": (_SGD, _ADAM),
@@ -25,7 +25,35 @@ _STATED: dict[str, Any] = {
 }
 """Appendix A.1 and sections 3.1 to 3.3. The rewind is 1 epoch, for ImageNet and Places365 3."""
 
-OPEN: dict[str, str] = {
+_NORMAL = {"name": "truncated-normal", "std": 0.1}
+_LENET = {
+    "model": {"name": "lenet", "hidden": [300, 100], "initialization": _NORMAL},
+    "seeds": (5, 10),
+    "training.optimizer": {"name": "sgd", "lr": 0.05},
+    "training.batch_size": 100,
+    "training.length": "50000it",
+    "training.record_every": "100it",
+    "prune.scope": "layerwise",
+    "prune.relative": {"head": 0.5},
+    "prune.prune_output": True,
+    "prune.rewind": "0it",
+    "analysis.convergence": {"name": "moving-average", "window": "1000it", "tolerance": 0.002, "patience": "1000it"},
+    "analysis.spread": "range",
+}
+"""Frankle & Carbin 2018, sections 3.1 and 3.2 and footnote 5; ten trials in section 5."""
+_XOR = {
+    "model": {"name": "perceptron", "networks": 1000, "initialization": _NORMAL},
+    "training.batch_size": 4,
+    "training.length": "10000it",
+    "prune.units": 2,
+    "prune.criterion": ("magnitude-product", "input-magnitude", "output-magnitude"),
+    "prune.rewind": "0it",
+}
+"""Frankle & Carbin 2018, section 2."""
+
+TITLES = {"morcos2019": "Morcos et al. 2019", "frankle2018": "Frankle & Carbin 2018"}
+
+_OPEN_MORCOS: dict[str, str] = {
     "training.after_rewind": "the paper trains all runs compared for the same number of epochs",
     "training.augment": "not stated; null is the data set's own default",
     "training.norm_batch": "the paper's batch norm groups are 512 images over its 2 or 16 GPUs",
@@ -46,13 +74,30 @@ FIXED: tuple[tuple[str, str, str], ...] = (
     ("Adam's weight decay", "L2 in the gradient", "the common form in 2019"),
     ("biases and batch norm", "travel with a winning ticket; a random one starts them anew", "not stated"),
     ("ties in magnitude", "the weight that comes first is pruned first", "not stated"),
-    ("diverged runs", "count in the means with their accuracy", "Figure 3b depends on it"),
+    ("diverged runs", "count in the means with their accuracy", "Figure 3b of Morcos et al. 2019 depends on it"),
     ("pairing", "initialization by seed and tensor, data order by seed, target and round", "paired comparisons"),
 )
 """(what, how it is, why): choices that no field of the grid changes."""
 
 
-def settings_of_the_paper(models: Set[str]) -> dict[str, Any]:
-    """Field of the grid -> what the paper has; a tuple holds alternatives. Schedules are those of the only model."""
+_OPEN_FRANKLE: dict[str, str] = {
+    "training.augment": "not stated",
+    "training.precision": "not stated",
+    "analysis.margin": "the paper's charts tell 0.15 points apart in words",
+    "analysis.zero_loss": "the paper says that the loss reached 0",
+    "analysis.tie": "not stated; without it no network of which a point lies on the boundary counts as right",
+}
+
+
+def settings_of_the_paper(paper: str, models: Set[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """By field of the grid: what the paper has (a tuple holds alternatives), and why what it leaves open is as it is.
+
+    Of several experiments with settings of their own, those of the only one of `models` there is; `paper` is one of
+    TITLES, or "none".
+    """
     alone = next(iter(models)) if len(models) == 1 else ""
-    return _STATED | {"vgg19": _VGG19, "resnet50": _RESNET50}.get(alone, _EITHER)
+    if paper == "morcos2019":
+        return _MORCOS | {"vgg19": _VGG19, "resnet50": _RESNET50}.get(alone, _EITHER), _OPEN_MORCOS
+    if paper == "frankle2018":
+        return {"lenet": _LENET, "perceptron": _XOR}.get(alone, {}), _OPEN_FRANKLE
+    return {}, {}

@@ -10,10 +10,12 @@ import pandas as pd
 from pydantic import BaseModel
 
 from pipeline.experiment.spec import Spec
-from pipeline.report.paper import FIXED, OPEN, settings_of_the_paper
+from pipeline.report.paper import FIXED, settings_of_the_paper
 
 COLUMNS = ["field", "value", "default", "paper", "differs", "reason"]
 ABOUT = ("name", "description", "sources", "targets", "seeds", "tickets")
+PUBLISHED = "analysis.published"
+"""A paper's numbers are shown where ours are."""
 """Fields of the spec that name or list things; the rows about them are made one by one."""
 
 
@@ -21,17 +23,17 @@ def in_force(spec: Spec) -> pd.DataFrame:
     """One row for each setting that can change a result or how it is read.
 
     `field` is the key of the grid; where sources or targets differ in it, a row each, with their names. `value` as YAML
-    would have it; `default`: whether it is the field's default; `paper`: what Morcos et al. 2019 have, empty where
-    the paper says nothing; `differs`: whether that is something else; `reason`: why the default is what it is, for
+    would have it; `default`: whether it is the field's default; `paper`: what `analysis.paper` has, empty where
+    it says nothing; `differs`: whether that is something else; `reason`: why the default is what it is, for
     what the paper leaves open. Rows `fixed: ...` are choices that no field changes.
     """
-    paper = settings_of_the_paper({model.name for model in spec.models})
+    paper, left_open = settings_of_the_paper(spec.analysis.paper, {model.name for model in spec.models})
     rows = []
     for field, value, default in settings_of(spec):
         bare = field.partition(" (")[0]
         stated = paper.get(bare, "")
         differs = bool(stated) and not _same(value, stated)
-        rows.append((field, written(value), default, _said(stated), differs, OPEN.get(bare, "")))
+        rows.append((field, written(value), default, _said(stated), differs, left_open.get(bare, "")))
     rows += [(f"fixed: {what}", value, True, "", False, reason) for what, value, reason in FIXED]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -42,7 +44,7 @@ def settings_of(spec: Spec) -> Iterator[tuple[str, Any, bool]]:
     yield from _of_sides({side.name: {"model": (side.model.model_dump(mode="json"), False)} for side in sides})
     yield "seeds", len(spec.seeds), False
     for field, value, default in _leaves(spec, ""):
-        if field.partition(".")[0] not in ABOUT:
+        if field.partition(".")[0] not in ABOUT and not field.startswith(PUBLISHED):
             yield field, value, default
     yield "tickets", [ticket.in_short() for ticket in spec.tickets], False
     yield from _of_sides({side.name: dict(_named(side, "training")) for side in sides})

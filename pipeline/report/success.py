@@ -14,7 +14,7 @@ from pipeline.report.wording import listed
 
 SPELLED_OUT = 12
 """Rows that the sentence names."""
-TITLES = dict(zip(METRICS, ("decision boundary", "zero loss"), strict=True))
+TITLES = dict(zip(METRICS, ("decision boundary", "no point wrong", "zero loss"), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """One (target, source, ticket, round)."""
+    """One (target, source, ticket, round, draw)."""
 
     target: str
     source: str
@@ -53,22 +53,30 @@ def success_rows(networks: pd.DataFrame) -> list[Success]:
         of_metric = {str(row.metric): _told(row) for row in _rows(of_point)}
         first = next(iter(_rows(of_point)))
         hidden = "" if pd.isna(first.hidden) else str(first.hidden)
-        rows.append(Success(first.target, first.source, first.ticket, first.round, hidden, first.n, of_metric))
+        ticket = f"{first.ticket}, draw {first.draw + 1}" if first.draw else first.ticket
+        rows.append(Success(first.target, first.source, ticket, first.round, hidden, first.n, of_metric))
     return rows
 
 
 def how_many_succeed(networks: pd.DataFrame) -> list[str]:
-    """One sentence: of each target the dense networks, and the most pruned ticket of each source."""
+    """One sentence: of each target the dense networks, and the most pruned ticket of each source.
+
+    Tickets whose dense networks have no result yet are left out.
+    """
     if networks.empty:
         return []
     last = networks.groupby(POINT[:3], sort=False)["round"].transform("max")
-    rows = success_rows(networks[networks["round"] == last])
+    known = networks["both"].notna() | (networks["round"] == 0)
+    rows = success_rows(networks[(networks["round"] == last) & known])
     clauses = []
     for target in dict.fromkeys(row.target for row in rows[:SPELLED_OUT]):
         of_target = [_clause(row) for row in rows[:SPELLED_OUT] if row.target == target]
         clauses.append(f"on {target} {listed(of_target)}")
     more = f"; the table has {len(rows) - SPELLED_OUT} more" if len(rows) > SPELLED_OUT else ""
-    about = "found the decision boundary and reached zero loss; of pruned tickets those whose dense network did, too"
+    about = (
+        "found the decision boundary, had no point on the wrong side of it, reached zero loss; of pruned tickets those "
+        "whose dense network did, too"
+    )
     said = f"{'; '.join(clauses)} ({about}){more}."
     return [f"How many networks succeed? {said[0].upper()}{said[1:]}"]
 
@@ -81,7 +89,7 @@ def is_all(networks: pd.DataFrame, compared: pd.DataFrame) -> bool:
 def _clause(row: Success) -> str:
     whose = "dense networks" if row.ticket == DENSE else f"{row.ticket} tickets of {row.source}"
     units = f" with {row.hidden} hidden units" if row.hidden else ""
-    return f"{' and '.join(told.both or told.share for told in row.of.values())} % of {row.n:,} {whose}{units}"
+    return f"{listed([told.both or told.share for told in row.of.values()])} % of {row.n:,} {whose}{units}"
 
 
 def _told(row: Any) -> Told:

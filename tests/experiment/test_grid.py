@@ -293,6 +293,13 @@ def test_every_grid_is_a_dag_named_by_its_content(options: dict[str, object]) ->
     assert grid.requested["train"] >= sum(s.kind == "train" for s in grid.stages.values())
 
 
+def test_a_dense_network_has_the_weights_that_its_tickets_are_counted_in() -> None:
+    for prune in ({}, {"prune_output": True}):
+        grid = expand(spec(prune=prune))
+        assert len({point.total for point in grid.points if point.target == "a"}) == 1
+        assert all(point.survivors == point.total for point in grid.points if point.ticket == "dense")
+
+
 def test_several_draws_of_a_control_are_trainings_of_their_own_and_points_of_one_seed() -> None:
     tickets = [{"name": "winning"}, {"name": "redrawn", "weights": "redrawn", "draws": 3}]
     grid = expand(spec(tickets=tickets, prune={"evaluate": [0, 2]}))

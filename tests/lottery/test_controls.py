@@ -97,11 +97,12 @@ def test_a_globally_permuted_mask_needs_the_count_alone_and_is_the_same_for_ever
 
 
 @pytest.mark.parametrize("kind", ["permuted-within-layers", "permuted-globally"])
-def test_a_draw_is_repeatable_and_independent_of_round_seed_model_and_kind(kind: str) -> None:
+def test_a_draw_is_repeatable_and_independent_of_round_seed_model_kind_and_other_draws(kind: str) -> None:
     mask = {"a": (torch.arange(600) % 3 == 0).reshape(20, 30)}
     shapes = {"a": torch.Size([20, 30])}
     one = control(kind, "redrawn", 200)
     others = [replace(one, round=2), replace(one, seed=1), replace(one, model="{}"), replace(one, weights="kept")]
+    others.append(replace(one, draw=1))
     first = places(one, shapes, mask)
     assert torch.equal(first, places(one, shapes, mask))
     for other in others:

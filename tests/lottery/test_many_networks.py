@@ -136,6 +136,21 @@ def test_a_network_of_nan_is_wrong_and_spoils_no_other():
     ]
 
 
+def test_a_network_that_is_lost_in_training_costs_no_other_one(monkeypatch):
+    whole = train(FIELDS, {}, XOR)
+
+    def lose_the_third(model, *arguments):
+        initialize(model, *arguments)
+        with torch.no_grad():
+            model.head.weight[2] = torch.nan
+
+    monkeypatch.setattr("pipeline.lottery.transfer.initialize", lose_the_third)
+    lost = train(FIELDS, {}, XOR)
+    assert lost.status == "ok" and lost.history[-1]["iteration"] == FIELDS["iterations"]
+    expected, found = whole.summary["networks"]["test_loss"], lost.summary["networks"]["test_loss"]
+    assert found == [*expected[:2], None, *expected[3:]]
+
+
 def test_accuracy_while_training_counts_every_network():
     record = train(FIELDS | {"iterations": 1, "record_every": 1}, {}, XOR).history[0]
     model = build(MODEL, [1, 1, 2], 2)

@@ -79,12 +79,23 @@ def test_early_stop_is_the_first_record_with_the_smallest_validation_loss():
     losses = [0.9, 0.4, 0.6, 0.4, None]
     history: list[Record] = [
         {"iteration": 10 * n, "epoch": n, "validation_loss": loss, "validation_accuracy": 0.5, "test_loss": 1.0,
-         "test_accuracy": n / 10}
+         "test_accuracy": n / 10, "train_loss": 1.0}
         for n, loss in enumerate(losses)
     ]  # fmt: skip
     found = early_stop(history)["early_stop"]
     assert (found["iteration"], found["test_accuracy"]) == (10, 0.1)
-    assert early_stop([{"iteration": 1, "test_loss": 0.1}]) == {}
+    assert early_stop(history[:1]) == {}, "one record is no minimum"
+    assert early_stop([*history, {**history[0], "train_loss": None}]) == {}, "it diverged"
+    assert early_stop([{"iteration": 1, "train_loss": 0.1, "test_loss": 0.1}] * 2) == {}
+
+
+def test_choices_that_overlap_hold_out_the_same_images_first():
+    """Of two classes a fifth of the images, and as many as that of the whole set: what both hold out is the same."""
+    whole, part = digits(validation=288), digits(classes=[3, 5], validation=58)
+    assert whole.validation is not None and part.validation is not None
+    pixels = {row[:-1] for row in rows(*whole.validation)}
+    common = sum(row[:-1] in pixels for row in rows(*part.validation))
+    assert common > 45, "held out independently it would be a dozen"
 
 
 def test_images_may_be_seen_as_they_are():

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.experiment.grid import expand
 from pipeline.experiment.loading import load
-from pipeline.report.analysis import connectivity, initial_weights, networks, published
+from pipeline.report.analysis import connectivity, initial_weights, networks, paired_networks, published
 from pipeline.report.analysis.comparisons import comparisons
 from pipeline.report.analysis.convergence import convergence
 from pipeline.report.analysis.layers import COLUMNS as LAYER_COLUMNS
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 TOTAL = 266_200
 LAYERS = {"fc1.weight": 235_200, "fc2.weight": 30_000, "fc3.weight": 1_000}
 MADE = 1_790_000_000.0
+LONG = (0, 1, 2, 3, 4, 5, 6, 9, 12, 15, 18, 21, 24, 27, 30)
 GRID = """
 name: {name}
 description: {description}
@@ -81,6 +82,12 @@ def findings_of(tmp_path_factory) -> Callable[..., Findings]:
 
 
 @pytest.fixture(scope="session")
+def thousands_of_curves(findings_of) -> Findings:
+    """Of 44 sources on 44 targets; made once, for it takes ten seconds. Do not change."""
+    return findings_of(sources=44, targets=44, rounds=LONG)
+
+
+@pytest.fixture(scope="session")
 def findings_from(tmp_path_factory) -> Callable[..., Findings]:
     """`findings_from(text, accuracy)` makes the findings of a grid in YAML, its points and layers those of the plan.
 
@@ -117,6 +124,7 @@ def _findings(
         initial_weights=pd.DataFrame(columns=initial_weights.COLUMNS).astype(initial_weights.TYPES),
         connectivity=pd.DataFrame(columns=connectivity.COLUMNS).astype(connectivity.TYPES),
         networks=pd.DataFrame(columns=networks.COLUMNS).astype(networks.TYPES),
+        paired_networks=pd.DataFrame(columns=paired_networks.COLUMNS).astype(paired_networks.TYPES),
         beside_paper=pd.DataFrame(columns=published.COLUMNS).astype(published.TYPES),
         overlap=overlap,
         settings=in_force(spec),

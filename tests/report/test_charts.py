@@ -19,7 +19,7 @@ from pipeline.report.charts.overlap import between_rounds, overlap_charts
 from pipeline.report.charts.training import learning_level
 from pipeline.report.page.how_far import how_far
 from pipeline.report.page.rendering import render
-from pipeline.report.stills.figures import learning_figure, overlap_figure
+from pipeline.report.stills.figures import convergence_figure, learning_figure, overlap_figure
 
 
 def text_of(findings) -> str:
@@ -236,3 +236,42 @@ def test_a_rule_that_cannot_judge_says_why(findings_of):
     partly = replace(findings, convergence=findings.convergence.assign(converged=some))
     assert f"Convergence of 7 of {len(some)} trainings cannot be judged by this rule" in text_of(partly)
     assert "cannot be judged" not in text_of(findings)
+
+
+SIZES = """
+name: sizes
+model: {name: lenet, hidden: [8], initialization: {name: truncated-normal, std: 0.1}}
+seeds: [0, 1]
+training: {batch_size: 64, length: 4ep}
+prune: {rate: 0.5, rounds: 3}
+sources: [{name: net, dataset: digits, grid: {MODELS}}]
+targets: same
+tickets: [winning]
+"""
+
+
+@pytest.mark.parametrize(
+    ("models", "kind", "least"),
+    [
+        ("model.hidden: [[8], [16]]", "weights", [64, 128]),
+        ("model.initialization.std: [0.1, 0.2]", "left", 12.5),
+    ],
+)
+def test_targets_that_differ_in_their_model_alone_have_a_panel_together(findings_from, models, kind, least):
+    """Frankle & Carbin 2018, Figures 11 to 14: sizes against the number of weights, the rest against their share."""
+    findings = findings_from(SIZES.replace("MODELS", models), lambda point: 0.9)
+    moments = {"iteration": 30.0, "epoch": 3.0, "accuracy": 0.9}
+    all_converged = findings.convergence.assign(**moments, converged=True).astype({"converged": "boolean"})
+    findings = replace(findings, convergence=all_converged)
+    charts = {chart.id: chart for chart in convergence_charts(findings)}
+    together = charts["convergence-together-0"]
+    assert together.x.kind == kind and len(together.series) == 2
+    assert {one.name for one in together.series} == {f"winning, from {source.name}" for source in findings.spec.sources}
+    assert [one.x[-1] for one in together.series] == (least if kind == "weights" else [least] * 2)
+    assert charts["converged-together-0"].y.unit == "%"
+    assert "convergence-together-0" in render(findings)
+    assert convergence_figure(findings) is not None
+
+
+def test_targets_of_different_data_have_no_panel_together(findings_of):
+    assert not [chart for chart in convergence_charts(findings_of()) if "together" in chart.id]

@@ -12,10 +12,11 @@ from pipeline.engine.store import Store
 from pipeline.experiment.grid import expand
 from pipeline.experiment.loading import load
 from pipeline.report.analysis.networks import networks, newcombe, wilson
+from pipeline.report.analysis.paired_networks import mcnemar, paired_networks
 from pipeline.report.gathering import gather
 from pipeline.report.page.rendering import render
 from pipeline.report.results import results_table
-from pipeline.report.success import how_many_succeed
+from pipeline.report.success import TITLES, how_many_succeed
 from pipeline.report.terminal import report
 
 NETWORKS = 6
@@ -107,7 +108,7 @@ def test_a_model_of_many_networks_has_a_row_for_each_point_and_metric(ran):
     grid, store = ran
     table = gather(grid, store, store.snapshot()).networks
     points = {(point.target, point.source, point.ticket, point.round) for point in grid.points}
-    assert len(table) == 2 * len(points) == 8
+    assert len(table) == 3 * len(points) == 12
     assert set(table["n"]) == {2 * NETWORKS}
     for row in table[table["metric"] == "decision_boundary"].itertuples():
         stages = [p.stage for p in grid.points if (p.target, p.source, p.round) == (row.target, row.source, row.round)]
@@ -121,16 +122,17 @@ def test_networks_of_all_seeds_add_up(findings):
     assert (dense["low"], dense["high"]) == pytest.approx((0.2538, 0.7462), abs=1e-4)
 
 
-def test_a_point_on_the_boundary_counts_as_right_within_the_tie_that_the_grid_names(ran):
+def test_a_point_within_the_tie_of_the_boundary_is_neither_right_nor_wrong(ran):
     grid, store = ran
     stage = next(point.stage for point in grid.points if (point.target, point.source) == ("small", "any"))
     told = Told(store.snapshot(), {stage: ([0.2, 0.0, -0.0005, -0.002, -0.1, -1.0], [0.5] * NETWORKS)})
-    for tie, count in ((0.0, 1), (0.001, 3), (0.5, 5)):
+    for tie, right, not_wrong in ((0.0, 1, 2), (0.001, 1, 3), (0.3, 0, 5)):
         analysis = grid.spec.analysis.model_copy(update={"tie": tie})
         spec = grid.spec.model_copy(update={"analysis": analysis})
         results = results_table(grid, told)
         table = networks(results[results["stage"] == stage], told, spec)
-        assert table.loc[table["metric"] == "decision_boundary", "count"].tolist() == [count]
+        counts = table.set_index("metric")["count"]
+        assert (counts["decision_boundary"], counts["none_wrong"]) == (right, not_wrong)
 
 
 def test_zero_loss_is_below_the_limit_and_no_loss_that_is_not_finite(findings):
@@ -150,7 +152,7 @@ def test_hidden_units_are_those_that_are_left(findings):
 
 
 def test_each_targets_dense_networks_come_first(findings):
-    assert list(findings.networks["source"][::2]) == ["any", "product", "input", "any"]
+    assert list(findings.networks["source"][::3]) == ["any", "product", "input", "any"]
 
 
 def test_a_published_share_stands_beside_both_of_pruned_tickets_and_the_share_of_others(findings):
@@ -181,8 +183,52 @@ def test_without_a_dense_network_nothing_is_said_of_both(ran):
             return None if key == dense else self.snapshot.record(key)
 
     findings = gather(grid, store, Lacking(snapshot, {}))
-    assert pd.isna(row_of(findings, "decision_boundary", source="product")["both"])
-    assert row_of(findings, "decision_boundary", source="product")["n"] == 12
+    row = row_of(findings, "decision_boundary", source="product")
+    assert pd.isna(row["both"]) and pd.isna(row["published"]), "the paper's share is one of both"
+    assert row["n"] == 12
+    assert "product" not in how_many_succeed(findings.networks)[0]
+
+
+def test_draws_of_a_control_do_not_add_up(ran):
+    """They share their dense networks."""
+    grid, store = ran
+    results = results_table(grid, store.snapshot())
+    twice = pd.concat([results, results[results["source"] == "input"].assign(draw=1)], ignore_index=True)
+    table = networks(twice, store.snapshot(), grid.spec)
+    rows = table[(table["source"] == "input") & (table["metric"] == "zero_loss")]
+    assert list(zip(rows["draw"], rows["n"], strict=True)) == [(0, 12), (1, 12)]
+
+
+def test_trainings_that_diverged_are_left_out(ran):
+    grid, store = ran
+    results = results_table(grid, store.snapshot())
+    results.loc[(results["source"] == "any") & (results["seed"] == 1), "status"] = "diverged"
+    table = networks(results, store.snapshot(), grid.spec)
+    assert set(table.loc[table["ticket"] == "dense", "n"]) == {6}
+    assert table.loc[table["ticket"] != "dense", "both"].isna().all()
+
+
+def test_two_ways_to_prune_are_compared_network_by_network(findings):
+    """Product's first 3 and 5 networks, of each seed's six; input's none."""
+    table = findings.paired_networks.set_index("metric")
+    assert set(table["source"]) == {"product"} and set(table["other"]) == {"input"} and set(table["n"]) == {12}
+    assert tuple(table.loc["decision_boundary", ["only_source", "only_other"]]) == (8, 0)
+    assert table.loc["decision_boundary", "p"] == pytest.approx(2 / 2**8)
+    assert tuple(table.loc["zero_loss", ["only_source", "only_other"]]) == (7, 0)
+    assert (table["p_holm"] == table["p"]).all(), "one row of each metric"
+
+
+def test_mcnemars_test_is_exact():
+    """Of 13 pairs that differ, 10 to one side: 2 * sum of C(13, k) for k <= 3, over 2**13."""
+    assert mcnemar(10, 3) == mcnemar(3, 10) == pytest.approx(2 * (1 + 13 + 78 + 286) / 2**13)
+    assert mcnemar(0, 0) == 1.0
+
+
+def test_networks_of_other_models_are_not_the_same_networks(ran):
+    grid, store = ran
+    other = grid.spec.sources[1].model_copy(update={"model": grid.spec.targets[1].model})
+    spec = grid.spec.model_copy(update={"sources": (grid.spec.sources[0], other)})
+    assert paired_networks(results_table(grid, store.snapshot()), store.snapshot(), spec).empty
 
 
 def test_other_models_have_no_such_rows(findings_of):
@@ -216,7 +262,7 @@ def test_the_page_has_the_table_and_its_words_in_place_of_untested_matrices(find
     )
     assert cells[1][:9] == ["xor", "product", "winning", "1", "2", "12", "66.7", "39.1", "to"]
     assert "n = 2: too few seeds for a test" in page.inner_text("#matrices")
-    assert "How many networks succeed? On xor 50.0 and 33.3 % of 12 dense networks" in page.inner_text("#glance")
+    assert "How many networks succeed? On xor 50.0, 50.0 and 33.3 % of 12 dense networks" in page.inner_text("#glance")
 
 
 def test_the_terminal_has_the_rows_within_80_columns(findings):
@@ -226,5 +272,6 @@ def test_the_terminal_has_the_rows_within_80_columns(findings):
     text = console.export_text()
     line = next(line for line in text.splitlines() if line.startswith("| product -> xor"))
     assert [cell.strip() for cell in line.split("|")[2:-1]] == ["2", "12", "66.7", "41.7", "25.0"]
+    assert [text.count(f"Networks that succeed (%): {title}") for title in TITLES.values()] == [1, 1, 1]
     assert "…" not in text
     assert "Does the" not in text, "nothing is tested over seeds"

@@ -1,5 +1,7 @@
 """Settings in force beside the paper's, and what differs between two specs."""
 
+from pathlib import Path
+
 import pytest
 
 from pipeline.experiment.loading import load
@@ -35,6 +37,17 @@ def test_the_papers_own_settings_do_not_differ(spec):
     assert table.loc["prune.evaluate", "value"] == "[0, 1, 2, 3, 4, 5, 6, 9, 12, 15, 18, 21, 24, 27, 30]"
     adam = by_field(spec("training.optimizer={name: adam, lr: 3.0e-4}"))
     assert not adam.loc["training.optimizer", "differs"]
+
+
+def test_the_grid_says_whose_settings_stand_beside(spec):
+    alone = by_field(spec("analysis.paper=none"))
+    assert not alone["differs"].any() and not alone["paper"].any()
+    experiments = Path(__file__).parents[2] / "experiments" / "frankle2018"
+    for name in ("one-shot", "xor"):
+        table = by_field(load(experiments / f"{name}.yaml", ()))
+        assert not table["differs"].any()
+        assert table.loc["training.length", "paper"] in ("50000it", "10000it")
+    assert by_field(spec("analysis.paper=frankle2018")).loc["training.batch_size", "differs"]
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,8 @@ class Measurement:
     def of(cls, record: Mapping[str, Any]) -> Measurement:
         """Losses that are not numbers (a diverged run) are left out: a chart cannot show them."""
         numbers = {name: record["summary"].get(name) for name in METRICS} | {"seconds": record["seconds"]}
+        stopped = record["summary"].get("early_stop", {})
+        numbers |= {f"early_stop_{name}": stopped.get(name) for name in ("iteration", ACCURACY)}
         return cls(
             started_ms=round(1000 * record["started"]),
             finished_ms=round(1000 * record["finished"]),

@@ -131,7 +131,7 @@ def select(
     raw = _raw(data_fields, Path(root), location, original)
     kept = subsets.kept_classes(data_fields, raw.classes)
     chosen = subsets.training_indices(raw.train.labels, kept, data_fields)
-    train, validation = subsets.held_out(chosen, data_fields)
+    train, validation = subsets.held_out(chosen, len(raw.train.labels), data_fields)
     test = subsets.test_indices(raw.test.labels, kept)
     if not len(train) or not len(test):
         raise DataError(

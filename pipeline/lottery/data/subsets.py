@@ -1,7 +1,8 @@
 """Which images of a data set are used: classes, halves, n per class; and which of them are held out for validation.
 
 None of these depends on a run's seed: all replicates see the same images. Every class has a permutation of its own,
-named by its label in the whole data set, so leaving classes out does not change which images of the others are chosen.
+named by its label in the whole data set, so leaving classes out does not change which images of the others are chosen;
+validation images are drawn from one permutation of all, for they keep no shares of classes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,15 +33,20 @@ def training_indices(labels: Tensor, kept: Sequence[int], fields: Mapping[str, A
     return torch.cat(chosen).sort().values
 
 
-def held_out(chosen: Tensor, fields: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-    """`chosen` [N], ascending, in two parts, ascending too: to train on, and `validation` of them drawn at random."""
+def held_out(chosen: Tensor, total: int, fields: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+    """`chosen` [N], ascending, of the `total` training images, in two parts, ascending too: to train on, to hold out.
+
+    The first `validation` that are chosen, in one random order of the whole training set: choices that overlap hold
+    out the same images first. Raises DataError.
+    """
     count = fields.get("validation", 0)
     if not count:
         return chosen, chosen[:0]
     if not 0 < count < len(chosen):
         raise DataError(f"validation: {count} images cannot be held out of {len(chosen)}.")
-    drawn = torch.randperm(len(chosen), generator=generator("validation", fields["name"]))
-    return chosen[drawn[count:].sort().values], chosen[drawn[:count].sort().values]
+    order = torch.randperm(total, generator=generator("validation", fields["name"]))
+    drawn = order[torch.isin(order, chosen)]
+    return drawn[count:].sort().values, drawn[:count].sort().values
 
 
 def test_indices(labels: Tensor, kept: Sequence[int]) -> Tensor:

@@ -11,7 +11,7 @@ def lenet(input_shape: tuple[int, int, int], classes: int, hidden: Sequence[int]
     """Linear and ReLU for each hidden size, then the output layer; LeNet-300-100 is hidden = [300, 100].
 
     [B, C, H, W] -> [B, classes]. Parameters: `fc1.weight`, `fc1.bias`, `fc2.weight`, ..., `head.weight`, `head.bias`.
-    LeCun et al. 1998, as in Frankle & Carbin 2018, section 4.
+    LeCun et al. 1998, as in Frankle & Carbin 2018, section 3.1.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
     size = math.prod(input_shape)

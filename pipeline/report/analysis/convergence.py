@@ -1,5 +1,6 @@
 """When trainings converged, by the rule of the spec."""
 
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 
 from pipeline.experiment.spec_analysis import Convergence, MovingAverage, Settles
 from pipeline.experiment.steps import Steps
-from pipeline.report.analysis.statistics import ROUNDING, Floats, Whole, by_seed, extremes, moments
+from pipeline.report.analysis.statistics import ROUNDING, BySeed, Floats, Whole, by_seed, extremes, moments
 
 COLUMNS = ["stage", "converged", "iteration", "epoch", "accuracy"]
 LOSSES = ["train_loss", "test_loss"]
@@ -72,10 +73,8 @@ def convergence_curves(results: pd.DataFrame, converged: pd.DataFrame) -> pd.Dat
     """
     of_stage = converged.set_index("stage")
     diverged = (results["status"] == "diverged").astype(bool)
-    # NA, of what cannot be told or was not read, is no failure
-    missed = ~results["stage"].map(of_stage["converged"]).astype("boolean").fillna(True).astype(bool) | diverged
+    missed = _missed(results, converged)
     iterations = by_seed(results, results["stage"].map(of_stage["iteration"]))
-    # a seed of several runs has converged when all of them have
     failed = _seeds_with(results, missed)
     n, mean, std = moments(np.where(failed, np.nan, iterations.values))
     counts = {"n_not_converged": failed.sum(axis=1), "n_diverged": _seeds_with(results, diverged).sum(axis=1)}
@@ -88,6 +87,19 @@ def convergence_curves(results: pd.DataFrame, converged: pd.DataFrame) -> pd.Dat
         bounds = extremes(iterations, np.where(counted, runs, np.nan))
         more |= {f"{name}{suffix}": values for name, values in zip(("least", "greatest"), bounds, strict=True)}
     return iterations.points.assign(mean=mean, std=std, n=n, **counts, **more)
+
+
+def when_converged(results: pd.DataFrame, converged: pd.DataFrame, column: str) -> BySeed:
+    """A column of `convergence` by point and seed, NaN for seeds that did not converge."""
+    seeds = by_seed(results, results["stage"].map(converged.set_index("stage")[column]))
+    return replace(seeds, values=np.where(_seeds_with(results, _missed(results, converged)), np.nan, seeds.values))
+
+
+def _missed(results: pd.DataFrame, converged: pd.DataFrame) -> "pd.Series[bool]":
+    """Runs that did not converge. A seed of several runs has converged when all of them have."""
+    # NA, of what cannot be told or was not read, is no failure
+    reached = results["stage"].map(converged.set_index("stage")["converged"]).astype("boolean").fillna(True)
+    return ~reached.astype(bool) | (results["status"] == "diverged").astype(bool)
 
 
 def _seeds_with(results: pd.DataFrame, runs: "pd.Series[bool]") -> Marks:

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from pipeline.experiment.spec_analysis import Analysis, PublishedValue
     from pipeline.report.results import Records
 
-METRICS = ("decision_boundary", "zero_loss")
+METRICS = ("decision_boundary", "none_wrong", "zero_loss")
+PUBLISHED_AS = {"none_wrong": "decision_boundary"}
+"""A paper that counts decision boundaries may not say what it makes of points that lie on them."""
 CONFIDENCE = 0.95
-POINT = ["target", "source", "ticket", "round"]
+POINT = ["target", "source", "ticket", "round", "draw"]
 WHOLE = ["count", "both", "published_n"]
 NUMBERS = [
     *["share", "low", "high", "both_share", "both_low", "both_high"],
@@ -34,7 +36,7 @@ COLUMNS = [
 ]
 TYPES = {
     **dict.fromkeys(["target", "source", "ticket", "metric"], "string"),
-    **dict.fromkeys(["round", "n", "count"], "int64"),
+    **dict.fromkeys(["round", "draw", "n", "count"], "int64"),
     **dict.fromkeys(["hidden", "both", "published_n"], "Int64"),
     **dict.fromkeys(["fraction_pruned", *NUMBERS], "float64"),
     "inside": "boolean",
@@ -52,52 +54,61 @@ class Share(NamedTuple):
 
 
 def networks(results: pd.DataFrame, snapshot: Records, spec: Spec) -> pd.DataFrame:
-    """Two rows, one a metric, for each (target, source, ticket, round) whose trainings were of many networks at once.
+    """A row a metric for each (target, source, ticket, round, draw) whose trainings were of many networks at once.
 
-    Networks are the unit: those of all seeds (and of all draws of a control) add up to `n`. `metric`:
-    `decision_boundary` (no test point is on the wrong side by more than `analysis.tie`) or `zero_loss` (test loss below
-    `analysis.zero_loss`). `count` of them succeed, a `share` with its 95 % Wilson interval, `low` to `high`.
+    Networks are the unit: those of all seeds add up to `n`; draws of a control, which share their networks, do not.
+    `metric`: `decision_boundary` (every test point is on the right side, by more than `analysis.tie`), `none_wrong` (no
+    test point is on the wrong side by more than `analysis.tie`: all may be on the boundary, as of a network that has
+    learned nothing) or `zero_loss` (test loss below `analysis.zero_loss`). `count` of them succeed, a `share` with its
+    95 % Wilson interval, `low` to `high`. Trainings that diverged are left out: they ended in the middle.
 
     `both`, of pruned tickets: networks that succeed and whose dense network (same model, place and seed, on the same
     target) does, too; the share is still one of all `n` networks, as in the paper's Figure 2. NA where a dense network
     has no result (yet). `hidden`: units left in the hidden layer of a perceptron, NA where weights are pruned one by
     one.
 
-    `published`: the paper's share, where the grid gives one (`analysis.published`). It stands beside `both` of pruned
-    tickets, beside `share` of others: `inside` our interval or not; `difference`: ours minus the paper's; with the 95 %
-    interval of Newcombe 1998 (method 10, without continuity correction) where `published_n` is known.
+    `published`: the paper's share, where the grid gives one (`analysis.published`); what it says of the decision
+    boundary stands beside both ways to count it. It is compared with `both` of pruned tickets (NA while their dense
+    networks have no result), with `share` of others: `inside` our interval or not; `difference`: ours minus the
+    paper's; with the 95 % interval of Newcombe 1998 (method 10, without continuity correction) where `published_n` is
+    known.
     """
     rows: list[dict[str, Any]] = []
-    trainings = _trainings(results, snapshot)
-    succeeded = {metric: _succeeded(trainings, metric, spec.analysis) for metric in METRICS}
+    trainings = many_trainings(results, snapshot)
+    of_metric = {metric: succeeded(trainings, metric, spec.analysis) for metric in METRICS}
     for point, of_point in trainings.groupby(POINT, sort=False):
         row = next(_rows(of_point))
         about = dict(zip(POINT, point, strict=True)) | {"fraction_pruned": row.fraction_pruned}
         about["hidden"] = _hidden_units(row, spec)
         dense = trainings[(trainings["target"] == row.target) & (trainings["ticket"] == DENSE)]
-        for metric, marks in succeeded.items():
+        for metric, marks in of_metric.items():
             own = marks[of_point.index].tolist()
             numbers = _shares(own, _of_dense(of_point, dense, marks) if row.round > 0 else [])
-            value = next((value for value in published_values(spec, metric) if is_of(value, row)), None)
-            rows.append({**about, "metric": metric, **numbers, **(_beside(value, numbers) if value else {})})
+            values = published_values(spec, PUBLISHED_AS.get(metric, metric))
+            value = next((value for value in values if is_of(value, row)), None)
+            of = "both_" if row.round > 0 else ""
+            compared = _beside(value, numbers, of) if value and f"{of}share" in numbers else {}
+            rows.append({**about, "metric": metric, **numbers, **compared})
     targets = [target.name for target in spec.targets]
     # each target's dense network comes first: it is what the rows below are compared with
     rows.sort(key=lambda row: (targets.index(row["target"]), row["ticket"] != DENSE))
     return pd.DataFrame(rows, columns=COLUMNS).astype(TYPES)
 
 
-def _trainings(results: pd.DataFrame, snapshot: Records) -> pd.DataFrame:
+def many_trainings(results: pd.DataFrame, snapshot: Records) -> pd.DataFrame:
     """Results of many networks at once; `networks`: what their records say of each."""
-    measured = results[results["status"].isin(["ok", "diverged"])]
+    measured = results[results["status"] == "ok"]
     records = [snapshot.record(stage) or {"summary": {}} for stage in measured["stage"]]
     told = pd.Series([record["summary"].get("networks") for record in records], measured.index, dtype=object)
     return measured.assign(networks=told)[told.notna()]
 
 
-def _succeeded(trainings: pd.DataFrame, metric: str, rule: Analysis) -> pd.Series[Any]:
+def succeeded(trainings: pd.DataFrame, metric: str, rule: Analysis) -> pd.Series[Any]:
     """[networks] of each training: which of its networks succeed. A loss that was not finite is no success."""
     if metric == "decision_boundary":
-        marks = [np.array(told["test_margin"]) > -rule.tie for told in trainings["networks"]]
+        marks = [np.array(told["test_margin"]) > rule.tie for told in trainings["networks"]]
+    elif metric == "none_wrong":
+        marks = [np.array(told["test_margin"]) >= -rule.tie for told in trainings["networks"]]
     else:
         marks = [np.array(told["test_loss"], dtype=np.float64) < rule.zero_loss for told in trainings["networks"]]
     return pd.Series(marks, trainings.index, dtype=object)
@@ -132,9 +143,8 @@ def _hidden_units(row: Any, spec: Spec) -> int | None:
     return round(float(model.hidden * row.survivors / row.total))
 
 
-def _beside(value: PublishedValue, numbers: Mapping[str, Any]) -> dict[str, Any]:
-    """A published share beside ours: that of networks whose dense network succeeds, too, where there is one."""
-    of = "both_" if "both" in numbers else ""
+def _beside(value: PublishedValue, numbers: Mapping[str, Any], of: str) -> dict[str, Any]:
+    """A published share beside ours, the columns that begin with `of`."""
     ours = Share(*(numbers[f"{of}{name}"] for name in Share._fields))
     inside = ours.low <= value.value <= ours.high
     numbers = {"published": value.value, "published_n": value.n, "inside": inside}

@@ -1,4 +1,4 @@
-"""Numbers of a paper beside ours: mean test accuracy and convergence over seeds."""
+"""Numbers of a paper beside ours: means over seeds of test accuracy and convergence."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pipeline.report.analysis.convergence import convergence_curves
+from pipeline.experiment.spec import ANY, DENSE
+from pipeline.report.analysis.convergence import when_converged
 from pipeline.report.analysis.paired_tests import half_width
+from pipeline.report.analysis.statistics import by_seed, moments
 
 if TYPE_CHECKING:
     from pipeline.experiment.spec import Spec
     from pipeline.experiment.spec_analysis import PublishedValue
+    from pipeline.report.analysis.statistics import BySeed
 
 POINT = ["target", "source", "ticket", "round"]
 NUMBERS = ["mean", "low", "high", "published", "difference"]
-COLUMNS = ["metric", *POINT, "fraction_pruned", "n", *NUMBERS]
+COLUMNS = ["metric", "versus", *POINT, "fraction_pruned", "n", *NUMBERS]
 TYPES = {
-    **dict.fromkeys(["metric", "target", "source", "ticket"], "string"),
+    **dict.fromkeys(["metric", "versus", "target", "source", "ticket"], "string"),
     **dict.fromkeys(["round", "n"], "Int64"),
     **dict.fromkeys(["fraction_pruned", *NUMBERS], "float64"),
 }
@@ -37,31 +40,58 @@ def is_of(value: PublishedValue, row: Any) -> bool:
     return all(wanted is None or wanted == there for wanted, there in asked)
 
 
-def beside_paper(
-    curves: pd.DataFrame, results: pd.DataFrame, converged: pd.DataFrame, networks: pd.DataFrame, spec: Spec
-) -> pd.DataFrame:
+def beside_paper(results: pd.DataFrame, converged: pd.DataFrame, networks: pd.DataFrame, spec: Spec) -> pd.DataFrame:
     """One row for each published value and each point of the grid that it is of, in the grid's order of values.
 
-    `metric`: `test_accuracy` (in [0, 1]) or `convergence` (in iterations). `mean`, and `low` and `high` (its 95 % t
-    interval, NaN for fewer than two seeds) are ours over `n` seeds with a result, for convergence those that converged.
-    `difference`: ours minus what is `published`. A value that is of no point has one row, with the names that it gives.
-    So has a share of networks that succeed and is of none: those that are of some stand in `networks.networks`.
+    `metric`: `test_accuracy` (in [0, 1]), `convergence` (in iterations) or `accuracy_at_convergence`. `mean`, and `low`
+    and `high` (its 95 % t interval, NaN for fewer than two seeds) are ours over `n` seeds with a result, for
+    convergence those that converged. `versus`: the ticket that the number is relative to, seed by seed (accuracies
+    minus, convergence divided by its own), where the value names one. `difference`: ours minus what is `published`. A
+    value that is of no point has one row, with the names that it gives. So has a share of networks that succeed and is
+    of none: those that are of some stand in `networks.networks`.
     """
     if spec.analysis.published is None:
         return pd.DataFrame(columns=COLUMNS).astype(TYPES)
-    steps = convergence_curves(results, converged)
-    half = half_width(steps["std"].to_numpy(), steps["n"].to_numpy())
-    ours = {"test_accuracy": curves, "convergence": steps.assign(low=steps["mean"] - half, high=steps["mean"] + half)}
+    ours = {
+        "test_accuracy": by_seed(results, results["test_accuracy"]),
+        "convergence": when_converged(results, converged, "iteration"),
+        "accuracy_at_convergence": when_converged(results, converged, "accuracy"),
+    }
     rows = []
     for value in spec.analysis.published.values:
-        points = [row for row in _rows(ours.get(value.metric, networks)) if is_of(value, row)]
-        for row in points if value.metric in ours else ():
-            names = [getattr(row, name) for name in [*POINT, "fraction_pruned", "n", "mean", "low", "high"]]
-            rows.append([value.metric, *names, value.value, row.mean - value.value])
-        if not points:
+        seeds = ours.get(value.metric)
+        if seeds is not None:
+            found = [[*names, value.value] for names in _measured(value, seeds)]
+        else:
+            found = [[] for row in _rows(networks) if is_of(value, row)]
+        rows += [[value.metric, value.versus, *row] for row in found if row]
+        if not found:
             names = [getattr(value, name) for name in POINT]
-            rows.append([value.metric, *names, np.nan, pd.NA, np.nan, np.nan, np.nan, value.value, np.nan])
-    return pd.DataFrame(rows, columns=COLUMNS).astype(TYPES)
+            rows.append([value.metric, value.versus, *names, np.nan, pd.NA, np.nan, np.nan, np.nan, value.value])
+    table = pd.DataFrame(rows, columns=COLUMNS[:-1])
+    return table.assign(difference=table["mean"] - table["published"]).astype(TYPES)
+
+
+def _measured(value: PublishedValue, seeds: BySeed) -> Iterable[list[Any]]:
+    """Names, n, mean and interval of each point that a value is of, relative to another one if it says so."""
+    points = seeds.points
+    for place, row in enumerate(_rows(points)):
+        if not is_of(value, row):
+            continue
+        of_seed = seeds.values[place]
+        if value.versus is not None:
+            same = (points["target"] == row.target) & (points["ticket"] == value.versus)
+            if value.versus != DENSE:
+                same &= points["source"].isin([row.source, ANY]) & (points["round"] == row.round)
+            places = np.flatnonzero(same)
+            if not len(places):
+                continue
+            other = seeds.values[places[0]]
+            of_seed = of_seed / other if value.metric == "convergence" else of_seed - other
+        n, mean, std = moments(of_seed[None])
+        half = half_width(std, n)
+        numbers = [mean[0], mean[0] - half[0], mean[0] + half[0]]
+        yield [*(getattr(row, name) for name in [*POINT, "fraction_pruned"]), n[0], *numbers]
 
 
 def _rows(table: pd.DataFrame) -> Iterable[Any]:

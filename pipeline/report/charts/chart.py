@@ -27,7 +27,8 @@ NARROW = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """`kind`: `left` (weights remaining in %, logarithmic, all at the left), `linear`, `log` or `category`."""
+    """`kind`: `left` (weights remaining in %, logarithmic, all at the left), `weights` (their number, likewise),
+    `linear`, `log` or `category`."""
 
     title: str
     kind: str = "linear"

@@ -1,8 +1,8 @@
-"""When trainings converge, and how accurate they are then: the form of Frankle & Carbin 2018, Figures 5 to 8."""
+"""When trainings converge, and how accurate they are then: the form of Frankle & Carbin 2018, Figures 5 to 16."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from pipeline.report.charts.curves import LEFT, across, look_of, own_lines, rang
 from pipeline.report.charts.palette import DENSE_LABEL
 from pipeline.report.findings import Findings
 
+WEIGHTS = Axis("weights that survive", "weights")
 ITERATIONS = Axis("iterations to convergence")
 ACCURACY_THEN = Axis("test accuracy at convergence (%)", unit="%")
 CURVE = ["target", "source", "ticket"]
@@ -29,7 +30,9 @@ FIELDS = ("round", "seeds that converged", "that did not", "of them diverged")
 def convergence_charts(findings: Findings) -> list[Chart]:
     """For each target two charts: iterations to convergence, and test accuracy then, against weights remaining.
 
-    Means are over the seeds that converged; a point without one is not there.
+    Two more join targets of one data set that differ in their models, each with the tickets of its own sources (Frankle
+    & Carbin 2018, Figures 11 to 14), against the number of weights where the models differ in size. Means are over the
+    seeds that converged; a point without one is not there.
     """
     means = convergence_curves(findings.results, findings.convergence)
     means = means[means["mean"].notna() & (means["survivors"] > 0)]
@@ -37,7 +40,7 @@ def convergence_charts(findings: Findings) -> list[Chart]:
     spread = findings.spec.analysis.spread
     times = Moments.of(findings, means, numbers)
     accuracies = Moments.of(findings, means, percent, "_accuracy")
-    charts = []
+    charts = _joined(findings, times, accuracies)
     for number, target in enumerate(dict.fromkeys(findings.results["target"])):
         said = f"{target} has converged ({spread_in_words(spread)}); of tickets pruned the most"
         for name, axis, moments, unit, words in (
@@ -54,6 +57,30 @@ def convergence_charts(findings: Findings) -> list[Chart]:
     return charts
 
 
+def _joined(findings: Findings, times: Moments, accuracies: Moments) -> list[Chart]:
+    """Charts of targets that have the data set in common, where there are several."""
+    own = own_lines(findings)
+    by_data: dict[str, list[str]] = {}
+    for target in findings.spec.targets:
+        if any(target.name == of for of, _ in own):
+            by_data.setdefault(target.dataset.model_dump_json(), []).append(target.name)
+    charts = []
+    for number, targets in enumerate(targets for targets in by_data.values() if len(targets) > 1):
+        sizes = findings.results[findings.results["target"].isin(targets)].groupby("target")["total"].max()
+        x = WEIGHTS if sizes.nunique() > 1 else LEFT
+        title = f"{len(targets)} targets together"
+        for name, axis, moments, words in (
+            (f"convergence-together-{number}", ITERATIONS, times, "Iterations until training has converged"),
+            (f"converged-together-{number}", ACCURACY_THEN, accuracies, "Test accuracy when training has converged"),
+        ):
+            series = moments.together(targets, x)
+            if series:
+                alternative = f"{words}, of {len(series)} tickets on targets of their own: {ends(series, axis.unit)}."
+                fields = (*FIELDS, *band_fields(findings.spec.analysis.spread, axis.unit))
+                charts.append(Chart(name, title, alternative, x, axis, series, fields))
+    return charts
+
+
 @dataclass(frozen=True, slots=True)
 class Moments:
     """One column of `convergence_curves`, and what belongs to it, as columns for JSON."""
@@ -61,6 +88,7 @@ class Moments:
     findings: Findings
     groups: dict[Any, npt.NDArray[np.int64]]
     left: list[Any]
+    survivors: list[Any]
     y: list[Any]
     bands: Bands
     more: list[list[Any]]
@@ -76,6 +104,7 @@ class Moments:
             findings=findings,
             groups=groups,
             left=numbers(100 * means["survivors"] / means["total"]),
+            survivors=means["survivors"].tolist(),
             y=shown(means["mean" + suffix]),
             bands=Bands.of(findings.spec.analysis.spread, means, shown, suffix),
             more=[means["round"].tolist(), means["n"].tolist(), *missed],
@@ -90,6 +119,20 @@ class Moments:
                 one = self._series(line.label, self.groups[target, source, ticket])
                 one.line, one.own = line, (target, source) in own
                 series.append(one)
+        return series
+
+    def together(self, targets: Sequence[str], x: Axis) -> list[Series]:
+        """Tickets of the own sources of all `targets`."""
+        own = own_lines(self.findings)
+        series = []
+        for (source, ticket), line in look_of(self.findings).items():
+            for target in targets:
+                if (target, source) in own and (target, source, ticket) in self.groups:
+                    at = self.groups[target, source, ticket]
+                    one = self._series(line.label, at)
+                    one.line, one.own = line, True
+                    one.x = one.x if x is LEFT else [self.survivors[place] for place in at.tolist()]
+                    series.append(one)
         return series
 
     def levels(self, target: str, least: float) -> list[Series]:

@@ -24,8 +24,9 @@ from pipeline.report.charts.training import learning_curves, learning_level
 from pipeline.report.findings import Findings
 from pipeline.report.page.how_far import how_far
 from pipeline.report.page.inside_tickets import about_connectivity, about_initial_weights, no_initial_weights
-from pipeline.report.page.published import beside_paper_rows, networks_table
+from pipeline.report.page.published import beside_paper_rows, networks_table, paired_rows
 from pipeline.report.page.tables import cost_rows, header, moment, provenance_rows, unmade_rows
+from pipeline.report.paper import TITLES
 from pipeline.report.success import how_many_succeed, is_all
 from pipeline.report.verdicts import answers
 from pipeline.report.wording import margin_points, percent_left
@@ -102,6 +103,7 @@ def _sections(findings: Findings) -> dict[str, Any]:
             *([] if alone else answers(findings.comparisons, level, findings.curves)),
         ],
         "networks": networks_table(findings.networks),
+        "paired_networks": paired_rows(findings.paired_networks),
         "beside_paper": beside_paper_rows(findings.beside_paper),
         "untested": "; ".join(findings.comparisons["remark"].drop_duplicates()) or "there is none",
         "curves": pruning_curves(findings),
@@ -124,6 +126,7 @@ def _sections(findings: Findings) -> dict[str, Any]:
         "overlap": overlap_charts(findings) + ([] if isinstance(nested, str) else nested),
         "nested": nested if isinstance(nested, str) else "",
         "unmade": unmade_rows(findings.unmade),
+        "paper": TITLES.get(findings.spec.analysis.paper, ""),
         "settings": _records(findings.settings),
         "cost": cost_rows(findings.cost),
         "provenance": provenance_rows(findings.provenance),

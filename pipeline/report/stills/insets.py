@@ -48,7 +48,7 @@ def finish_inset(inset: Axes, panel: Axes) -> None:
     from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
     left, right = panel.get_xlim()
-    decades = [tick for tick in (100, 10, 1, 0.1, 0.01, 0.001) if left >= tick >= right]
+    decades = [tick for tick in (10.0**power for power in range(9, -4, -1)) if left >= tick >= right]
     inset.set_label(LABEL)
     inset.set_xscale("log")
     inset.set_xlim(left, right)

@@ -179,6 +179,11 @@ def _abscissa(axes: Axes, chart: Chart, places: list[str]) -> None:
         axes.set_xticks(range(len(places)), places, rotation=90 if len(places) > 8 else 0, fontsize=8)
     elif chart.x.kind == "left":
         _percent_axis(axes, min((min(one.x) for one in chart.series if one.x), default=10.0))
+    elif chart.x.kind == "weights":
+        counts = [x for one in chart.series for x in one.x]
+        axes.set_xscale("log")
+        axes.set_xlim(1.25 * max(counts), min(counts) / 1.25)
+        axes.xaxis.set_major_formatter("{x:,.0f}")
 
 
 def _percent_axis(axes: Axes, least: float) -> None:

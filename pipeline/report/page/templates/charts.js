@@ -157,14 +157,14 @@ function tracesOf(chart) {
 
 const others = (count) => `${count} other line${count === 1 ? "" : "s"}`;
 
-// Percent, descending: 1, 2, 5 of each decade, or powers of ten where a decade has less than `room` pixels.
+// Descending: 1, 2, 5 of each decade, or powers of ten where a decade has less than `room` pixels.
 function ticksOf(from, to, length, room) {
   const steps = length / Math.log10(from / to) < room ? [1] : [5, 2, 1];
   const ticks = [];
-  for (let power = 2; power > -5; power -= 1) {
+  for (let power = Math.floor(Math.log10(from)); power > -5; power -= 1) {
     for (const step of steps) {
       const tick = Number((step * 10 ** power).toPrecision(1));
-      if (tick <= 100 && tick >= to) ticks.push(tick);
+      if (tick <= from && tick >= to) ticks.push(tick);
     }
   }
   return ticks;
@@ -173,11 +173,13 @@ function ticksOf(from, to, length, room) {
 function abscissa(chart, width) {
   const axis = { title: { text: chart.x.title, standoff: 6 }, automargin: true };
   if (chart.x.kind === "category") return { ...axis, type: "category", tickangle: uprightBy(chart, width) ? -90 : 0 };
-  if (chart.x.kind !== "left") return { ...axis, type: chart.x.kind, rangemode: "tozero" };
-  const least = Math.min(50, ...chart.series.map((one) => Math.min(...one.x)));
-  const [from, to] = [118, least / 1.18];
+  const percent = chart.x.kind === "left";
+  if (!percent && chart.x.kind !== "weights") return { ...axis, type: chart.x.kind, rangemode: "tozero" };
+  const [least, most] = [Math.min, Math.max].map((edge) => edge(...chart.series.map((one) => edge(...one.x))));
+  const [from, to] = percent ? [118, Math.min(50, least) / 1.18] : [most * 1.18, least / 1.18];
   const ticks = ticksOf(from, to, width - SIDES, 105);
-  return { ...axis, type: "log", range: [Math.log10(from), Math.log10(to)], tickvals: ticks, ticktext: ticks.map(String) };
+  const texts = ticks.map((tick) => percent ? String(tick) : tick.toLocaleString("en"));
+  return { ...axis, type: "log", range: [Math.log10(from), Math.log10(to)], tickvals: ticks, ticktext: texts };
 }
 
 // Legend entries have one width, so that the rows they take, and the height of the chart, are known before it is drawn;
