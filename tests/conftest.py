@@ -67,7 +67,7 @@ def ray_cluster() -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of several test processes (`--numprocesses`), one has all files that use Ray; any other file is of one process."""
+    """Of several test processes (`--numprocesses`) one has all files that use Ray, and each file is of one."""
     on_ray = {item.path for item in items if item.get_closest_marker("ray")}
     for item in items:
         item.add_marker(pytest.mark.xdist_group("ray" if item.path in on_ray else item.path.stem))
