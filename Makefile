@@ -17,7 +17,7 @@ demo: $(STAMP)
 	$(BIN)/tickets run experiments/quickstart.yaml
 
 test: $(STAMP) lint
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/pytest --numprocesses 2 --no-loadscope-reorder
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -60,7 +60,9 @@ def learning_panels(findings: Findings, asked: Sequence[float]) -> LearningPanel
         levels = sorted(set(found.values()) - ({1.0} if target in dense else set()), reverse=True)
         rows_of_target.setdefault(target, []).append(panels.row(number, target, source, levels))
     below = [words for rows in rows_of_target.values() for words in _narrow([chart for row in rows for chart in row])]
-    others = {(wish, level) for found in chosen.values() for wish, level in found.items() if is_far(wish, level)}
+    pairs = {pair for found in chosen.values() for pair in found.items()}
+    met = {wish for wish, level in pairs if not is_far(wish, level)}
+    others = {(wish, level) for wish, level in pairs if wish not in met}
     remarks = [
         f"There is no round with {percent_left(wish)} of the weights: {percent_left(level)} is the nearest."
         for wish, level in sorted(others, reverse=True)

@@ -136,6 +136,8 @@ def _line(axes: Axes, one: Series, places: list[str], small: bool) -> None:
     pointed = one.points and len(one.x) <= MARKED
     marker = one.line.marker if is_line and one.line else "o" if one.role == "step" and pointed else ""
     look: dict[str, Any] = {"linewidth": 1} if small else {"linewidth": 1.4, "marker": marker}
+    if is_line and one.line and one.line.dash and not one.line.shared:  # a lone point has no dashes to tell it by
+        look["markerfacecolor"] = "white"
     label = one.name if one.legend else None
     if one.role == "histogram":
         look |= {"drawstyle": "steps-mid", "linewidth": 1.1}

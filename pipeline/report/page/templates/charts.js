@@ -45,7 +45,8 @@ function lookOf(one) {
   }
   if (one.role === "histogram") return { colour: ink(`--ink-${at % DATA.inks}`), dash, size: 0 };
   if (one.shared) return { colour: ink(`--grey-${at % DATA.greys}`), dash, marker: "x", size: 5 };
-  return { colour: ink(`--ink-${at % DATA.inks}`), dash, marker: DATA.markers[at % DATA.markers.length], size: 6 };
+  const hollow = one.dash ? "-open" : ""; // a lone point has no dashes to tell it by
+  return { colour: ink(`--ink-${at % DATA.inks}`), dash, marker: DATA.markers[at % DATA.markers.length] + hollow, size: 6 };
 }
 
 // Lines of a chart share columns: series name them by their place.
