@@ -60,6 +60,8 @@ def test_a_damaged_file_is_named_by_verify_and_made_again_by_a_run(
     damage: Damage,
 ) -> None:
     path = some(store, pattern)
+    if pattern.startswith("done"):  # of a stage that others read
+        path = store / "done" / f"{next(key for key, stage in small.stages.items() if stage.kind == 'prune')}.json"
     damage(path)
     named = [problem.path for problem in Store(str(store)).verify() if problem.severity == "error"]
     assert named == [str(path.relative_to(store))]

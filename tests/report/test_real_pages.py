@@ -74,6 +74,7 @@ def test_a_page_fits_its_screen_in_both_themes(experiment, opened):
         backgrounds = set()
         for scheme in ("light", "dark"):
             one.page.emulate_media(color_scheme=scheme)
+            one.page.wait_for_function(f"matchMedia('(prefers-color-scheme: {scheme})').matches")
             one.traces("curves-1")
             one.page.wait_for_function(f"document.scrollingElement.scrollWidth <= {width}", timeout=5000)
             backgrounds.add(one.page.evaluate("getComputedStyle(document.body).backgroundColor"))
