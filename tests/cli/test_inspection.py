@@ -113,6 +113,14 @@ def test_show_finds_a_stage_by_the_beginning_of_its_key(finished: Path, tickets:
     assert keys[0] in said.out and "test accuracy" in said.out and "weights survive" in said.out
 
 
+def test_show_says_where_early_stopping_would_end_a_training(fresh: Path, tickets: Callable[..., Any]) -> None:
+    held_out = "sources=[{name: low, dataset: {name: digits, validation: 100}}]"
+    options = ("--set", held_out, "--set", "seeds=[0]", "--set", "prune.rounds=1")
+    assert tickets("run", "tiny.yaml", *options, "--local", "--tracking", "none").code == 0
+    key = next(file.stem for file in (fresh / ".tickets" / "store" / "done").iterdir() if "dense" in file.read_text())
+    assert "smallest validation loss after " in tickets("show", key).out
+
+
 def test_show_answers_an_ambiguous_beginning_with_keys(finished: Path, tickets: Callable[..., Any]) -> None:
     said = tickets("show", "")
     assert said.code == 2
