@@ -120,7 +120,9 @@ def ui(
     command = [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port)]
     # One worker: the default of four takes four times as long to start. The address by the environment: `ps` shows
     # command lines to everybody.
-    os.execve(sys.executable, [*command, "--workers", "1"], {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri})
+    # Without its eight processes for evaluations of language models, which nothing here starts.
+    environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
+    os.execve(sys.executable, [*command, "--workers", "1"], environment)
 
 
 def _somewhere(tracking: str) -> str:
