@@ -273,5 +273,10 @@ def test_targets_that_differ_in_their_model_alone_have_a_panel_together(findings
     assert convergence_figure(findings) is not None
 
 
-def test_targets_of_different_data_have_no_panel_together(findings_of):
+def test_targets_of_different_data_or_training_have_no_panel_together(findings_of, findings_from):
     assert not [chart for chart in convergence_charts(findings_of()) if "together" in chart.id]
+    rates = findings_from(SIZES.replace("MODELS", "training.batch_size: [64, 32]"), lambda point: 0.9)
+    moments = {"iteration": 30.0, "epoch": 3.0, "accuracy": 0.9}
+    rates = replace(rates, convergence=rates.convergence.assign(**moments, converged=True))
+    charts = convergence_charts(rates)
+    assert charts and not [chart for chart in charts if "together" in chart.id]

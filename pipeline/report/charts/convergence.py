@@ -30,9 +30,9 @@ FIELDS = ("round", "seeds that converged", "that did not", "of them diverged")
 def convergence_charts(findings: Findings) -> list[Chart]:
     """For each target two charts: iterations to convergence, and test accuracy then, against weights remaining.
 
-    Two more join targets of one data set that differ in their models, each with the tickets of its own sources (Frankle
-    & Carbin 2018, Figures 11 to 14), against the number of weights where the models differ in size. Means are over the
-    seeds that converged; a point without one is not there.
+    Two more join targets that differ in the settings of their model alone, each with the tickets of its own sources
+    (Frankle & Carbin 2018, Figures 11 to 14), against the number of weights where the models differ in size. Means are
+    over the seeds that converged; a point without one is not there.
     """
     means = convergence_curves(findings.results, findings.convergence)
     means = means[means["mean"].notna() & (means["survivors"] > 0)]
@@ -58,14 +58,15 @@ def convergence_charts(findings: Findings) -> list[Chart]:
 
 
 def _joined(findings: Findings, times: Moments, accuracies: Moments) -> list[Chart]:
-    """Charts of targets that have the data set in common, where there are several."""
+    """Charts of targets that differ in nothing but the settings of one model, where there are several."""
     own = own_lines(findings)
-    by_data: dict[str, list[str]] = {}
+    alike: dict[tuple[str, str, str], list[str]] = {}
     for target in findings.spec.targets:
         if any(target.name == of for of, _ in own):
-            by_data.setdefault(target.dataset.model_dump_json(), []).append(target.name)
+            settings = target.model.name, target.dataset.model_dump_json(), target.training.model_dump_json()
+            alike.setdefault(settings, []).append(target.name)
     charts = []
-    for number, targets in enumerate(targets for targets in by_data.values() if len(targets) > 1):
+    for number, targets in enumerate(targets for targets in alike.values() if len(targets) > 1):
         sizes = findings.results[findings.results["target"].isin(targets)].groupby("target")["total"].max()
         x = WEIGHTS if sizes.nunique() > 1 else LEFT
         title = f"{len(targets)} targets together"
