@@ -14,9 +14,9 @@ from pipeline.report.paper import FIXED, settings_of_the_paper
 
 COLUMNS = ["field", "value", "default", "paper", "differs", "reason"]
 ABOUT = ("name", "description", "sources", "targets", "seeds", "tickets")
+"""Fields of the spec that name or list things; the rows about them are made one by one."""
 PUBLISHED = "analysis.published"
 """A paper's numbers are shown where ours are."""
-"""Fields of the spec that name or list things; the rows about them are made one by one."""
 
 
 def in_force(spec: Spec) -> pd.DataFrame:

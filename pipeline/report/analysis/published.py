@@ -60,12 +60,9 @@ def beside_paper(results: pd.DataFrame, converged: pd.DataFrame, networks: pd.Da
     rows = []
     for value in spec.analysis.published.values:
         seeds = ours.get(value.metric)
-        if seeds is not None:
-            found = [[*names, value.value] for names in _measured(value, seeds)]
-        else:
-            found = [[] for row in _rows(networks) if is_of(value, row)]
-        rows += [[value.metric, value.versus, *row] for row in found if row]
-        if not found:
+        found = [] if seeds is None else list(_measured(value, seeds))
+        rows += [[value.metric, value.versus, *numbers, value.value] for numbers in found]
+        if not found and not (seeds is None and any(is_of(value, row) for row in _rows(networks))):
             names = [getattr(value, name) for name in POINT]
             rows.append([value.metric, value.versus, *names, np.nan, pd.NA, np.nan, np.nan, np.nan, value.value])
     table = pd.DataFrame(rows, columns=COLUMNS[:-1])
