@@ -83,6 +83,7 @@ def expand(spec: Spec, data_root: str | Path = "data") -> Grid:
         (source, entry.prune, rounds_of(spec, source, entry), reached(spec, source, entry, targets))
         for source, entry in zip(sources, spec.sources, strict=True)
     ]
+    with_output = {target.name for _, prune, _, of in plans if prune.prune_output for target in of}
     building = _Building()
     for seed in spec.seeds:
         for source, prune, schedule, its_targets in plans:
@@ -93,8 +94,7 @@ def expand(spec: Spec, data_root: str | Path = "data") -> Grid:
                     building.add_evaluation(chain, target, evaluation)
             building.keep_tickets(chain, spec.retention.initialization)
         for target in targets if spec.dense else ():
-            pruned_with_output = any(prune.prune_output and target in of for _, prune, _, of in plans)
-            building.add_dense(target, seed, pruned_with_output)
+            building.add_dense(target, seed, target.name in with_output)
     return building.finished(spec)
 
 

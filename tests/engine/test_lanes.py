@@ -103,6 +103,8 @@ def test_when_the_board_dies_the_driver_says_so_and_the_lanes_return(wait_until:
         pids.extend(lane.who["pid"] for lane in view.lanes if lane.who)
         here = ray.get_runtime_context().gcs_address  # another Ray may run on this machine
         actors = list_actors(address=here, detail=True)
+        assert any("TrainController" in actor.class_name for actor in actors)
+        assert not [actor for actor in actors if "DatasetManager" in actor.class_name], "nothing here is Ray Data's"
         board = [actor for actor in actors if "BoardActor" in actor.class_name and actor.state == "ALIVE"]
         os.kill(board[0].pid, signal.SIGKILL)
         return True
