@@ -97,6 +97,18 @@ def test_collected_outputs_are_gone_and_the_rest_stays(store: Store) -> None:
     assert not store.snapshot().done("b" * 64)
 
 
+def test_what_was_collected_before_a_second_driver_finished_the_stage_stays_collected(store: Store) -> None:
+    """A lane may outlive its driver for a moment, while the next one makes the stage, reads it and collects it."""
+    late = record(outputs={"final": store.put_output(KEY, "final", b"weights", "bin")})
+    store.finish(late)
+    store.collect(KEY, ["final"])
+    store.finish(late)
+    assert store.record(KEY)["outputs"] == {"final": {"collected": True}}
+    assert not store.snapshot().problems and not list(store.verify())
+    finish(store, final=b"weights")
+    assert store.read(KEY, "final") == b"weights"
+
+
 @pytest.mark.parametrize("damaged", [b"wei", b"weights"[::-1]])
 def test_a_damaged_payload_is_written_over(tmp_path: Path, damaged: bytes) -> None:
     store = Store(tmp_path)

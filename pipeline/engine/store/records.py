@@ -48,12 +48,21 @@ def load(folder: Folder, key: str) -> Record | None:
 
 
 def merge(record: Record, older: Record, exists: Callable[[Mapping[str, Any]], bool]) -> Record:
-    """`record` with those outputs of `older` that it lacks and that still exist, or are marked as collected."""
-    made = {name: entry for name, entry in record["outputs"].items() if not entry.get("collected")}
+    """`record` with those outputs of `older` that it lacks and that still exist, or are marked as collected.
+
+    An output that was collected between its writing and this record (another driver made it, too, and read it last)
+    stays collected.
+    """
+    collected = {name for name, entry in older["outputs"].items() if entry.get("collected")}
+    made = {
+        name: entry
+        for name, entry in record["outputs"].items()
+        if not entry.get("collected") and (name not in collected or exists(entry))
+    }
     kept = {
         name: entry
         for name, entry in older["outputs"].items()
-        if name not in made and (entry.get("collected") or exists(entry))
+        if name not in made and (name in collected or exists(entry))
     }
     return {**record, "outputs": {**record["outputs"], **kept, **made}}
 
