@@ -1,15 +1,15 @@
 """The catalogue: every data set a grid can name, and what a selection from it looks like to a model."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from pipeline.experiment.datasets import Dataset, Digits, Facts, Split, UserData, Xor
+from pipeline.experiment.class_splits import part_of
+from pipeline.experiment.datasets import Dataset, Digits, Facts, UserData, Xor
 from pipeline.experiment.image_folders import Images
-from pipeline.experiment.models import Input
+from pipeline.experiment.model_base import Input
 from pipeline.experiment.parquet_data import Parquet
 from pipeline.experiment.spec_base import refuse
 from pipeline.experiment.torchvision_data import (
@@ -37,6 +37,8 @@ class Data:
     """Training images, without those held out for validation."""
     augment: dict[str, Any]
     location: str | None
+    has_margin: bool = False
+    """Whether more is stored than models see."""
 
 
 def _spelled_out(raw: Any) -> Any:
@@ -75,7 +77,8 @@ def describe(dataset: Known, root: Path, channels: int | None) -> Data:
     if not dataset.normalized:
         fields["normalized"] = False
     shape = _shape(dataset, facts.shape(), channels, fields)
-    return Data(fields, shape, len(kept), images, facts.augment, facts.location)
+    has_margin = dataset.square is not None or dataset.margin is not None
+    return Data(fields, shape, len(kept), images, facts.augment, facts.location, has_margin)
 
 
 def content(dataset: Known, root: Path) -> tuple[dict[str, Any], str | None]:
@@ -125,21 +128,7 @@ def _kept_classes(dataset: Dataset, total: int) -> list[int]:
     for index, label in enumerate(kept):
         if label >= total:
             raise UnfitError(f"there is no class {label}: labels are 0 to {total - 1}.", "classes", index)
-    if dataset.split is None:
-        return kept
-    if dataset.split.groups > len(kept):
-        raise UnfitError(f"{len(kept)} classes do not make {dataset.split.groups} groups.", "split", "groups")
-    return _part(kept, dataset.split)
-
-
-def _part(kept: list[int], split: Split) -> list[int]:
-    """One group of a random partition, as plain labels: a split shares its stages with the same classes written out.
-
-    The order of hashes is random enough here, and the same wherever the plan is made.
-    """
-    order = sorted(kept, key=lambda label: hashlib.sha256(f"split/{split.seed}/{label}".encode()).digest())
-    begin, end = (part * len(order) // split.groups for part in (split.part, split.part + 1))
-    return sorted(order[begin:end])
+    return kept if dataset.split is None else part_of(kept, dataset.split)
 
 
 def _shape(dataset: Dataset, native: Input, channels: int | None, fields: dict[str, Any]) -> Input:
@@ -183,8 +172,12 @@ def _resized_and_cropped(dataset: Dataset, height: int, width: int, fields: dict
             dataset.resize if side == short else dataset.resize * side // short for side in (height, width)
         )
     if dataset.crop is not None:
-        if dataset.crop > min(height, width):
-            raise UnfitError(f"does not fit into images of {height}x{width}: resize first.", "crop")
+        margin = dataset.margin or 0
+        if dataset.crop + 2 * margin > min(height, width):
+            around = f" with a margin of {margin}" if margin else ""
+            raise UnfitError(f"does not fit{around} into images of {height}x{width}: resize first.", "crop")
+        if margin:
+            fields["margin"] = margin
         if not (dataset.one_size and height == width == dataset.crop):
             fields["crop"] = dataset.crop
         height = width = dataset.crop

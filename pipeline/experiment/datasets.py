@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.experiment.models import Input
+from pipeline.experiment.model_base import Input
 from pipeline.experiment.spec_base import Flag, Int, Positive, Strict, refuse
 from pipeline.experiment.user_files import UnfitError, source_of
 
@@ -43,11 +43,18 @@ def counted(
     return Facts(lambda: shape, len(counts), sum(counts), lambda: counts, augment or {}, fields or {}, location)
 
 
+EACH = "each"
+
+
 class Split(Strict):
-    """The classes, split at random into `groups`; `part` is used."""
+    """The classes, split at random into `groups`; `part` is used.
+
+    `seed: each`: every seed of the grid splits them in a way of its own, no two in the same (Van Soelen & Sheppard
+    2019: ten unique splits).
+    """
 
     groups: Annotated[Int, Field(ge=2, le=10_000)] = 2
-    seed: Annotated[Int, Field(ge=0)] = 0
+    seed: Annotated[Int, Field(ge=0)] | Literal["each"] = 0
     part: Annotated[Int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
@@ -59,8 +66,12 @@ class Split(Strict):
         return self
 
 
+class OwnSplit(Split):
+    """That of one seed where each has its own."""
+
+
 class Dataset(Strict):
-    """Options, applied in this order: classes and split, half, per_class, validation, resize, crop, channels."""
+    """Options, applied in this order: classes, split, half, per_class, validation, resize, crop, margin, channels."""
 
     classes: Annotated[tuple[Annotated[Int, Field(ge=0)], ...], Field(min_length=1)] | None = None
     split: Split | None = None
@@ -72,6 +83,8 @@ class Dataset(Strict):
     """The shorter side in pixels."""
     crop: Annotated[Positive, Field(le=PIXELS)] | None = None
     """The side of the centred square."""
+    margin: Annotated[Positive, Field(le=PIXELS)] | None = None
+    """Pixels around it that are kept: training may see other windows of its size (`augment: {window: true}`)."""
     channels: Literal[1, 3] | None = None
     normalized: Flag = True
     """Whether models see pixels minus their mean over their standard deviation; otherwise pixels in [0, 1]."""
@@ -82,10 +95,32 @@ class Dataset(Strict):
     """Side to which pictures of any size are resized and cropped, if models see the middle of that."""
 
     @model_validator(mode="after")
+    def _margin_of_a_crop(self) -> Self:
+        if self.margin is not None and (self.crop is None or self.square is not None):
+            raise refuse(
+                "keeps pixels around a crop: give crop, too."
+                if self.square is None
+                else f"{self.square}x{self.square} pixels are kept anyway: leave it out.",
+                "margin",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _classes_once(self) -> Self:
         if self.classes is not None and len(set(self.classes)) < len(self.classes):
             raise refuse("a class is given twice.", "classes")
         return self
+
+    @property
+    def is_of_each_seed(self) -> bool:
+        """Whether every seed selects images of its own."""
+        return self.split is not None and self.split.seed == EACH
+
+    def of_seed(self, seed: int) -> Self:
+        """The data set as one seed of the grid selects it."""
+        if self.split is None or not self.is_of_each_seed:
+            return self
+        return self.model_copy(update={"split": OwnSplit(groups=self.split.groups, seed=seed, part=self.split.part)})
 
     def facts(self, root: Path) -> Facts:
         """Raises UnfitError if files are missing or not what they should be."""

@@ -1,6 +1,6 @@
 """What is trained on a target to evaluate a chain's tickets there, and whether they fit it."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,31 @@ def evaluations(spec: Spec, chain: Chain, target: Side) -> Iterator[Evaluation]:
                     yield Evaluation(ticket.name, number, stage, ticket.counts_only, draw)
 
 
+def dense_draws(spec: Spec, rounds: Collection[int]) -> int:
+    """How many dense networks a seed trains on a target whose tickets are evaluated at `rounds`.
+
+    Where they are repeated, each kind of ticket has one for each round but the dense one (`dense_draw`).
+    """
+    pruned = [number for number in rounds if number]
+    return len(spec.tickets) * len(pruned) if spec.dense == "repeated" else 1
+
+
+def dense_draw(tickets: Sequence[str], rounds: Collection[int], ticket: str, number: int) -> int:
+    """Which of a target's repeated dense networks stands beside a ticket of round `number`.
+
+    `tickets`: the grid's, in its order; `rounds`: those that are evaluated on the target.
+    """
+    pruned = sorted(each for each in rounds if each)
+    return tickets.index(ticket) * len(pruned) + pruned.index(number)
+
+
+def dense_stage(target: Side, seed: int, label: str, draw: int) -> Stage:
+    """The dense network from scratch; a further `draw` has an initialization and an order of images of its own."""
+    if not draw:
+        return train_stage(target, seed, 0, ({}, {}), label)
+    return train_stage(target, seed, draw, ({"draw": draw}, {}), f"{label} draw {draw}")
+
+
 def check_transfer(spec: Spec, prune: Prune, source: Side, target: Side) -> None:
     """Raises UnfitError, with the whole path in the spec, if tickets of `source` cannot be trained on `target`."""
     for (name, here), (_, there) in zip(target.layers[:-1], source.layers[:-1], strict=False):
@@ -59,6 +84,13 @@ def check_transfer(spec: Spec, prune: Prune, source: Side, target: Side) -> None
             "prune",
             "prune_output",
         )
+    if prune.prune_output and source.head != target.head:
+        raise UnfitError(
+            f"a pruned output layer does not fit target {target.name!r}, whose head is another one.",
+            *source.at,
+            "prune",
+            "prune_output",
+        )
     for index, ticket in enumerate(spec.tickets):
         if prune.units is not None and (ticket.mask != "preserved" or ticket.weights == "shuffled"):
             raise UnfitError(
@@ -69,8 +101,14 @@ def check_transfer(spec: Spec, prune: Prune, source: Side, target: Side) -> None
             )
         if ticket.weights == "redrawn":
             continue
+        at = ("tickets", index, "head") if ticket.head else ("head",)
+        if source.head != target.head and (ticket.head or spec.head) == "keep":
+            raise UnfitError(
+                f"the head of {source.name!r} cannot be kept where {target.name!r} has another one: set head: auto or "
+                "redraw.",
+                *at,
+            )
         if source.data.classes != target.data.classes and not _redraws_head(spec, ticket, source, target):
-            at = ("tickets", index, "head") if ticket.head else ("head",)
             raise UnfitError(
                 f"a head for the {source.data.classes} classes of {source.name!r} cannot be kept for the "
                 f"{target.data.classes} of {target.name!r}: set head: auto or redraw.",
@@ -93,7 +131,7 @@ def _moment(ticket: Ticket, prune: Prune) -> Any:
 
 
 def _redraws_head(spec: Spec, ticket: Ticket, source: Side, target: Side) -> bool:
-    return spec.redraws_head(
+    return source.head != target.head or spec.redraws_head(
         ticket,
         same_training=source.identity == target.identity,
         same_data=source.data_identity == target.data_identity,

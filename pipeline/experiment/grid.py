@@ -5,12 +5,14 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pipeline.experiment.chains import Chain, train_stage
-from pipeline.experiment.evaluations import Evaluation, evaluations
-from pipeline.experiment.resolving import checked, reached, rounds_of, source_sides, target_sides
+from pipeline.experiment.chains import Chain
+from pipeline.experiment.evaluations import Evaluation, dense_draws, dense_stage, evaluations
+from pipeline.experiment.resolving import baseline_sides, checked, reached, rounds_of, source_sides, target_sides
 from pipeline.experiment.sides import Side
 from pipeline.experiment.spec import ANY, DENSE, Spec
+from pipeline.experiment.spec_pruning import Prune
 from pipeline.experiment.stages import Input, Stage
+from pipeline.experiment.survivors import Schedule
 
 CHAIN = "chain"
 PRUNE = "prune"
@@ -32,7 +34,7 @@ class Point:
     total: int
     fraction_pruned: float
     draw: int = 0
-    """Of a control that is drawn several times for each ticket."""
+    """Of a control that is drawn several times for each ticket, or of a dense network that is trained several times."""
 
 
 @dataclass(frozen=True)
@@ -78,24 +80,52 @@ def expand(spec: Spec, data_root: str | Path = "data") -> Grid:
     target that does not fit a source's tickets.
     """
     root = Path(data_root)
-    sources, targets = source_sides(spec, root), target_sides(spec, root)
-    plans = [
-        (source, entry.prune, rounds_of(spec, source, entry), reached(spec, source, entry, targets))
-        for source, entry in zip(sources, spec.sources, strict=True)
-    ]
-    with_output = {target.name for _, prune, _, of in plans if prune.prune_output for target in of}
+    sets = _sets(spec, root, spec.seeds[0])
     building = _Building()
     for seed in spec.seeds:
-        for source, prune, schedule, its_targets in plans:
+        if spec.differs_by_seed:
+            sets = _sets(spec, root, seed)
+        for source, prune, schedule, its_targets in sets.plans:
             chain = checked(spec, (*source.at, "prune", "criterion"), Chain.build, source, prune, schedule, seed)
             building.add_chain(chain)
             for target in its_targets:
                 for evaluation in evaluations(spec, chain, target):
                     building.add_evaluation(chain, target, evaluation)
             building.keep_tickets(chain, spec.retention.initialization)
-        for target in targets if spec.dense else ():
-            building.add_dense(target, seed, target.name in with_output)
+        for target in sets.targets if spec.dense else ():
+            for draw in range(dense_draws(spec, sets.rounds_on(target.name))):
+                building.add_dense(target, seed, sets.with_output(target.name), draw)
+        for entry, baseline in zip(spec.baselines, sets.baselines, strict=True):
+            building.add_baseline(baseline, entry.target, seed)
     return building.finished(spec)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sets:
+    """Sources, targets and baselines as one seed has them."""
+
+    plans: list[tuple[Side, Prune, Schedule, list[Side]]]
+    """Sources with the targets that their tickets are evaluated on."""
+    targets: list[Side]
+    baselines: list[Side]
+
+    def rounds_on(self, target: str) -> set[int]:
+        """Evaluated rounds of all tickets on a target."""
+        of = [prune for _, prune, _, reached in self.plans if target in {side.name for side in reached}]
+        return {number for prune in of for number in prune.evaluated}
+
+    def with_output(self, target: str) -> bool:
+        """Whether tickets on a target count the weights of the output layer."""
+        return any(prune.prune_output for _, prune, _, reached in self.plans for side in reached if side.name == target)
+
+
+def _sets(spec: Spec, root: Path, seed: int) -> _Sets:
+    targets = target_sides(spec, root, seed)
+    plans = [
+        (source, entry.prune, rounds_of(spec, source, entry), reached(spec, source, entry, targets))
+        for source, entry in zip(source_sides(spec, root, seed), spec.sources, strict=True)
+    ]
+    return _Sets(plans, targets, baseline_sides(spec, root, seed))
 
 
 class _Building:
@@ -191,16 +221,25 @@ class _Building:
             weights = sum(math.prod(shape) for _, shape in side.layers)
             self.kept_bytes += weights // 8 if output == "mask" else 4 * weights
 
-    def add_dense(self, target: Side, seed: int, output: bool) -> None:
+    def add_dense(self, target: Side, seed: int, output: bool, draw: int) -> None:
         """A target's dense network; `output`: whether tickets on it count the weights of the output layer."""
-        stage = train_stage(target, seed, 0, ({}, {}), f"dense {target.name} seed {seed}")
+        stage = dense_stage(target, seed, f"dense {target.name} seed {seed}", draw)
+        total = sum(math.prod(shape) for _, shape in (target.layers if output else target.layers[:-1]))
+        self._add_network(stage, DENSE, target, target.name, seed, total, draw)
+
+    def add_baseline(self, baseline: Side, target: str, seed: int) -> None:
+        """Another model's dense network beside the tickets on `target`."""
+        stage = dense_stage(baseline, seed, f"{baseline.name} {target} seed {seed}", 0)
+        total = sum(math.prod(shape) for _, shape in baseline.layers)
+        self._add_network(stage, baseline.name, baseline, target, seed, total, 0)
+
+    def _add_network(self, stage: Stage, name: str, side: Side, target: str, seed: int, total: int, draw: int) -> None:
         if stage.key not in self.stages:
             self.requested["train"] += 1
-        self.add(stage, DENSE)
-        if target.keeps_weights:
-            self._keep(stage, "final", target)
-        total = sum(math.prod(shape) for _, shape in (target.layers if output else target.layers[:-1]))
-        self.points.append(Point(ANY, target.name, DENSE, 0, seed, stage.key, None, total, total, 0.0))
+        self.add(stage, name)
+        if side.keeps_weights:
+            self._keep(stage, "final", side)
+        self.points.append(Point(ANY, target, name, 0, seed, stage.key, None, total, total, 0.0, draw))
 
     def finished(self, spec: Spec) -> Grid:
         return Grid(

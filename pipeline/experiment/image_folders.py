@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from pipeline.experiment.datasets import Dataset, Facts
-from pipeline.experiment.models import Input
+from pipeline.experiment.model_base import Input
 from pipeline.experiment.user_files import UnfitError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".gif")

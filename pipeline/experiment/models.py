@@ -8,53 +8,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, field_validator
 
 from pipeline.experiment.keys import canonical
-from pipeline.experiment.spec_base import Number, Positive, Strict, refuse
+from pipeline.experiment.model_base import BuiltIn, Headed, Input, Layers
+from pipeline.experiment.resnets import Resnet18, Resnet20, Resnet50
+from pipeline.experiment.spec_base import Positive, Strict, refuse
 from pipeline.experiment.user_files import UnfitError, source_of
-
-Input = tuple[int, int, int]
-"""(channels, height, width) of the images a model sees."""
-Layers = tuple[tuple[str, tuple[int, ...]], ...]
-"""(parameter name, shape) of every prunable weight in model order; the last one is the output layer's."""
-
-
-class XavierNormal(Strict):
-    """Weights from N(0, 2 / (inputs + outputs)), biases 0 (Glorot & Bengio 2010)."""
-
-    name: Literal["xavier-normal"] = "xavier-normal"
-
-
-class TruncatedNormal(Strict):
-    """Weights from N(0, std^2), those beyond two standard deviations drawn again, biases 0 (Frankle & Carbin 2018)."""
-
-    name: Literal["truncated-normal"] = "truncated-normal"
-    std: Annotated[Number, Field(gt=0)] = 0.1
-
-
-def _named(raw: Any) -> Any:
-    return {"name": raw} if isinstance(raw, str) else raw
-
-
-Initialization = Annotated[XavierNormal | TruncatedNormal, Field(discriminator="name"), BeforeValidator(_named)]
-
-
-class BuiltIn(Strict):
-    """A model of this project's, initialized as `initialization` says."""
-
-    initialization: Initialization = XavierNormal()
-
-    def sizes(self) -> dict[str, Any]:
-        """What is in the key of the model's own options."""
-        raise NotImplementedError
-
-    def fields(self) -> dict[str, Any]:
-        """What is in the key: the name, the options, and the initialization where it is not the default."""
-        own = {"name": self.name, **self.sizes()}  # type: ignore[attr-defined]
-        if self.initialization == XavierNormal():
-            return own
-        return own | {"initialization": self.initialization.model_dump()}
-
-    def location(self) -> str | None:
-        return None
 
 
 class Lenet(BuiltIn):
@@ -99,7 +56,50 @@ class Perceptron(BuiltIn):
         )
 
 
-class Convnet(BuiltIn):
+class Linear(BuiltIn):
+    """The output layer alone: logistic regression on pixels."""
+
+    name: Literal["linear"] = "linear"
+
+    channels: ClassVar[int | None] = None
+
+    def sizes(self) -> dict[str, Any]:
+        return {}
+
+    def layers(self, shape: Input, classes: int) -> Layers:
+        return (("head.weight", (classes, math.prod(shape))),)
+
+
+class Cifarnet(BuiltIn):
+    """Van Soelen & Sheppard 2019's network, for images of one size. `width`: channels of the convolutions."""
+
+    name: Literal["cifarnet"] = "cifarnet"
+    width: Annotated[Positive, Field(le=10_000)] = 64
+
+    channels: ClassVar[int | None] = 3
+
+    def sizes(self) -> dict[str, Any]:
+        return {"width": self.width} if self.width != 64 else {}
+
+    def layers(self, shape: Input, classes: int) -> Layers:
+        depth, height, width = shape
+        if height % 4 or width % 4:
+            raise UnfitError(
+                f"cifarnet halves images twice, and {height}x{width} do not divide by 4: crop, as the paper does to "
+                "28x28.",
+                "dataset",
+            )
+        sizes = (self.width * (height // 4) * (width // 4), 6 * self.width, 3 * self.width)
+        return (
+            ("conv1.weight", (self.width, depth, 5, 5)),
+            ("conv2.weight", (self.width, self.width, 5, 5)),
+            ("fc1.weight", (sizes[1], sizes[0])),
+            ("fc2.weight", (sizes[2], sizes[1])),
+            ("head.weight", (classes, sizes[2])),
+        )
+
+
+class Convnet(Headed):
     """Three 3x3 convolutions of width, 2 width and 4 width with batch norm, globally pooled: images of any size."""
 
     name: Literal["convnet"] = "convnet"
@@ -114,10 +114,10 @@ class Convnet(BuiltIn):
     def layers(self, shape: Input, classes: int) -> Layers:
         widths = (shape[0], self.width, 2 * self.width, 4 * self.width)
         inner = tuple((f"conv{n}.weight", (widths[n], widths[n - 1], 3, 3)) for n in (1, 2, 3))
-        return (*inner, ("head.weight", (classes, widths[-1])))
+        return (*inner, self.output("head", widths[-1], classes))
 
 
-class Vgg19(BuiltIn):
+class Vgg19(Headed):
     """Morcos et al. 2019's VGG19, globally pooled: images of 16 pixels and more. `width`: of the first layer."""
 
     name: Literal["vgg19"] = "vgg19"
@@ -145,38 +145,7 @@ class Vgg19(BuiltIn):
                 found.append((f"features.{place}.weight", (units * self.width, channels, 3, 3)))
                 channels, place = units * self.width, place + 3
             place += 1
-        return (*found, ("classifier.weight", (classes, channels)))
-
-
-class Resnet50(BuiltIn):
-    """torchvision's ResNet50, one stem for images of any size. `width`: of the first layer."""
-
-    name: Literal["resnet50"] = "resnet50"
-    width: Annotated[Positive, Field(le=10_000)] = 64
-
-    channels: ClassVar[int | None] = 3
-    stages: ClassVar = ((1, 3), (2, 4), (4, 6), (8, 3))
-    """(channels of the 3x3 convolution in units of the width, blocks)."""
-
-    def sizes(self) -> dict[str, Any]:
-        return {"width": self.width} if self.width != 64 else {}
-
-    def layers(self, shape: Input, classes: int) -> Layers:
-        found: list[tuple[str, tuple[int, ...]]] = [("conv1.weight", (self.width, shape[0], 7, 7))]
-        channels = self.width
-        for number, (units, blocks) in enumerate(self.stages, start=1):
-            planes = units * self.width
-            for block in range(blocks):
-                prefix = f"layer{number}.{block}"
-                found += [
-                    (f"{prefix}.conv1.weight", (planes, channels, 1, 1)),
-                    (f"{prefix}.conv2.weight", (planes, planes, 3, 3)),
-                    (f"{prefix}.conv3.weight", (4 * planes, planes, 1, 1)),
-                ]
-                if block == 0:
-                    found.append((f"{prefix}.downsample.0.weight", (4 * planes, channels, 1, 1)))
-                channels = 4 * planes
-        return (*found, ("fc.weight", (classes, channels)))
+        return (*found, self.output("classifier", channels, classes))
 
 
 class UserModel(Strict):
@@ -222,15 +191,19 @@ def _described(fields: str, source: str, file: str, shape: Input, classes: int) 
         raise UnfitError(f"{source} cannot be built for images of {shape} and {classes} classes: {error}") from error
 
 
+SIZED = ("lenet", "perceptron", "convnet", "cifarnet", "vgg19", "resnet50", "resnet18", "resnet20")
+"""Models that may be written with their sizes: vgg19-8."""
+
+
 def _spelled_out(raw: Any) -> Any:
-    """`lenet-300-100`, `perceptron-10`, `convnet-16`, `vgg19-8` and `file.py:Class` as mappings of name and options."""
+    """`lenet-300-100`, `perceptron-10`, `vgg19-8` and `file.py:Class` as mappings of name and options."""
     options = {"name": raw} if isinstance(raw, str) else raw
     if not isinstance(options, dict) or not isinstance(options.get("name"), str):
         return options
     name = options["name"]
     if ".py:" in name:
         return {**options, "name": "user", "source": name}
-    written = re.fullmatch(r"(lenet|perceptron|convnet|vgg19|resnet50)((?:-\d{1,7})+)", name)
+    written = re.fullmatch(rf"({'|'.join(SIZED)})((?:-\d{{1,7}})+)", name)
     if not written:
         return options
     sizes = [int(size) for size in written[2].split("-")[1:]]
@@ -244,7 +217,7 @@ def _spelled_out(raw: Any) -> Any:
 
 
 Model = Annotated[
-    Lenet | Perceptron | Convnet | Vgg19 | Resnet50 | UserModel,
+    Lenet | Perceptron | Linear | Convnet | Cifarnet | Vgg19 | Resnet50 | Resnet18 | Resnet20 | UserModel,
     Field(discriminator="name"),
     BeforeValidator(_spelled_out),
 ]

@@ -147,7 +147,7 @@ def _longest(stages: Mapping[str, Stage], to_run: Mapping[str, object]) -> tuple
 
 
 def _epochs(work: Work, trainings: int) -> int | None:
-    every = [side.training for grid in work.grids for side in (*grid.spec.sources, *grid.spec.targets)]
+    every = [side.training for grid in work.grids for side in grid.spec.sides]
     lengths = {training.length for training in every}
     if len(lengths) > 1 or any(training.length.extra or training.after_rewind != "full" for training in every):
         return None

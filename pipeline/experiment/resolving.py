@@ -26,19 +26,28 @@ def checked(
         raise spec.error((*at, *error.at), error.what) from None
 
 
-def source_sides(spec: Spec, root: Path) -> list[Side]:
+def source_sides(spec: Spec, root: Path, seed: int) -> list[Side]:
+    """The sources as one seed has them."""
     keeps = spec.retention.chains == "weights"
-    return [_side(spec, entry, ("sources", index), root, keeps) for index, entry in enumerate(spec.sources)]
+    return [_side(spec, entry, ("sources", index), root, seed, keeps) for index, entry in enumerate(spec.sources)]
 
 
-def target_sides(spec: Spec, root: Path) -> list[Side]:
+def target_sides(spec: Spec, root: Path, seed: int) -> list[Side]:
+    """The targets as one seed has them."""
     keeps = spec.retention.evaluations == "weights"
-    return [_side(spec, entry, ("targets", index), root, keeps) for index, entry in enumerate(spec.targets)]
+    return [_side(spec, entry, ("targets", index), root, seed, keeps) for index, entry in enumerate(spec.targets)]
 
 
-def _side(spec: Spec, entry: Target, at: tuple[str, int], root: Path, keeps_weights: bool) -> Side:
+def baseline_sides(spec: Spec, root: Path, seed: int) -> list[Side]:
+    """The baselines as one seed has them."""
+    keeps = spec.retention.evaluations == "weights"
+    return [_side(spec, entry, ("baselines", index), root, seed, keeps) for index, entry in enumerate(spec.baselines)]
+
+
+def _side(spec: Spec, entry: Target, at: tuple[str, int], root: Path, seed: int, keeps_weights: bool) -> Side:
     try:
-        return side(entry, at, root, keeps_weights)
+        own = entry.model_copy(update={"dataset": entry.dataset.of_seed(seed)})
+        return side(own, at, root, keeps_weights)
     except UnfitError as error:
         # what names no field of the side is about its model
         raise spec.error((*at, *(error.at or ("model",))), error.what) from None
@@ -46,7 +55,7 @@ def _side(spec: Spec, entry: Target, at: tuple[str, int], root: Path, keeps_weig
 
 def reached(spec: Spec, source: Side, entry: Source, targets: list[Side]) -> list[Side]:
     """The targets of the same model that tickets of `source` are evaluated on, each checked to fit."""
-    fitting = [target for target in targets if target.template["model"] == source.template["model"]]
+    fitting = [target for target in targets if target.features == source.features]
     if not fitting:
         raise spec.error((*source.at, "model"), f"no target has the model of {source.name!r}: its tickets fit none.")
     paired = [target for target in fitting if spec.pairs is None or spec.pairs.includes(source.name, target.name)]

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.experiment.catalogue import Data, describe
 from pipeline.experiment.keys import canonical
-from pipeline.experiment.models import Layers
+from pipeline.experiment.model_base import Layers
 from pipeline.experiment.spec_sides import Target
 from pipeline.experiment.stages import Shape
 from pipeline.experiment.steps import Steps
@@ -32,6 +32,16 @@ class Side:
     shape: Shape
     locations: dict[str, str]
     keeps_weights: bool
+
+    @property
+    def features(self) -> dict[str, Any]:
+        """The model but for its head: what a ticket has to fit."""
+        return {name: value for name, value in self.template["model"].items() if name != "head"}
+
+    @property
+    def head(self) -> list[int]:
+        """Sizes of the head's hidden layers; none where it is the output layer alone."""
+        return list(self.template["model"].get("head", ()))
 
     def moment(self, steps: Steps) -> int:
         """`steps` in iterations of this side's data set."""
@@ -109,8 +119,18 @@ def _schedule(entry: Target, per_epoch: int, data: Data) -> dict[str, Any]:
                     "at",
                     index,
                 )
-        fields["lr_decay"] = {"at": sorted(set(moments)), "factor": training.lr_decay.factor}
+        try:
+            fields["lr_decay"] = training.lr_decay.fields(moments)
+        except UnfitError as error:
+            raise UnfitError(error.what, "training", "lr_decay", *error.at) from None
     augment = data.augment if training.augment is None else training.augment.fields()
+    if augment.get("window") and not data.has_margin:
+        raise UnfitError(
+            "needs more than is seen: keep pixels around the crop (dataset: {crop: 28, margin: 2}).",
+            "training",
+            "augment",
+            "window",
+        )
     if augment:
         fields["augment"] = augment
     if training.precision != "fp32":
@@ -119,6 +139,8 @@ def _schedule(entry: Target, per_epoch: int, data: Data) -> dict[str, Any]:
         fields["channels_last"] = True
     if training.compile:
         fields["compile"] = True
+    if training.frozen is not None:
+        fields["frozen"] = training.frozen
     if training.norm_batch is not None and training.norm_batch != training.batch_size // entry.resources.workers:
         fields["norm_batch"] = training.norm_batch
     return fields

@@ -10,7 +10,7 @@ from pipeline.experiment.errors import UserError
 from pipeline.experiment.models import Model
 from pipeline.experiment.spec_analysis import Analysis
 from pipeline.experiment.spec_base import Flag, Int, Strict, refuse
-from pipeline.experiment.spec_sides import Source, Target
+from pipeline.experiment.spec_sides import Baseline, Source, Target
 from pipeline.experiment.spec_tickets import Head, Ticket, named_ticket
 from pipeline.experiment.suggestions import did_you_mean
 
@@ -76,8 +76,11 @@ class Spec(Strict):
     """auto: redrawn where the data set differs, kept where only the optimizer or the schedule differs."""
     diagonal: Literal["share", "retrain"] = "share"
     """share: a winning ticket on its own source is the chain's next round. retrain: its head is redrawn there too."""
-    dense: Annotated[bool, Field(strict=True)] = True
-    """Whether the dense network is trained from scratch on every target."""
+    dense: Flag | Literal["repeated"] = True
+    """Whether the dense network is trained from scratch on every target; `repeated`: anew for each kind of ticket and
+    round that it stands beside, as Van Soelen & Sheppard 2019 did for each row of their tables."""
+    baselines: tuple[Baseline, ...] = ()
+    """Other models' dense networks to show beside a target's tickets."""
     retention: Retention = Retention()
     analysis: Analysis = Analysis()
 
@@ -120,6 +123,31 @@ class Spec(Strict):
                 ):
                     _check_pattern(pattern, side, [entry.name for entry in entries], ("pairs", option, index, place))
         return self
+
+    @model_validator(mode="after")
+    def _baselines_stand_apart(self) -> Self:
+        targets = [target.name for target in self.targets]
+        names = {DENSE, ANY, *(ticket.name for ticket in self.tickets)}
+        seen: set[tuple[str, str]] = set()
+        for index, baseline in enumerate(self.baselines):
+            if baseline.target not in targets:
+                what = f"there is no target {baseline.target!r}.{did_you_mean(baseline.target, targets)}"
+                raise refuse(what, "baselines", index, "target")
+            if baseline.name in names or (baseline.name, baseline.target) in seen:
+                what = f"the name {baseline.name!r} is that of a ticket or of another baseline: choose another."
+                raise refuse(what, "baselines", index, "name")
+            seen.add((baseline.name, baseline.target))
+        return self
+
+    @property
+    def differs_by_seed(self) -> bool:
+        """Whether seeds select images of their own (`split: {seed: each}`)."""
+        return any(side.dataset.is_of_each_seed for side in self.sides)
+
+    @property
+    def sides(self) -> tuple[Target, ...]:
+        """Everything that is trained: sources, targets and baselines."""
+        return (*self.sources, *self.targets, *self.baselines)
 
     @property
     def models(self) -> list[Model]:

@@ -45,10 +45,26 @@ class Target(Strict):
         return self
 
 
+class Baseline(Target):
+    """A dense network to show beside the tickets on `target`; what is not given is the target's."""
+
+    target: SideName
+
+
 class Source(Target):
     """A training configuration that tickets are found on."""
 
     prune: Prune
+
+    @model_validator(mode="after")
+    def _features_are_trained(self) -> Self:
+        if self.training.frozen is not None:
+            raise refuse(
+                "a ticket is found by training what is pruned: freeze on targets (targets: [...]), not on a source.",
+                "training",
+                "frozen",
+            )
+        return self
 
     @model_validator(mode="after")
     def _remainder_is_left(self) -> Self:

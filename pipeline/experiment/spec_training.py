@@ -1,11 +1,13 @@
 """How a network is trained, and on what resources: the fields of `training` and `resources`."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from pipeline.experiment.spec_base import Flag, Int, Length, Number, Positive, Strict, refuse
 from pipeline.experiment.steps import Steps
+from pipeline.experiment.user_files import UnfitError
 
 
 class Sgd(Strict):
@@ -53,28 +55,62 @@ Optimizer = Annotated[Sgd | Adam, Field(discriminator="name"), BeforeValidator(_
 
 
 class LrDecay(Strict):
-    """Step decay: the learning rate times `factor` at each of `at`."""
+    """Step decay: at each of `at` the learning rate is multiplied by `factor`, or becomes the next one of `to`."""
 
     at: Annotated[tuple[Length, ...], Field(min_length=1)]
-    factor: Annotated[Number, Field(gt=0, lt=1)] = 0.1
+    factor: Annotated[Number, Field(gt=0, lt=1)] | None = None
+    """0.1 unless `to` is given."""
+    to: tuple[Annotated[Number, Field(gt=0)], ...] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_a_tenth(cls, raw: Any) -> Any:
+        return {"factor": 0.1, **raw} if isinstance(raw, dict) and raw.get("to") is None else raw
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if self.to is None:
+            return self
+        if self.factor is not None:
+            raise refuse("cannot go with to: remove one of the two (factor: null).", "factor")
+        if len(self.to) != len(self.at):
+            raise refuse(f"has {len(self.to)} rates for the {len(self.at)} moments of at.", "to")
+        return self
+
+    def fields(self, moments: Sequence[int]) -> dict[str, Any]:
+        """What is in the key; `moments`: those of `at` in iterations."""
+        if self.to is None:
+            return {"at": sorted(set(moments)), "factor": self.factor}
+        if list(moments) != sorted(set(moments)):
+            raise UnfitError("should increase where rates are given for each.", "at")
+        return {"at": list(moments), "to": list(self.to)}
 
 
 class Augment(Strict):
-    """Random horizontal flip, and a random crop after zero-padding by `crop` pixels, or a resized crop."""
+    """Random horizontal flip, a random crop after zero-padding by `crop` pixels, a resized crop or a window."""
 
     flip: Flag = False
     crop: Annotated[Int, Field(ge=0, le=1000)] = 0
     resized_crop: Flag = False
     """A random box of 8 to 100 % of the image, resized to the size that the model sees."""
+    window: Flag = False
+    """What the model sees lies anywhere in what is stored (`dataset: {margin: 2}`), not in its middle."""
 
     @model_validator(mode="after")
     def _one_crop(self) -> Self:
         if self.crop and self.resized_crop:
             raise refuse("cannot go with a resized crop: remove one of the two.", "crop")
+        if self.window and self.resized_crop:
+            raise refuse("cannot go with a resized crop: remove one of the two.", "window")
         return self
 
     def fields(self) -> dict[str, Any]:
-        wanted = {"flip": self.flip, "crop": self.crop, "resized_crop": self.resized_crop}
+        wanted = {
+            "flip": self.flip,
+            "crop": self.crop,
+            "resized_crop": self.resized_crop,
+            "window": self.window,
+        }
         return {key: value for key, value in wanted.items() if value}
 
 
@@ -102,6 +138,8 @@ class Training(Strict):
     """torch.compile: fused kernels round differently, so that it is part of what a result means."""
     norm_batch: Positive | None = None
     """Batch norm statistics over groups of so many images (the paper's 256 on one worker); default: the whole batch."""
+    frozen: Literal["features"] | None = None
+    """Of targets: everything but the head stays as it starts, the statistics of batch norm included."""
     after_rewind: Literal["full", "remainder"] = "full"
     """How long a rewound network trains: the full schedule, or only what was left of it at the rewind step."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from pipeline.experiment.models import Layers
+from pipeline.experiment.model_base import Layers
 from pipeline.experiment.spec_pruning import Prune
 from pipeline.experiment.suggestions import did_you_mean
 from pipeline.experiment.user_files import UnfitError

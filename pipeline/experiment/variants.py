@@ -31,7 +31,28 @@ def complete(root: Node) -> Node:
         document["targets"] = _completed(targets, for_targets)
     elif "sources" in document and (targets is None or targets.value == "same"):
         document["targets"] = _same(document["sources"])
+    baselines = document.get("baselines")
+    if baselines is not None and isinstance(baselines.value, list) and "targets" in document:
+        document["baselines"] = _laid_over_targets(baselines, document["targets"])
     return Node(document, root.at, root.path)
+
+
+def _laid_over_targets(baselines: Node, targets: Node) -> Node:
+    """Each with the data set, training and resources of its target, but for what it says itself; nothing is frozen."""
+    sides = [side.value for side in targets.value if isinstance(side.value, dict)] if targets.value else []
+    of_target = {side["name"].value: side for side in sides if "name" in side}
+    made = []
+    for entry in baselines.value:
+        target = entry.value.get("target") if isinstance(entry.value, dict) else None
+        side = of_target.get(target.value, {}) if target else {}
+        for key in ("dataset", "training", "resources") if side else ():
+            base = deepcopy(side.get(key))
+            if base is not None and isinstance(base.value, dict):
+                base.value.pop("frozen", None)
+            if base is not None or key in entry.value:
+                entry.value[key] = overlay(base, entry.value.get(key), key)
+        made.append(entry)
+    return Node(made, baselines.at, baselines.path)
 
 
 def _completed(entries: Node, common: dict[str, Node]) -> Node:

@@ -1,4 +1,4 @@
-"""Random boxes, flips and crops of whole batches of uint8 images, drawn for an epoch at a time."""
+"""Random boxes, windows, flips and crops of whole batches of uint8 images, drawn for an epoch at a time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,33 +23,42 @@ class Draws:
     """int64 [N, 2]: upper left corner (row, column) of the crop in the padded image."""
     box: Tensor | None = None
     """int64 [N, 4]: top, left, height, width of what is seen of the stored image."""
+    window: Tensor | None = None
+    """int64 [N, 2]: upper left corner (row, column) of what is seen in the stored image, as it is."""
 
     def to(self, device: torch.device) -> "Draws":
-        return Draws(*(None if t is None else t.to(device) for t in (self.flip, self.corner, self.box)))
+        return Draws(*(None if t is None else t.to(device) for t in self._all))
 
     def __getitem__(self, positions: slice) -> "Draws":
-        return Draws(*(None if t is None else t[positions] for t in (self.flip, self.corner, self.box)))
+        return Draws(*(None if t is None else t[positions] for t in self._all))
+
+    @property
+    def _all(self) -> tuple[Tensor | None, ...]:
+        return self.flip, self.corner, self.box, self.window
 
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """A random box of the stored image, a mirror image in half the cases, a crop out of the image padded with zeros."""
+    """A random part of the stored image, in half the cases mirrored, and a crop out of the image padded with zeros."""
 
     flip: bool = False
     crop: int = 0
     """Zeros on each side, out of which an image of the same size is cropped."""
     resized_crop: bool = False
     """A box of 8 to 100 % of the area and of an aspect ratio of 3/4 to 4/3, resampled to the size that is seen."""
+    window: bool = False
+    """What is seen lies anywhere in the stored image instead of in its middle."""
 
     @classmethod
     def of(cls, fields: Mapping[str, object]) -> "Augmentation":
         """From the `augment` field of a training stage."""
         return cls(**fields)  # type: ignore[arg-type]
 
-    def draw(self, count: int, generator: Generator, stored: Size | None = None) -> Draws:
+    def draw(self, count: int, generator: Generator, stored: Size | None = None, seen: Size | None = None) -> Draws:
         """Draws for `count` images, from a CPU generator. Flips and crops do not depend on the others being on.
 
-        `stored` is the size of the images that boxes are cut from. Raises ValueError if boxes lack it.
+        `stored` is the size of the images that boxes and windows are cut from, `seen` that of the windows. Raises
+        ValueError if they are lacking.
         """
         # Both are always drawn: switching the crop on must not change the flips that a paired run sees.
         flip = torch.rand(count, generator=generator) < 0.5
@@ -59,7 +68,13 @@ class Augmentation:
             if stored is None:
                 raise ValueError("resized_crop draws boxes of images whose size is not given.")
             box = random_boxes(count, stored, generator)
-        return Draws(flip if self.flip else None, corner if self.crop else None, box)
+        window = None
+        if self.window:
+            if stored is None or seen is None:
+                raise ValueError("window draws places in images whose size is not given.")
+            room = [outer - inner + 1 for outer, inner in zip(stored, seen, strict=True)]
+            window = torch.stack([torch.randint(places, (count,), generator=generator) for places in room], dim=1)
+        return Draws(flip if self.flip else None, corner if self.crop else None, box, window)
 
     def apply(self, images: Tensor, draws: Draws, seen: Size | None = None) -> Tensor:
         """The augmented batch: uint8 [B, C, H, W] -> uint8 [B, C, *seen], `draws` being those of the batch.
@@ -69,12 +84,19 @@ class Augmentation:
         size = seen or (images.shape[2], images.shape[3])
         if not len(images):
             return images.new_empty(0, images.shape[1], *size)
-        images = centred(images, size) if draws.box is None else resampled(images, draws.box, size)
+        images = _part(images, draws, size)
         if draws.flip is not None:
             images = _mirrored(images, draws.flip)
         if draws.corner is not None:
-            images = _cropped(F.pad(images, (self.crop,) * 4), draws.corner, images.shape[2:])
+            images = _cropped(F.pad(images, (self.crop,) * 4), draws.corner, (images.shape[2], images.shape[3]))
         return images
+
+
+def _part(images: Tensor, draws: Draws, size: Size) -> Tensor:
+    """What is seen of the stored images: a box, a window, or the middle."""
+    if draws.box is not None:
+        return resampled(images, draws.box, size)
+    return centred(images, size) if draws.window is None else _cropped(images, draws.window, size)
 
 
 def centred(images: Tensor, size: Size) -> Tensor:
@@ -89,7 +111,7 @@ def _mirrored(images: Tensor, flip: Tensor) -> Tensor:
     return both.index_select(0, position + len(images) * flip)
 
 
-def _cropped(padded: Tensor, corner: Tensor, size: torch.Size) -> Tensor:
+def _cropped(padded: Tensor, corner: Tensor, size: Size) -> Tensor:
     """The window of `size` at each image's corner.
 
     Every row of every window is a run of W values in the memory of the batch, so that a crop is one selection of runs:

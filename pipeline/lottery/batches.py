@@ -100,7 +100,9 @@ class Batches:
         self._epoch = epoch
         self._order = self._ordered(epoch).to(self._labels.device)
         self._ordered_labels = self._labels.index_select(0, self._order)
-        draws = self._augmentation.draw(len(self._labels), generator("augment", *self.stream, epoch), self._stored)
+        draws = self._augmentation.draw(
+            len(self._labels), generator("augment", *self.stream, epoch), self._stored, self._seen
+        )
         self._draws = draws.to(self._labels.device)
 
     def _fed(self, feed: Feed, iteration: int, count: int) -> Tensor:

@@ -42,10 +42,11 @@ def evaluate(
 ) -> tuple[float, float]:
     """Mean cross-entropy and accuracy over the `batches` (images float32 [B, C, H, W], labels int64 [B]) of all ranks.
 
-    The model runs in evaluation mode and is then put back into the mode it was in. Nothing is waited for until the end.
+    The model runs in evaluation mode, and each of its modules is then put back into the mode it was in. Nothing is
+    waited for until the end.
     """
     tally = Tally(device)
-    training = model.training
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         with torch.no_grad(), precision:
@@ -53,5 +54,6 @@ def evaluate(
                 outputs = model(images).float()
                 tally.add(mean_loss(outputs, labels), outputs, labels)
     finally:
-        model.train(training)
+        for module, mode in modes:
+            module.training = mode
     return tally.mean(group)

@@ -1,10 +1,14 @@
-"""Which tensors of a model are prunable, and which layer is its output layer."""
+"""Which tensors of a model are prunable, which layer is its output layer, and which layers are its head."""
 
 from torch import nn
 
 from pipeline.lottery.many_networks import ManyLinear
 
 PRUNABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, ManyLinear)
+
+
+class Head(nn.Sequential):
+    """Several fully connected layers in the place of the output layer: redrawn, left unpruned and trained as one."""
 
 
 def output_layer(model: nn.Module) -> str:
@@ -25,16 +29,26 @@ def output_layer(model: nn.Module) -> str:
     return linear[-1]
 
 
+def head(model: nn.Module) -> str:
+    """Module name of the head: the `Head` where there is one, else the output layer. Raises as `output_layer`."""
+    return next((name for name, module in model.named_modules() if isinstance(module, Head)), output_layer(model))
+
+
+def is_below(name: str, module: str) -> bool:
+    """Whether `name`, of a module or a tensor, is that of `module` or of something in it; "" is the whole model."""
+    return not module or name == module or name.startswith(f"{module}.")
+
+
 def prunable(model: nn.Module, output: bool = False) -> dict[str, nn.Parameter]:
     """Weights of convolutions and linear layers in the model's order, never biases or batch norm.
 
-    The output layer's weight is included only if `output` is true.
+    Those of the head are included only if `output` is true.
     """
-    head = output_layer(model)
+    left = head(model)
     parameters = dict(model.named_parameters())
     names = {
         f"{name}.weight" if name else "weight"
         for name, module in model.named_modules()
-        if isinstance(module, PRUNABLE) and (output or name != head)
+        if isinstance(module, PRUNABLE) and (output or not is_below(name, left))
     }
     return {name: parameter for name, parameter in parameters.items() if name in names}

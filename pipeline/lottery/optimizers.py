@@ -27,12 +27,15 @@ def build_optimizer(fields: Mapping[str, Any], parameters: Iterable[nn.Parameter
 
 
 def learning_rate(fields: Mapping[str, Any], iteration: int) -> float:
-    """The learning rate of the iteration after `iteration` iterations: lr * factor^(milestones passed)."""
+    """The learning rate of the iteration after `iteration` iterations: lr * factor^(milestones passed), or the rate
+    that is given for the last milestone passed."""
     lr: float = fields["optimizer"]["lr"]
     decay = fields.get("lr_decay")
     if decay is None:
         return lr
     passed = sum(iteration >= milestone for milestone in decay["at"])
+    if "to" in decay:
+        return float(([lr, *decay["to"]])[passed])
     return float(lr * decay["factor"] ** passed)
 
 

@@ -14,6 +14,7 @@ from pipeline.lottery.checkpoint import Checkpoint, Own, State, copied, weights_
 from pipeline.lottery.compilation import compiled
 from pipeline.lottery.data import Images
 from pipeline.lottery.evaluation import batch_size, evaluate, mean_loss
+from pipeline.lottery.freezing import freeze_features
 from pipeline.lottery.history import Record, Tally, early_stop, finite
 from pipeline.lottery.layers import prunable
 from pipeline.lottery.many_networks import is_many, of_each
@@ -55,15 +56,19 @@ class Run:
         if "norm_batch" in fields:
             group_batch_norm(self.model, fields["norm_batch"])
         self.model.train()
+        if "frozen" in fields:
+            freeze_features(self.model)
         parameters = prunable(self.model, output=True)
-        self.masked: list[Tensor] = [parameters[name] for name in self.mask]
+        moving = {name: mask for name, mask in self.mask.items() if parameters[name].requires_grad}
+        self.masked: dict[str, Tensor] = {name: parameters[name] for name in moving}
         # In the parameters' own type and layout: one foreach multiplication, 0.05 ms for LeNet-300-100 where masks of
         # booleans take 0.25.
         self.masks = [
             torch.empty_like(parameter, requires_grad=False).copy_(mask)
-            for parameter, mask in zip(self.masked, self.mask.values(), strict=True)
+            for parameter, mask in zip(self.masked.values(), moving.values(), strict=True)
         ]
-        self.optimizer = build_optimizer(fields["optimizer"], self.model.parameters())
+        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.optimizer = build_optimizer(fields["optimizer"], trained)
         self.forward = compiled(self.model) if fields.get("compile", False) else self.model
 
         self.normalize = Normalization(images.mean, images.std, device, channels_last)
@@ -109,7 +114,7 @@ class Run:
     def prune(self) -> None:
         """Pruned weights to zero: momentum and weight decay have moved them."""
         if self.masked:
-            torch._foreach_mul_(self.masked, self.masks)
+            torch._foreach_mul_(list(self.masked.values()), self.masks)
 
     def capture(self) -> None:
         """Keep the weights of this moment; rank 0 does, whose buffers count."""
@@ -188,7 +193,8 @@ class Run:
             "iterations": self.iteration,
             "survivors": survivors,
             "total": total,
-            "fraction_pruned": 1 - sum(survivors.values()) / sum(total.values()),
+            # a network that is its output layer alone has nothing to prune
+            "fraction_pruned": 1 - sum(survivors.values()) / sum(total.values()) if total else 0.0,
             **early_stop(self.history),
             **({"networks": of_each(self.model, self.test)} if is_many(self.model) else {}),
         }
@@ -228,7 +234,7 @@ class Run:
         """Raises RuntimeError if masks, weights or `more` differ between the ranks: they never talk of them else."""
         fields = self.fields
         what = f"{fields['model']['name']} on {fields['data']['name']}, round {fields['round']}, seed {fields['seed']}"
-        masks = {f"mask of {name}": mask for name, mask in zip(self.mask, self.masks, strict=True)}
+        masks = {f"mask of {name}": mask for name, mask in zip(self.masked, self.masks, strict=True)}
         tensors = {**masks, **dict(self.model.named_parameters()), **more}
         self.group.check_equal(tensors, f"{what}, iteration {self.iteration}")
 

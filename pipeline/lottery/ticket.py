@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 from pipeline.lottery.files import FormatError, from_bytes, in_order, pack, to_bytes, unpack
-from pipeline.lottery.layers import output_layer
+from pipeline.lottery.layers import head, is_below
 from pipeline.lottery.transfer import copy_state, head_tensors
 
 
@@ -123,7 +123,7 @@ class Ticket:
     def _other_head(self, model: nn.Module) -> set[str]:
         """Names of the output layer's tensors, in the model and the ticket, if the layer is of another size there."""
         try:
-            head = output_layer(model)
+            own = head(model)
         except ValueError:
             return set()
         state = model.state_dict()
@@ -131,7 +131,7 @@ class Ticket:
         there = {
             name: tuple(weight.shape)
             for name, weight in self.weights.items()
-            if name in here or (head and name.startswith(f"{head}."))
+            if name in here or (own and is_below(name, own))
         }
         return {*here, *there} if there and here != there else set()
 

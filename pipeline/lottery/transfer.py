@@ -5,14 +5,14 @@ redrawn there. All other tensors (biases, batch norm with its running statistics
 random ticket whose weights are redrawn they are fresh.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pipeline.lottery.controls import Control, mask_at, moved, places
-from pipeline.lottery.layers import output_layer, prunable
+from pipeline.lottery.layers import head, is_below, prunable
 from pipeline.lottery.models import initialize, model_id
 
 
@@ -24,29 +24,31 @@ def starting_point(
     `fields`: the stage's, of which `model`, `seed`, `round` and `start` matter. `inputs`: "mask" {name: bool tensor}
     and "weights" {name: tensor, the whole state}, as far as the start refers to them; they are only read, values are
     copied. The mask has one bool tensor for each prunable weight, in model order, and pruned weights are exactly 0 in
-    `model`; it is empty for a dense start.
+    `model`; it is empty for a dense start. A dense start with a `draw` is initialized anew for each.
 
     Raises ValueError for weights or masks that do not fit the model, and LookupError for an input that was not given.
     """
     start = fields.get("start", {})
-    initialize(model, fields["seed"], fields["model"])
+    own = ("draw", start["draw"]) if "draw" in start else ()
+    initialize(model, fields["seed"], fields["model"], "init", *own)
     layers: dict[str, Tensor] = {**prunable(model, output=start.get("prunes_output", False))}
     control = _control(fields, start, inputs)
     mask = _input(inputs, "mask") if "mask" in start else None
     if mask is not None:
         mask = _fitting(mask, layers, model, redrawn=start.get("head") == "redraw")
     if "weights" in start and (control is None or control.weights != "redrawn"):
-        leave = head_tensors(model) if start.get("head") == "redraw" else ()
-        copy_state(model, _input(inputs, "weights"), leave)
+        weights = _input(inputs, "weights")
+        leave = head_tensors(model, weights) if start.get("head") == "redraw" else ()
+        copy_state(model, weights, leave)
     if control is not None:
         mask = _randomize(model, fields, layers, control, mask)
     return apply_mask(layers, mask) if mask is not None else {}
 
 
-def head_tensors(model: nn.Module) -> list[str]:
-    """Names of all tensors of the output layer in the model's state."""
-    head = output_layer(model)
-    return [name for name in model.state_dict() if not head or name.startswith(f"{head}.")]
+def head_tensors(model: nn.Module, given: Iterable[str] = ()) -> list[str]:
+    """Names of all tensors of the head in the model's state, and among the names `given`: a head may differ there."""
+    own = head(model)
+    return [name for name in dict.fromkeys([*model.state_dict(), *given]) if is_below(name, own)]
 
 
 def copy_state(model: nn.Module, weights: Mapping[str, Tensor], leave: Collection[str] = ()) -> None:

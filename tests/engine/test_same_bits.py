@@ -67,7 +67,7 @@ def test_a_driver_on_ray_that_is_killed_leaves_no_process_and_another_one_goes_o
     start: Start, tmp_path: Path, expected: dict[str, Any], results_of: Results, wait_until: Any
 ) -> None:
     store = tmp_path / "store"
-    process = start("--lanes", "2", "--checkpoint-minutes", "0.0005")
+    process = start("--lanes", "1", "--checkpoint-minutes", "0.0005")
     assert kill_at_random(process, store, random.Random(1))
     wait_until(lambda: not children_of_session(process.pid), 60, "Ray's processes are gone")
     before = started_at(store)
@@ -127,7 +127,7 @@ def test_a_worker_killed_in_the_middle_of_a_stage_changes_nothing(
                 os.kill(killed[0], signal.SIGKILL)
 
     listener = Killer()
-    options = RunOptions(str(tmp_path), Path("data"), lanes=2)
+    options = RunOptions(str(tmp_path), Path("data"), lanes=1)
     summary = run(small, options, listener)
     assert killed and any(event["event"] == "retried" for event in listener.events)
     assert summary.exit_code == 0

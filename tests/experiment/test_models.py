@@ -7,7 +7,8 @@ import pytest
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import expand
 from pipeline.experiment.loading import load
-from pipeline.experiment.models import Perceptron, Resnet50, Vgg19
+from pipeline.experiment.models import Cifarnet, Convnet, Linear, Perceptron, Vgg19
+from pipeline.experiment.resnets import Resnet18, Resnet20, Resnet50
 
 TWO = """
 name: two
@@ -34,7 +35,13 @@ def test_a_perceptron_is_many_networks_of_two_classes(tmp_path: Path) -> None:
         expand(load(file), tmp_path)
 
 
-@pytest.mark.parametrize("model", [Vgg19(), Vgg19(width=3), Resnet50(), Resnet50(width=5)], ids=str)
+MODELS = [
+    *(Vgg19(), Vgg19(width=3), Vgg19(width=3, head=(7,)), Resnet50(), Resnet50(width=5), Resnet18(head=(100,))),
+    *(Resnet18(width=3), Resnet20(), Resnet20(width=5, head=(7, 8)), Convnet(head=(9,)), Cifarnet(width=3), Linear()),
+]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=str)
 def test_layer_shapes_are_those_of_the_model_that_is_built(model: Vgg19 | Resnet50) -> None:
     from pipeline.lottery.models import describe
 

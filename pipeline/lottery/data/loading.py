@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +179,11 @@ def _raw(data_fields: Mapping[str, Any], root: Path, location: str | None, origi
 def _sizes(data_fields: Mapping[str, Any], square: int | None) -> tuple[Geometry, tuple[int, int] | None]:
     """What is stored of each image, and the size that models see if that is less."""
     if square is None:
-        return Geometry.of(data_fields), None
+        geometry, margin = Geometry.of(data_fields), data_fields.get("margin", 0)
+        if not margin:
+            return geometry, None
+        seen = data_fields["crop"]
+        return replace(geometry, crop=seen + 2 * margin), (seen, seen)
     stored = data_fields.get("resize", square)
     seen = data_fields.get("crop", stored * 7 // 8)
     if seen > stored:

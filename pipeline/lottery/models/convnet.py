@@ -1,11 +1,14 @@
 """A small convolutional network with batch norm, globally pooled: one network for images of any size."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from torch import nn
 
+from pipeline.lottery.models.heads import head
 
-def convnet(input_shape: tuple[int, int, int], classes: int, width: int) -> nn.Sequential:
+
+def convnet(input_shape: tuple[int, int, int], classes: int, width: int, hidden: Sequence[int] = ()) -> nn.Sequential:
     """3x3 convolutions of width, 2 width and 4 width channels, each with batch norm and ReLU.
 
     [B, C, H, W] -> [B, classes]. Max pooling by 2 after the first and the second, global average pooling after the
@@ -27,5 +30,5 @@ def convnet(input_shape: tuple[int, int, int], classes: int, width: int) -> nn.S
         channels = out
     layers["pool"] = nn.AdaptiveAvgPool2d(1)
     layers["flatten"] = nn.Flatten()
-    layers["head"] = nn.Linear(channels, classes)
+    layers["head"] = head(channels, classes, hidden)
     return nn.Sequential(layers)

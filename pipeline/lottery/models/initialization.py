@@ -13,8 +13,8 @@ from pipeline.lottery.randomness import generator, stream
 
 
 def model_id(model_fields: Mapping[str, Any]) -> str:
-    """Canonical JSON of the model fields: the name that a model has in random streams, whatever its initialization."""
-    named = {name: value for name, value in model_fields.items() if name != "initialization"}
+    """Canonical JSON of the model fields: its name in random streams, whatever its initialization or head."""
+    named = {name: value for name, value in model_fields.items() if name not in ("initialization", "head")}
     return json.dumps(named, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 

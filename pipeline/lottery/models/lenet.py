@@ -1,4 +1,4 @@
-"""LeNet-h-h: fully connected, for images of one size."""
+"""Fully connected networks for images of one size: LeNet-h-h, and the output layer alone."""
 
 import math
 from collections import OrderedDict
@@ -20,4 +20,11 @@ def lenet(input_shape: tuple[int, int, int], classes: int, hidden: Sequence[int]
         layers[f"relu{number}"] = nn.ReLU()
         size = width
     layers["head"] = nn.Linear(size, classes)
+    return nn.Sequential(layers)
+
+
+def linear(input_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
+    """The output layer on pixels, [B, C, H, W] -> [B, classes]: logistic regression. Mehta 2019, section 3.2."""
+    layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
+    layers["head"] = nn.Linear(math.prod(input_shape), classes)
     return nn.Sequential(layers)

@@ -9,24 +9,37 @@ import torch
 from torch import nn
 
 from pipeline.lottery.layers import output_layer, prunable
+from pipeline.lottery.models.cifarnet import cifarnet
 from pipeline.lottery.models.convnet import convnet
-from pipeline.lottery.models.lenet import lenet
+from pipeline.lottery.models.lenet import lenet, linear
 from pipeline.lottery.models.perceptron import perceptron
-from pipeline.lottery.models.resnet import resnet50
+from pipeline.lottery.models.resnet import resnet18, resnet20, resnet50
 from pipeline.lottery.models.user import user
 from pipeline.lottery.models.vgg import vgg19
 
 Builder = Callable[[Mapping[str, Any], tuple[int, int, int], int, Path | None], nn.Module]
 
 FULL_WIDTH = 64
-"""Channels of the first convolution of VGG19 and ResNet50 in Morcos et al. 2019; other widths scale all layers."""
+"""Channels of the first convolution in the papers; other widths scale all layers."""
+
+
+def _headed(network: Callable[..., nn.Module], width: int = FULL_WIDTH) -> Builder:
+    """A model of features and a head, with options `width` and `head`."""
+    return lambda fields, shape, classes, file: network(
+        shape, classes, fields.get("width", width), fields.get("head", ())
+    )
+
 
 MODELS: dict[str, Builder] = {
     "lenet": lambda fields, shape, classes, file: lenet(shape, classes, fields["hidden"]),
     "perceptron": lambda fields, shape, classes, file: perceptron(shape, fields["hidden"], fields["networks"]),
-    "convnet": lambda fields, shape, classes, file: convnet(shape, classes, fields["width"]),
-    "vgg19": lambda fields, shape, classes, file: vgg19(shape, classes, fields.get("width", FULL_WIDTH)),
-    "resnet50": lambda fields, shape, classes, file: resnet50(shape, classes, fields.get("width", FULL_WIDTH)),
+    "linear": lambda fields, shape, classes, file: linear(shape, classes),
+    "cifarnet": lambda fields, shape, classes, file: cifarnet(shape, classes, fields.get("width", FULL_WIDTH)),
+    "convnet": _headed(convnet),
+    "vgg19": _headed(vgg19),
+    "resnet50": _headed(resnet50),
+    "resnet18": _headed(resnet18),
+    "resnet20": _headed(resnet20, width=16),
     "user": user,
 }
 

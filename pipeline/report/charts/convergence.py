@@ -141,6 +141,7 @@ class Moments:
         levels = [self._series(DENSE_LABEL, at) for curve, at in self.groups.items() if curve == (target, "any", DENSE)]
         for level in levels:
             across(level, least)
+            level.role = "level"
         return levels
 
     def _series(self, name: str, places: npt.NDArray[np.int64]) -> Series:

@@ -32,19 +32,22 @@ def pruning_curves(findings: Findings) -> list[Chart]:
     groups: dict[Any, Any] = dict(drawn.groupby(POINT[:3], sort=False).indices)
     looks = look_of(findings)
     own = own_lines(findings)
+    baselines = {baseline.name for baseline in findings.spec.baselines}
     there = set(drawn["target"].unique())
     targets = [target for target in dict.fromkeys(findings.results["target"]) if target in there]
     charts = []
     for number, target in enumerate(targets):
-        series = []
+        series: dict[str, list[Series]] = {"tickets": [], "baselines": []}
         for (source, ticket), line in looks.items():
             if (target, source, ticket) in groups:
                 one = points.series(line.label, groups[target, source, ticket])
                 one.line, one.own = line, (target, source) in own
-                series.append(one)
+                series["baselines" if ticket in baselines else "tickets"].append(one)
         dense = [at for (of, _, ticket), at in groups.items() if (of, ticket) == (target, DENSE)]
         level = [points.series(DENSE_LABEL, at) for at in dense]
-        charts.append(_panel(f"curves-{number}", str(target), series, level, findings.spec.analysis.spread))
+        charts.append(
+            _panel(f"curves-{number}", str(target), **series, dense=level, spread=findings.spec.analysis.spread)
+        )
     return charts
 
 
@@ -108,30 +111,35 @@ def _by_seed(results: pd.DataFrame, rows: pd.DataFrame) -> list[list[Any]]:
     return [percent(values) for values in wide.reindex(pd.MultiIndex.from_frame(rows[POINT])).to_numpy()]
 
 
-def _panel(name: str, target: str, series: list[Series], dense: list[Series], spread: Spread) -> Chart:
-    least = min((one.x[-1] for one in series), default=50)
-    words = f" Pruned the most: {ends(series, ' %')}." if series else ""
-    for level in dense:
-        words += f" The dense network has {level.y[0]:.4g} %."
+def _panel(
+    name: str, target: str, tickets: list[Series], baselines: list[Series], dense: list[Series], spread: Spread
+) -> Chart:
+    least = min((one.x[-1] for one in tickets), default=50)
+    words = f" Pruned the most: {ends(tickets, ' %')}." if tickets else ""
+    for level in [*dense, *baselines]:
+        words += f" The {level.name} has {level.y[0]:.4g} %."
         across(level, least)
+    for level in dense:
+        level.role = "level"
+    series = [*tickets, *baselines, *dense]
     return Chart(
         id=name,
         title=f"target: {target}",
         alternative=(
             f"Test accuracy on {target} ({spread_in_words(spread)}) against weights remaining, "
-            f"{len(series)} tickets.{words}"
+            f"{len(tickets)} tickets.{words}"
         ),
         x=LEFT,
         y=ACCURACY,
-        series=[*series, *dense],
+        series=series,
         fields=(*FIELDS, *band_fields(spread, "%")),
-        zoom=range_of_differences([*series, *dense]),
+        zoom=range_of_differences(series),
     )
 
 
 def across(level: Series, least: float) -> None:
-    """Make the dense network's point a level from the left edge to the most pruned point."""
-    level.role, level.x, level.seeds, level.marked = "level", [100, least], (), ()
+    """Stretch the point of a dense network from the left edge to the most pruned point."""
+    level.x, level.seeds, level.marked = [100, least], (), ()
     level.y = [level.y[0]] * 2
     for edge in ("spread", "low", "high"):
         column = getattr(level, edge)
