@@ -46,6 +46,7 @@ def test_digits_have_the_counts_of_scikit_learn(tmp_path: Path) -> None:
         {"name": "parquet", "path": "cifar10", "half": "a"},
         {"name": "images", "path": "imagenette", "resize": 32, "crop": 24},
         {"name": "parquet", "path": "cifar100", "per_class": 2},
+        {"name": "digits", "resize": 10, "crop": 6, "margin": 2},
     ],
     ids=str,
 )
@@ -56,7 +57,7 @@ def test_planning_and_loading_agree_on_shape_classes_and_size(data_root: Path, o
         pytest.skip(f"needs {options['path']} in the data root")
     data = described(data_root, **options)
     images = load(data.fields, data_root, data.location)
-    assert (len(images.train_x), tuple(images.train_x.shape[1:])) == (data.images, data.shape)
+    assert (len(images.train_x), (images.train_x.shape[1], *images.size)) == (data.images, data.shape)
     assert images.classes == data.classes
 
 

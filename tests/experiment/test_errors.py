@@ -20,7 +20,7 @@ MISTAKES = [
     ("name: sgd", "name: sdg", "'sdg' is not valid; known: sgd, adam. Did you mean 'sgd'?"),
     ("length: 10ep", "length: 10", "grid.yaml:7: training.length: needs a unit: write 10ep for epochs"),
     ("  length: 10ep\n", "", "grid.yaml:4: training.length: is missing."),
-    ("lenet-20-10", "lenett", "grid.yaml:2: model: 'lenett' is not valid; known: lenet, perceptron, convnet, vgg19, resnet50 or your own"),
+    ("lenet-20-10", "lenett", "grid.yaml:2: model: 'lenett' is not valid; known: lenet, perceptron, linear, convnet, cifarnet, vgg19, resnet50, resnet18, resnet20 or your own"),
     ("lenet-20-10", "{name: lenet, width: 3}", "grid.yaml:2: model.width: unknown key. Valid: hidden, initialization, name."),
     ("lenet-20-10", "models.py:Net", "grid.yaml:2: model: there is no file"),
     ("half: a", "half: c", "grid.yaml:10: sources.0.dataset.half: 'c' is not valid; known: a, b."),

@@ -126,3 +126,26 @@ def test_without_boxes_the_middle_of_a_stored_image_is_seen_and_nothing_of_no_im
     middle = images[:, :, 1:7, 1:7].contiguous()
     assert torch.equal(augmentation.apply(images, draws, (6, 6)), augmentation.apply(middle, draws))
     assert augmentation.apply(images[:0], draws[0:0], (6, 6)).shape == (0, 3, 6, 6)
+
+
+def test_windows_are_parts_of_the_stored_image_each_place_as_likely_as_the_next() -> None:
+    images = pictures(3000, 2, 6, 5)
+    augmentation = Augmentation(window=True)
+    draws = augmentation.draw(3000, torch.Generator().manual_seed(0), (6, 5), (4, 4))
+    seen = augmentation.apply(images, draws, (4, 4))
+    assert draws.window is not None
+    for image, part, (top, left) in zip(images, seen, draws.window.tolist(), strict=True):
+        assert torch.equal(part, image[:, top : top + 4, left : left + 4])
+    counts = torch.bincount(2 * draws.window[:, 0] + draws.window[:, 1], minlength=6)
+    assert counts.min() > 400 and counts.max() < 600  # 500 each
+    with pytest.raises(ValueError, match="window draws places in images whose size is not given"):
+        augmentation.draw(1, torch.Generator())
+
+
+def test_windows_leave_flips_and_crops_as_they_are() -> None:
+    plain, more = (
+        Augmentation(flip=True, crop=2, window=window).draw(50, torch.Generator().manual_seed(3), (8, 8), (4, 4))
+        for window in (False, True)
+    )
+    assert plain.flip is not None and more.flip is not None and torch.equal(plain.flip, more.flip)
+    assert plain.corner is not None and more.corner is not None and torch.equal(plain.corner, more.corner)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pipeline.lottery.models import build, describe
-from pipeline.lottery.models.cifarnet import local_response_norm
+from pipeline.lottery.models.cifarnet import LocalResponseNorm
 
 Array = NDArray[np.float64]
 
@@ -41,7 +41,19 @@ def test_local_response_normalization_is_tensorflows() -> None:
     x = torch.randn(2, 64, 5, 5, generator=torch.Generator().manual_seed(0)) * 30
     expected = normalized_by_tensorflows_definition(x.double().numpy(), 4, 1.0, 0.001 / 9, 0.75)
     assert np.abs(x.numpy() - expected).max() > 0.5  # it does something to numbers of this size
-    torch.testing.assert_close(local_response_norm()(x), torch.from_numpy(expected).float(), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(LocalResponseNorm()(x), torch.from_numpy(expected).float(), rtol=1e-5, atol=1e-6)
+
+
+def test_the_gradient_of_the_normalization_is_that_of_torchs() -> None:
+    """torch divides alpha by the size of the window."""
+    x = torch.randn(2, 16, 3, 3, generator=torch.Generator().manual_seed(0)) * 30
+    gradients = []
+    for norm in (LocalResponseNorm(), nn.LocalResponseNorm(9, alpha=0.001, beta=0.75, k=1.0)):
+        leaf = x.clone().requires_grad_()
+        (norm(leaf) ** 2).sum().backward()
+        assert leaf.grad is not None
+        gradients.append(leaf.grad)
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("size", [28, 14, 32])

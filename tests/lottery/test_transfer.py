@@ -262,3 +262,9 @@ def test_incomplete_controls_are_refused() -> None:
     for kinds in ({"mask": "permuted-globally", "weights": "shuffled"}, {"mask": "preserved", "weights": "kept"}):
         with pytest.raises(ValueError, match="needs the ticket's mask"):
             started({"survivors": 5, "control": kinds}, {})
+
+
+def test_a_dense_network_of_another_draw_has_its_own_initialization() -> None:
+    first, second, again = (started(start, {})[0].state_dict() for start in (None, {"draw": 1}, {"draw": 1}))
+    assert all(torch.equal(value, again[name]) for name, value in second.items())
+    assert not any(torch.equal(first[name], second[name]) for name in [*PRUNED, "head.weight"])

@@ -74,7 +74,8 @@ FIELDS: dict[type[BaseModel], tuple[str, dict[str, tuple[Any, set[str]]]]] = {
             "tickets": (BASE["tickets"][:1], NOTHING),
             "head": ("keep", {OTHER, "shuffled"}),
             "diagonal": ("retrain", {OWN, "shuffled"}),
-            "dense": (False, NOTHING),
+            "dense": ("repeated", NOTHING),  # the first draw is the one that there was
+            "baselines": ([{"name": "linear", "target": "low", "model": "linear"}], NOTHING),
             "retention": ({"chains": "weights", "evaluations": "weights"}, NOTHING),
             "analysis": ({"fraction_pruned": 0.5, "margin": 0.02, "convergence": "moving-average"}, NOTHING),
         },
@@ -201,6 +202,9 @@ def test_every_field_is_here() -> None:
     """A field that is new needs a line above: what may it change?"""
     listed = {kind.__name__: set(cases) for kind, (_, cases) in FIELDS.items()}
     listed["Prune"].add("units")  # of another model: test_pruning_other_units_has_other_keys
+    listed["Training"].add("frozen")  # of targets: test_freezing_a_target_changes_what_is_trained_on_it
+    for kind, needs_another in (("LrDecay", "to"), ("Augment", "window"), ("Digits", "margin")):
+        listed[kind].add(needs_another)  # test_fields_that_need_others_change_keys_too
     assert listed == {kind.__name__: set(kind.model_fields) for kind in FIELDS}
     assert {"name", *ADAM} == set(Adam.model_fields)
 
@@ -221,6 +225,34 @@ def test_pruning_other_units_has_other_keys(tmp_path: Path) -> None:
     check("model", {"name": "perceptron", "hidden": 8, "networks": 10}, ALL, base, tmp_path)
     small = {"name": "perceptron", "hidden": 8, "initialization": {"name": "truncated-normal", "std": 0.2}}
     check("model", small, ALL, base, tmp_path)
+
+
+def test_freezing_a_target_changes_what_is_trained_on_it(tmp_path: Path) -> None:
+    """The chain trains everything: a winning ticket on its own source is no longer the chain's next round."""
+    before, after = results(BASE | {"targets": BASE["sources"]}, tmp_path), {}
+    frozen = [{**side, "training": {"frozen": "features"}} for side in BASE["sources"]]
+    after = results(BASE | {"targets": frozen}, tmp_path)
+    assert {which for which in before if before[which] == after[which]} == {w for w in before if w[0] == "mask"}
+
+
+def test_another_head_on_a_target_changes_what_is_trained_on_it(tmp_path: Path) -> None:
+    base = BASE | {"model": {"name": "convnet", "width": 4}}
+    before = results(base | {"targets": BASE["sources"]}, tmp_path)
+    other = [{**side, "model": {"head": [5]}} for side in BASE["sources"]]
+    after = results(base | {"targets": other}, tmp_path)
+    assert {which for which in before if before[which] == after[which]} == {w for w in before if w[0] == "mask"}
+
+
+@pytest.mark.parametrize("which", ["to", "margin", "window"])
+def test_fields_that_need_others_change_keys_too(which: str, tmp_path: Path) -> None:
+    cropped = changed("dataset.crop", 6, BASE)
+    with_margin = changed("dataset.margin", 1, cropped)
+    path, value, base = {
+        "to": ("training.lr_decay", {"at": ["5ep"], "to": [0.02], "factor": None}, BASE),
+        "margin": ("dataset.margin", 1, cropped),
+        "window": ("training.augment", {"crop": 1, "window": True}, with_margin),
+    }[which]
+    check(path, value, ALL, base, tmp_path)
 
 
 @pytest.mark.parametrize("name", ADAM)
