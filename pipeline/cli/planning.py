@@ -197,5 +197,6 @@ def _in_words(role: str) -> str:
         "chain": "train a source's rounds",
         "prune": "prune: a mask for each round",
         "dense": "train dense networks on targets",
+        "baseline": "train baselines on targets",
     }
     return known.get(role, f"train {role} tickets on targets")

@@ -24,11 +24,14 @@ class PointLabels:
     target_optimizer: str
 
 
-def labels_of(grid: Grid, source: str, target: str) -> PointLabels:
-    """Labels of the points of `grid` with this source and target."""
+def labels_of(grid: Grid, source: str, target: str, ticket: str) -> PointLabels:
+    """Labels of the points of `grid` with this source, target and ticket (or baseline)."""
     sources = {side.name: side.training.optimizer.name for side in grid.spec.sources}
     targets = {side.name: side.training.optimizer.name for side in grid.spec.targets}
     models = {side.name: side.model for side in grid.spec.targets}
+    for baseline in grid.spec.baselines:
+        if (baseline.target, baseline.name) == (target, ticket):
+            return PointLabels(model_label(baseline.model), ANY, baseline.training.optimizer.name)
     return PointLabels(model_label(models[target]), sources.get(source, ANY), targets[target])
 
 

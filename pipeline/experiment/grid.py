@@ -16,6 +16,7 @@ from pipeline.experiment.survivors import Schedule
 
 CHAIN = "chain"
 PRUNE = "prune"
+BASELINE = "baseline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Work:
     keep: dict[str, frozenset[str]] = field(default_factory=dict)
     """Outputs that must exist when all is done."""
     roles: dict[str, str] = field(default_factory=dict)
-    """What a stage is for: "chain", "prune", "dense" or a ticket's name; the first purpose where it has several."""
+    """What a stage is for: "chain", "prune", "dense", "baseline" or a ticket's name; the first one of several."""
     requested: dict[str, int] = field(default_factory=dict)
     """Stages by kind if every evaluated round were trained anew: what sharing saves is the difference."""
     kept_bytes: int = 0
@@ -225,21 +226,23 @@ class _Building:
         """A target's dense network; `output`: whether tickets on it count the weights of the output layer."""
         stage = dense_stage(target, seed, f"dense {target.name} seed {seed}", draw)
         total = sum(math.prod(shape) for _, shape in (target.layers if output else target.layers[:-1]))
-        self._add_network(stage, DENSE, target, target.name, seed, total, draw)
+        self._add_network(stage, DENSE, target)
+        self.points.append(Point(ANY, target.name, DENSE, 0, seed, stage.key, None, total, total, 0.0, draw))
 
     def add_baseline(self, baseline: Side, target: str, seed: int) -> None:
         """Another model's dense network beside the tickets on `target`."""
         stage = dense_stage(baseline, seed, f"{baseline.name} {target} seed {seed}", 0)
         total = sum(math.prod(shape) for _, shape in baseline.layers)
-        self._add_network(stage, baseline.name, baseline, target, seed, total, 0)
+        self._add_network(stage, BASELINE, baseline)
+        self.points.append(Point(ANY, target, baseline.name, 0, seed, stage.key, None, total, total, 0.0))
 
-    def _add_network(self, stage: Stage, name: str, side: Side, target: str, seed: int, total: int, draw: int) -> None:
+    def _add_network(self, stage: Stage, role: str, side: Side) -> None:
+        """A training that nothing is pruned from or for."""
         if stage.key not in self.stages:
             self.requested["train"] += 1
-        self.add(stage, name)
+        self.add(stage, role)
         if side.keeps_weights:
             self._keep(stage, "final", side)
-        self.points.append(Point(ANY, target, name, 0, seed, stage.key, None, total, total, 0.0, draw))
 
     def finished(self, spec: Spec) -> Grid:
         return Grid(

@@ -36,8 +36,8 @@ def results_table(grid: Grid, snapshot: Records, failed: Collection[str] = froze
     unix seconds. `status`: `ok`; `diverged` (a result: it counts with its accuracy); `failed` (no record, and the
     stage's key is in `failed`); `missing` (no record). What has no record has NaN for what is measured.
     """
-    pairs = dict.fromkeys((point.source, point.target) for point in grid.points)
-    labels = {pair: asdict(labels_of(grid, *pair)) for pair in pairs}
+    curves = dict.fromkeys((point.source, point.target, point.ticket) for point in grid.points)
+    labels = {curve: asdict(labels_of(grid, *curve)) for curve in curves}
     rows = []
     for point in grid.points:
         record = snapshot.record(point.stage)
@@ -46,7 +46,7 @@ def results_table(grid: Grid, snapshot: Records, failed: Collection[str] = froze
         rows.append(
             {
                 "experiment": grid.name,
-                **labels[point.source, point.target],
+                **labels[point.source, point.target, point.ticket],
                 "source": point.source,
                 "target": point.target,
                 "ticket": point.ticket,

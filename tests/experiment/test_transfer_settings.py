@@ -139,7 +139,7 @@ def test_a_baseline_is_another_models_dense_network_on_the_data_of_its_target(ma
 
 
 def test_a_baseline_needs_a_target_and_a_name_of_its_own(made: Made) -> None:
-    with pytest.raises(UserError, match="there is no target 'frosen'. Did you mean 'frozen'"):
+    with pytest.raises(UserError, match=r"there is no target .frosen.\. Did you mean .frozen."):
         made("baselines: [{name: regression, target: frosen, model: linear, dataset: digits, training: {length: 1ep}}]")
     with pytest.raises(UserError, match="'redrawn' is that of a ticket or of another baseline"):
         made("baselines: [{name: redrawn, target: frozen, model: linear}]")

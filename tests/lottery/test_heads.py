@@ -71,7 +71,7 @@ def test_layers_of_a_head_are_never_pruned_and_do_not_change_the_features() -> N
     assert head(one) == head(two) == "fc"
     assert list(prunable(one)) == list(prunable(two))
     assert isinstance(two.get_submodule("fc"), Head)
-    assert {name for name in prunable(two, output=True)} - set(prunable(two)) == {"fc.0.weight", "fc.2.weight"}
+    assert set(prunable(two, output=True)) - set(prunable(two)) == {"fc.0.weight", "fc.2.weight"}
     initialize(one, 3, RESNET)
     initialize(two, 3, TWO_LAYERS)
     assert all(torch.equal(weight, dict(two.named_parameters())[name]) for name, weight in prunable(one).items())

@@ -58,17 +58,22 @@ class DataSet:
         return json.dumps({"mlflow_colspec": [{"name": name, "type": kind} for name, kind in columns]})
 
 
-def inputs_of(grid: Grid) -> dict[tuple[str, str], tuple[DataSet, ...]]:
-    """The data sets of each (source, target): that of the target alone, where the source is "any" or has no mask."""
-    targets: dict[str, DataSet] = {}
-    sources: dict[str, DataSet] = {}
+def inputs_of(grid: Grid) -> dict[tuple[str, str, int], tuple[DataSet, ...]]:
+    """The data sets of each (source, target, seed), for a seed may have its own classes: that of the target alone,
+    where the source is "any" or has no mask."""
+    targets: dict[tuple[str, int], DataSet] = {}
+    sources: dict[tuple[str, int], DataSet] = {}
     for point in grid.points:
-        if point.target not in targets:
-            targets[point.target] = DataSet.of(grid.stages[point.stage])
-        if point.mask is not None and point.source not in sources:
-            sources[point.source] = DataSet.of(grid.stages[grid.stages[point.mask].inputs["trained"].stage])
-    pairs = dict.fromkeys((point.source, point.target) for point in grid.points)
-    return {(source, target): _inputs(sources.get(source), targets[target]) for source, target in pairs}
+        source, target = (point.source, point.seed), (point.target, point.seed)
+        if target not in targets:
+            targets[target] = DataSet.of(grid.stages[point.stage])
+        if point.mask is not None and source not in sources:
+            sources[source] = DataSet.of(grid.stages[grid.stages[point.mask].inputs["trained"].stage])
+    named = dict.fromkeys((point.source, point.target, point.seed) for point in grid.points)
+    return {
+        (source, target, seed): _inputs(sources.get((source, seed)), targets[target, seed])
+        for source, target, seed in named
+    }
 
 
 def _inputs(source: DataSet | None, target: DataSet) -> tuple[DataSet, ...]:

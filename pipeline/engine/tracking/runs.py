@@ -56,7 +56,8 @@ class Curve:
     ticket: str
     labels: PointLabels
     colour: str
-    inputs: tuple[DataSet, ...]
+    inputs: Mapping[int, tuple[DataSet, ...]]
+    """By seed."""
     points: Mapping[int, Mapping[int, Sequence[Point]]]
     """By seed and round; several where a control is drawn several times."""
 
@@ -98,7 +99,7 @@ class Curve:
             started_ms=min(value.started_ms for value in found),
             ended_ms=max(value.finished_ms for value in found),
             colour=self.colour,
-            inputs=self.inputs,
+            inputs=self.inputs[seed],
         )
 
     def _parent(
@@ -128,7 +129,7 @@ class Curve:
             started_ms=min(child.started_ms for child in children),
             ended_ms=max(child.ended_ms for child in children),
             colour=self.colour,
-            inputs=self.inputs,
+            inputs=tuple(dict.fromkeys(data for inputs in self.inputs.values() for data in inputs)),
         )
 
     def _of(self, seed: int) -> list[Point]:
@@ -157,7 +158,14 @@ def curves_of(grid: Grid) -> list[Curve]:
         by_seed.setdefault(point.seed, {}).setdefault(point.round, []).append(point)
     colour_of, inputs = colours(grouped), inputs_of(grid)
     return [
-        Curve(grid.name, *names, labels_of(grid, *names[:2]), colour_of[names], inputs[names[:2]], points)
+        Curve(
+            grid.name,
+            *names,
+            labels_of(grid, *names),
+            colour_of[names],
+            {seed: inputs[(*names[:2], seed)] for seed in points},
+            points,
+        )
         for names, points in grouped.items()
     ]
 
