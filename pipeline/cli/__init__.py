@@ -9,7 +9,7 @@ from pipeline.cli import (
     doctor,
     exporting,
     inspection,
-    planning,
+    plans,
     preparing,
     reporting,
     running,
@@ -30,7 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("run")(running.run)
-app.command("plan")(planning.plan)
+app.command("plan")(plans.plan)
 app.command("status")(inspection.status)
 app.command("report")(reporting.report)
 app.command("compare")(comparing.compare)

@@ -1,4 +1,4 @@
-"""`tickets plan`: what a grid, or a collection of them, would run and why.
+"""What a grid, or a collection of them, would run and why.
 
 No Ray, and torch only for a user's own model or data set.
 """
@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -15,12 +16,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.cli.options import DATA, STORE, DataOption, File, JsonOption, Overrides, StoreOption
+from pipeline.cli.options import DATA, STORE
 from pipeline.cli.quantities import duration, size
 from pipeline.cli.terminal import PIPE_WIDTH, open_console
 from pipeline.experiment.errors import UserError
 
 if TYPE_CHECKING:
+    from pipeline.engine.store import Snapshot
     from pipeline.experiment.estimate import Rates
     from pipeline.experiment.grid import Work
     from pipeline.experiment.planning import Plan
@@ -40,26 +42,22 @@ Throughput = Annotated[
 
 
 def plan(
-    file: File,
-    overrides: Overrides = None,
-    store: StoreOption = STORE,
-    data: DataOption = DATA,
-    as_json: JsonOption = False,
-    images_per_second: Throughput = None,
-    mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the DAG as a Mermaid diagram.")] = False,
-    why: Annotated[bool, typer.Option("--why", help="List every stage to run with the reason.")] = False,
+    file: Path,
+    overrides: Sequence[str] | None = None,
+    store: str = STORE,
+    data: Path = DATA,
+    as_json: bool = False,
+    images_per_second: Sequence[str] | None = None,
+    mermaid: bool = False,
+    why: bool = False,
 ) -> None:
-    """Show what a run would do, and why; runs nothing.
-
-    Stages by kind, cached and to run; what is shared; the longest chain; estimated time, GPU hours and bytes.
-    """
+    """What `tickets plan` prints of one file. Raises UserError."""
     from pipeline.engine.store import Store
     from pipeline.experiment.collections import open_work
-    from pipeline.experiment.estimate import Rates
     from pipeline.experiment.planning import plan as plan_work
 
     work = open_work(file, overrides or [], data)
-    throughput = _throughput(images_per_second or [], work)
+    throughput = read_throughput(images_per_second or [], work)
     snapshot = Store(store, create=False).snapshot()
     todo = plan_work(work, snapshot)
     if mermaid:
@@ -68,8 +66,7 @@ def plan(
         for grid in work.grids:
             print(draw(grid, todo))
         return
-    records = (record for key in snapshot if (record := snapshot.record(key)) is not None)
-    facts = _describe(work, todo, Rates.of(records, throughput))
+    facts = describe(work, todo, known_rates(snapshot, throughput))
     if as_json:
         print(json.dumps({**facts, "reasons": todo.reasons}, indent=2))
         return
@@ -79,7 +76,7 @@ def plan(
             print(f"{key[:12]}  {work.stages[key].label}: {reason}")
 
 
-def _throughput(written: Sequence[str], work: "Work") -> dict[str, float]:
+def read_throughput(written: Sequence[str], work: "Work") -> dict[str, float]:
     """`N` and `MODEL=N` as numbers by the model's name, "" for every model. Raises UserError."""
     models = dict.fromkeys(model.name for grid in work.grids for model in grid.spec.models)
     found = {}
@@ -94,12 +91,21 @@ def _throughput(written: Sequence[str], work: "Work") -> dict[str, float]:
                 f"--images-per-second {one}: should be a number above 0 such as 100000, or MODEL=NUMBER for one model."
             )
         if "=" in one and model not in models:
-            raise UserError(f"--images-per-second {one}: {work.name} has no model {model!r}, but {', '.join(models)}.")
+            raise UserError(
+                f"--images-per-second {one}: there is no model {model!r} in {work.name}, but {', '.join(models)}."
+            )
         found[model] = rate
     return found
 
 
-def _describe(work: "Work", todo: "Plan", rates: "Rates") -> dict[str, Any]:
+def known_rates(snapshot: "Snapshot", throughput: dict[str, float]) -> "Rates":
+    """From all trainings of the store that were timed, and from the throughput given."""
+    from pipeline.experiment.estimate import Rates
+
+    return Rates.of((record for key in snapshot if (record := snapshot.record(key)) is not None), throughput)
+
+
+def describe(work: "Work", todo: "Plan", rates: "Rates") -> dict[str, Any]:
     """The facts of a plan, as `--json` prints them. Seconds are of one lane; bytes are what stays in the store."""
     from pipeline.engine.capacity import lane_limit
     from pipeline.experiment.estimate import estimate

@@ -20,6 +20,7 @@ from pipeline.experiment.torchvision_data import (
     Imagenet,
     Mnist,
     Places365,
+    Smallnorb,
     Svhn,
 )
 from pipeline.experiment.user_files import UnfitError
@@ -56,7 +57,19 @@ def _spelled_out(raw: Any) -> Any:
 
 
 Known = (
-    Digits | Mnist | FashionMnist | Svhn | Cifar10 | Cifar100 | Imagenet | Places365 | Parquet | Images | Xor | UserData
+    Digits
+    | Mnist
+    | FashionMnist
+    | Svhn
+    | Cifar10
+    | Cifar100
+    | Smallnorb
+    | Imagenet
+    | Places365
+    | Parquet
+    | Images
+    | Xor
+    | UserData
 )
 AnyDataset = Annotated[Known, Field(discriminator="name"), BeforeValidator(_spelled_out)]
 

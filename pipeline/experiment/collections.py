@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.experiment.grid import CHAIN, PRUNE, Grid, Work, expand
-from pipeline.experiment.loading import load_all
+from pipeline.experiment.loading import load_all, members
 from pipeline.experiment.stages import Stage
 
 
@@ -21,10 +21,23 @@ class Collection(Work):
         return self.members
 
 
-def open_work(path: str | Path, overrides: Sequence[str] = (), data_root: str | Path = "data") -> Work:
-    """The grid in the file at `path`, or all grids of the collection there. Raises UserError."""
+def open_work(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    data_root: str | Path = "data",
+    expanded: dict[Path, Grid] | None = None,
+) -> Work:
+    """The grid in the file at `path`, or all grids of the collection there. Raises UserError.
+
+    `expanded`: grids that were opened before with the same overrides and data root, by file; this one's are added.
+    """
     name, specs = load_all(path, overrides)
-    grids = [expand(spec, data_root) for spec in specs]
+    known = {} if expanded is None else expanded
+    files = [member.resolve() for member in members(path)]
+    for file, spec in zip(files, specs, strict=True):
+        if file not in known:
+            known[file] = expand(spec, data_root)
+    grids = [known[file] for file in files]
     return grids[0] if len(grids) == 1 else together(name, grids)
 
 

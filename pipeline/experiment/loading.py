@@ -46,12 +46,27 @@ def load_all(path: str | Path, overrides: Sequence[str] = ()) -> tuple[str, list
     if not _is_collection(document):
         spec = load(file, overrides)
         return spec.name, [spec]
-    specs = [load(member, overrides) for member in _members(document, file)]
+    specs = [load(member, overrides) for member in members(file)]
     names = [spec.name for spec in specs]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise refusal(document.at, "experiments", f"two grids have the name {twice[0]!r}: reports go by names.")
     name = document.value["name"].value if "name" in document.value else file.stem
     return str(name), specs
+
+
+def members(path: str | Path) -> list[Path]:
+    """The files of the collection in `path`, or the file itself. Raises UserError."""
+    document = read_file(Path(path))
+    return _members(document, Path(path)) if _is_collection(document) else [Path(path)]
+
+
+def bases(path: str | Path) -> list[Path]:
+    """The files that the file at `path` itself says it extends. Raises UserError."""
+    file = Path(path)
+    document = read_file(file)
+    if not isinstance(document.value, dict) or "extends" not in document.value:
+        return []
+    return [_base(name, file, ()) for name in _named(document.value["extends"])]
 
 
 def _is_collection(document: Node) -> bool:
@@ -79,12 +94,15 @@ def _extended(file: Path, above: tuple[Path, ...]) -> Node:
     _resolve(document, file.parent)
     if not isinstance(document.value, dict) or "extends" not in document.value:
         return document
-    extends = document.value.pop("extends")
-    named = extends.value if isinstance(extends.value, list) else [extends]
     below: Node | None = None
-    for name in named:  # each laid over those before it
+    for name in _named(document.value.pop("extends")):  # each laid over those before it
         below = overlay(below, _extended(_base(name, file, above), (*above, file.resolve())))
     return overlay(below, document)
+
+
+def _named(extends: Node) -> list[Node]:
+    """The names of files in a value of `extends`."""
+    return extends.value if isinstance(extends.value, list) else [extends]
 
 
 def _base(name: Node, file: Path, above: tuple[Path, ...]) -> Path:

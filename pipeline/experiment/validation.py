@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.experiment.errors import UserError
+from pipeline.experiment.errors import IncompleteError, UserError
 from pipeline.experiment.spec import Spec
 from pipeline.experiment.suggestions import did_you_mean
 from pipeline.experiment.variants import COMMON
@@ -13,10 +13,15 @@ from pipeline.experiment.written_keys import written_keys
 from pipeline.experiment.yaml_nodes import Node, refusal
 
 MAX_ERRORS = 20
+MISSING = ("missing", "union_tag_not_found")
+"""pydantic's words for a field that is not there, and for a mapping without the name that says what it is."""
 
 
 def validate(document: Node, whole: str) -> Spec:
-    """The spec that `document` describes; `whole` names the file. Raises UserError with a line for each mistake."""
+    """The spec that `document` describes; `whole` names the file.
+
+    Raises UserError with a line for each mistake: IncompleteError if each is that something is missing.
+    """
 
     def place(at: tuple[str | int, ...], what: str) -> UserError:
         node, path = locate(document, at)
@@ -34,7 +39,8 @@ def validate(document: Node, whole: str) -> Spec:
     lines = list(dict.fromkeys(str(place(*mistake)) for mistake in found))
     if len(lines) > MAX_ERRORS:
         lines = [*lines[:MAX_ERRORS], f"{whole}: and {len(lines) - MAX_ERRORS} more."]
-    raise UserError("\n".join(lines))
+    kind = IncompleteError if all(detail["type"] in MISSING for detail in details) else UserError
+    raise kind("\n".join(lines))
 
 
 def locate(document: Node, at: tuple[str | int, ...]) -> tuple[Node, str]:

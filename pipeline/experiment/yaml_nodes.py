@@ -27,6 +27,15 @@ class Node:
     path: str = ""
     """Keys as the author wrote them, with dots."""
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Node":
+        """A document is a tree, and positions never change: `copy`, which knows neither, is several times slower."""
+        value = self.value
+        if isinstance(value, dict):
+            value = {key: node.__deepcopy__(memo) for key, node in value.items()}
+        elif isinstance(value, list):
+            value = [node.__deepcopy__(memo) for node in value]
+        return Node(value, self.at, self.path)
+
     def plain(self) -> Any:
         """The value without positions."""
         if isinstance(self.value, dict):

@@ -1,4 +1,4 @@
-"""Published data sets by name: what is in them, and which files torchvision reads where. Imports no torch."""
+"""Published data sets by name: what is in them, and which files are read where. Imports no torch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ class Published:
     """`folder` is below the data root; `files` are below `folder`."""
 
     torchvision: str
-    """Its class in torchvision.datasets."""
+    """Its class in torchvision.datasets; empty where there is none."""
     folder: str
     files: tuple[str, ...]
     shape: tuple[int, int, int]
@@ -38,12 +38,23 @@ class Published:
 
     def how(self, root: Path) -> str:
         """How to get the files, for a person who has a network and Python."""
+        if not self.torchvision:
+            return self.source
         calls = "; ".join(f"d.{self.torchvision}({str(root / self.root)!r}, {option})" for option in self.options)
         return f'{self.source}\n  python -c "import torchvision.datasets as d; {calls}"'
 
 
 _IDX = tuple(f"{part}-{what}.gz" for part in ("train", "t10k") for what in ("images-idx3-ubyte", "labels-idx1-ubyte"))
 _NETWORK = "Where there is a network:"
+_SMALLNORB = tuple(
+    f"smallnorb-5x{part}-{what}.mat.gz"
+    for part in ("46789x9x18x6x2x96x96-training", "01235x9x18x6x2x96x96-testing")
+    for what in ("dat", "cat", "info")
+)
+_NORB = (
+    "Neither torchvision nor any run downloads it: its authors publish these files, packed or unpacked, on "
+    "the page of the data set (NORB object recognition data set, small set, New York University)."
+)
 _IMAGENET = (
     "ImageNet is not downloaded: get ILSVRC2012_devkit_t12.tar.gz, ILSVRC2012_img_train.tar and "
     "ILSVRC2012_img_val.tar from image-net.org (it asks for registration) into that folder, "
@@ -101,6 +112,7 @@ PUBLISHED = {
         (500,) * 100,
         _NETWORK,
     ),
+    "smallnorb": Published("", "smallnorb", _SMALLNORB, (1, 96, 96), 24_300, 24_300, 5, (4860,) * 5, _NORB),
     "imagenet": Published(
         "ImageNet",
         "imagenet",

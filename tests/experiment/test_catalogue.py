@@ -151,6 +151,7 @@ def test_a_data_set_of_the_users_is_measured(tmp_path: Path) -> None:
         ("svhn", ((3, 32, 32), 10, 73_257, {"crop": 4})),
         ("cifar10", ((3, 32, 32), 10, 50_000, {"flip": True, "crop": 4})),
         ("cifar100", ((3, 32, 32), 100, 50_000, {"flip": True, "crop": 4})),
+        ("smallnorb", ((1, 96, 96), 5, 24_300, {"flip": True, "crop": 4})),
         ("imagenet", ((3, 224, 224), 1000, 1_281_167, {"flip": True, "resized_crop": True})),
         ("places365", ((3, 224, 224), 365, 1_803_460, {"flip": True, "resized_crop": True})),
     ],

@@ -1,6 +1,7 @@
 """Reading YAML: positions, anchors, and what could exhaust memory or time."""
 
 import time
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,12 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
     for path, what in ((tmp_path, "a folder; name the YAML file"), (tmp_path / "none.yaml", "there is no such file")):
         with pytest.raises(UserError, match=what):
             read_file(path)
+
+
+def test_a_copy_of_a_document_can_be_changed_alone() -> None:
+    document = parse("a: {b: [{c: 1}, 2]}", "f")
+    copied = deepcopy(document)
+    assert copied == document and str(copied.value["a"].at) == "f:1"
+    copied.value["a"].value["b"].value[0].value["c"].value = 3
+    copied.value["a"].value["b"].value.pop()
+    assert document.plain() == {"a": {"b": [{"c": 1}, 2]}}

@@ -21,6 +21,7 @@ from pipeline.lottery.data.prepared import MANIFEST, prepared_set
 from pipeline.lottery.data.raw import RawSet, Statistics
 from pipeline.lottery.data.reading import in_memory
 from pipeline.lottery.data.residency import streams
+from pipeline.lottery.data.smallnorb import smallnorb
 from pipeline.lottery.data.source import Source
 from pipeline.lottery.data.statistics import statistics, streamed_statistics
 from pipeline.lottery.data.streamed import Pixels, Streamed, streamed
@@ -39,6 +40,7 @@ LOADERS: dict[str, Loader] = {
     "svhn": svhn,
     "cifar10": cifar10,
     "cifar100": cifar100,
+    "smallnorb": smallnorb,
     "imagenet": imagenet,
     "places365": places365,
     "parquet": parquet,
