@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.experiment.chains import Chain, Start, check_moment, train_stage
+from pipeline.experiment.chains import Chain, Start, check_moment, prunes_output, train_stage
 from pipeline.experiment.sides import Side
 from pipeline.experiment.spec import Spec
 from pipeline.experiment.spec_pruning import Prune
 from pipeline.experiment.spec_tickets import Ticket
 from pipeline.experiment.stages import Stage
 from pipeline.experiment.steps import Steps
+from pipeline.experiment.survivors import Schedule
 from pipeline.experiment.user_files import UnfitError
 
 
@@ -40,7 +41,7 @@ def evaluations(spec: Spec, chain: Chain, target: Side) -> Iterator[Evaluation]:
                     yield Evaluation(ticket.name, number, stage, ticket.counts_only, draw)
 
 
-def check_transfer(spec: Spec, prune: Prune, source: Side, target: Side) -> None:
+def check_transfer(spec: Spec, prune: Prune, schedule: Schedule, source: Side, target: Side) -> None:
     """Raises UnfitError, with the whole path in the spec, if tickets of `source` cannot be trained on `target`."""
     for (name, here), (_, there) in zip(target.layers[:-1], source.layers[:-1], strict=False):
         if here != there:
@@ -51,7 +52,7 @@ def check_transfer(spec: Spec, prune: Prune, source: Side, target: Side) -> None
                 *target.at,
                 "dataset",
             )
-    if prune.prune_output and source.data.classes != target.data.classes:
+    if prunes_output(schedule, source) and source.data.classes != target.data.classes:
         raise UnfitError(
             f"a pruned output layer of {source.data.classes} classes does not fit target {target.name!r} with "
             f"{target.data.classes}.",
@@ -132,7 +133,7 @@ def _from_count(ticket: Ticket, chain: Chain, number: int, draw: int) -> Start:
         "survivors": chain.schedule.survivors[number],
         "control": _control(ticket, draw),
     }
-    return fields | ({"prunes_output": True} if chain.prune.prune_output else {}), {}
+    return fields | chain.counted, {}
 
 
 def _size(side: Side) -> str:

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pipeline.experiment.chains import Chain, train_stage
+from pipeline.experiment.chains import Chain, dense_stage
 from pipeline.experiment.evaluations import Evaluation, evaluations
 from pipeline.experiment.resolving import checked, reached, rounds_of, source_sides, target_sides
 from pipeline.experiment.sides import Side
@@ -80,21 +80,26 @@ def expand(spec: Spec, data_root: str | Path = "data") -> Grid:
     root = Path(data_root)
     sources, targets = source_sides(spec, root), target_sides(spec, root)
     plans = [
-        (source, entry.prune, rounds_of(spec, source, entry), reached(spec, source, entry, targets))
+        (source, entry.prune, rounds, reached(spec, source, entry, rounds, targets))
         for source, entry in zip(sources, spec.sources, strict=True)
+        for rounds in [rounds_of(spec, source, entry)]
     ]
     with_output = {target.name for _, prune, _, of in plans if prune.prune_output for target in of}
     building = _Building()
     for seed in spec.seeds:
+        chains = []
         for source, prune, schedule, its_targets in plans:
             chain = checked(spec, (*source.at, "prune", "criterion"), Chain.build, source, prune, schedule, seed)
             building.add_chain(chain)
+            chains.append(chain)
             for target in its_targets:
                 for evaluation in evaluations(spec, chain, target):
                     building.add_evaluation(chain, target, evaluation)
             building.keep_tickets(chain, spec.retention.initialization)
         for target in targets if spec.dense else ():
-            building.add_dense(target, seed, target.name in with_output)
+            dense = dense_stage(target, seed, chains)
+            if dense is not None:
+                building.add_dense(target, seed, target.name in with_output, dense)
     return building.finished(spec)
 
 
@@ -191,9 +196,8 @@ class _Building:
             weights = sum(math.prod(shape) for _, shape in side.layers)
             self.kept_bytes += weights // 8 if output == "mask" else 4 * weights
 
-    def add_dense(self, target: Side, seed: int, output: bool) -> None:
+    def add_dense(self, target: Side, seed: int, output: bool, stage: Stage) -> None:
         """A target's dense network; `output`: whether tickets on it count the weights of the output layer."""
-        stage = train_stage(target, seed, 0, ({}, {}), f"dense {target.name} seed {seed}")
         if stage.key not in self.stages:
             self.requested["train"] += 1
         self.add(stage, DENSE)

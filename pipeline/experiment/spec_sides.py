@@ -9,6 +9,7 @@ from pipeline.experiment.models import Model
 from pipeline.experiment.spec_base import SideName, Strict, refuse
 from pipeline.experiment.spec_pruning import Prune
 from pipeline.experiment.spec_training import Resources, Training
+from pipeline.experiment.steps import Steps
 
 
 class Target(Strict):
@@ -49,6 +50,13 @@ class Source(Target):
     """A training configuration that tickets are found on."""
 
     prune: Prune
+
+    @model_validator(mode="after")
+    def _trains(self) -> Self:
+        if self.training.length == Steps():
+            what = "should be longer than nothing: tickets are found by training. 0it is for targets"
+            raise refuse(f"{what}, which then evaluate tickets as they are.", "training", "length")
+        return self
 
     @model_validator(mode="after")
     def _remainder_is_left(self) -> Self:
