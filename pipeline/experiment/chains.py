@@ -1,5 +1,6 @@
 """The chain of a source and a seed: train, prune, rewind, train again; and what its tickets start from."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,9 +78,19 @@ class Chain:
                 fields["head"] = "redraw"
         if control:
             fields["control"] = control
-        if fields and mask is not None and self.prune.prune_output:
-            fields["prunes_output"] = True
+        if fields and mask is not None:
+            fields |= self.counted
         return fields, inputs
+
+    @property
+    def counted(self) -> dict[str, Any]:
+        """Which layers a mask of this chain is over, as the `start` of a train stage has it."""
+        chosen = {"layers": list(self.schedule.layers)} if self.schedule.chosen else {}
+        return chosen | ({"prunes_output": True} if self.prunes_output else {})
+
+    @property
+    def prunes_output(self) -> bool:
+        return prunes_output(self.schedule, self.source)
 
     def weights(self, number: int, moment: object) -> Input | None:
         """What the ticket of round `number` starts from; None: the initialization, which the seed alone gives."""
@@ -119,6 +130,32 @@ class Chain:
 
     def _label(self, what: str) -> str:
         return f"{self.source.name} seed {self.seed} {what}"
+
+
+def dense_stage(target: Side, seed: int, chains: Iterable[Chain], draw: int = 0) -> Stage | None:
+    """The dense network of `target`: trained on it from scratch.
+
+    A further `draw` of it has an initialization and an order of images of its own. Where nothing is trained, it is what
+    the chains on the target's data trained before they pruned; None where that is not one network.
+    """
+    label = f"dense {target.name} seed {seed}"
+    if target.iterations and draw:
+        return train_stage(target, seed, draw, ({"draw": draw}, {}), f"{label} draw {draw}")
+    if target.iterations:
+        return train_stage(target, seed, 0, ({}, {}), label)
+    same = [
+        chain
+        for chain in chains
+        if chain.source.data_identity == target.data_identity
+        and chain.source.template["model"] == target.template["model"]
+    ]
+    stages = [train_stage(target, seed, 0, chain.start(0, "trained"), label) for chain in same]
+    return stages[0] if len({stage.key for stage in stages}) == 1 else None
+
+
+def prunes_output(schedule: Schedule, source: Side) -> bool:
+    """Whether the source's output layer is among those that are pruned."""
+    return source.layers[-1][0] in schedule.layers
 
 
 def check_rewind(prune: Prune, source: Side) -> None:

@@ -4,13 +4,14 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.experiment.chains import Chain, Start, check_moment, train_stage
+from pipeline.experiment.chains import Chain, Start, check_moment, prunes_output, train_stage
 from pipeline.experiment.sides import Side
 from pipeline.experiment.spec import Spec
 from pipeline.experiment.spec_pruning import Prune
 from pipeline.experiment.spec_tickets import Ticket
 from pipeline.experiment.stages import Stage
 from pipeline.experiment.steps import Steps
+from pipeline.experiment.survivors import Schedule
 from pipeline.experiment.user_files import UnfitError
 
 
@@ -58,14 +59,7 @@ def dense_draw(tickets: Sequence[str], rounds: Collection[int], ticket: str, num
     return tickets.index(ticket) * len(pruned) + pruned.index(number)
 
 
-def dense_stage(target: Side, seed: int, label: str, draw: int) -> Stage:
-    """The dense network from scratch; a further `draw` has an initialization and an order of images of its own."""
-    if not draw:
-        return train_stage(target, seed, 0, ({}, {}), label)
-    return train_stage(target, seed, draw, ({"draw": draw}, {}), f"{label} draw {draw}")
-
-
-def check_transfer(spec: Spec, prune: Prune, source: Side, target: Side) -> None:
+def check_transfer(spec: Spec, prune: Prune, schedule: Schedule, source: Side, target: Side) -> None:
     """Raises UnfitError, with the whole path in the spec, if tickets of `source` cannot be trained on `target`."""
     for (name, here), (_, there) in zip(target.layers[:-1], source.layers[:-1], strict=False):
         if here != there:
@@ -76,7 +70,7 @@ def check_transfer(spec: Spec, prune: Prune, source: Side, target: Side) -> None
                 *target.at,
                 "dataset",
             )
-    if prune.prune_output and source.data.classes != target.data.classes:
+    if prunes_output(schedule, source) and source.data.classes != target.data.classes:
         raise UnfitError(
             f"a pruned output layer of {source.data.classes} classes does not fit target {target.name!r} with "
             f"{target.data.classes}.",
@@ -170,7 +164,7 @@ def _from_count(ticket: Ticket, chain: Chain, number: int, draw: int) -> Start:
         "survivors": chain.schedule.survivors[number],
         "control": _control(ticket, draw),
     }
-    return fields | ({"prunes_output": True} if chain.prune.prune_output else {}), {}
+    return fields | chain.counted, {}
 
 
 def _size(side: Side) -> str:

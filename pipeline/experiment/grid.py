@@ -5,8 +5,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pipeline.experiment.chains import Chain
-from pipeline.experiment.evaluations import Evaluation, dense_draws, dense_stage, evaluations
+from pipeline.experiment.chains import Chain, dense_stage, train_stage
+from pipeline.experiment.evaluations import Evaluation, dense_draws, evaluations
 from pipeline.experiment.resolving import baseline_sides, checked, reached, rounds_of, source_sides, target_sides
 from pipeline.experiment.sides import Side
 from pipeline.experiment.spec import ANY, DENSE, Spec
@@ -86,16 +86,20 @@ def expand(spec: Spec, data_root: str | Path = "data") -> Grid:
     for seed in spec.seeds:
         if spec.differs_by_seed:
             sets = _sets(spec, root, seed)
+        chains = []
         for source, prune, schedule, its_targets in sets.plans:
             chain = checked(spec, (*source.at, "prune", "criterion"), Chain.build, source, prune, schedule, seed)
             building.add_chain(chain)
+            chains.append(chain)
             for target in its_targets:
                 for evaluation in evaluations(spec, chain, target):
                     building.add_evaluation(chain, target, evaluation)
             building.keep_tickets(chain, spec.retention.initialization)
         for target in sets.targets if spec.dense else ():
-            for draw in range(dense_draws(spec, sets.rounds_on(target.name))):
-                building.add_dense(target, seed, sets.with_output(target.name), draw)
+            for draw in range(dense_draws(spec, sets.rounds_on(target.name)) if target.iterations else 1):
+                dense = dense_stage(target, seed, chains, draw)
+                if dense is not None:
+                    building.add_dense(target, seed, sets.with_output(target.name), dense, draw)
         for entry, baseline in zip(spec.baselines, sets.baselines, strict=True):
             building.add_baseline(baseline, entry.target, seed)
     return building.finished(spec)
@@ -123,8 +127,9 @@ class _Sets:
 def _sets(spec: Spec, root: Path, seed: int) -> _Sets:
     targets = target_sides(spec, root, seed)
     plans = [
-        (source, entry.prune, rounds_of(spec, source, entry), reached(spec, source, entry, targets))
+        (source, entry.prune, rounds, reached(spec, source, entry, rounds, targets))
         for source, entry in zip(source_sides(spec, root, seed), spec.sources, strict=True)
+        for rounds in [rounds_of(spec, source, entry)]
     ]
     return _Sets(plans, targets, baseline_sides(spec, root, seed))
 
@@ -222,16 +227,15 @@ class _Building:
             weights = sum(math.prod(shape) for _, shape in side.layers)
             self.kept_bytes += weights // 8 if output == "mask" else 4 * weights
 
-    def add_dense(self, target: Side, seed: int, output: bool, draw: int) -> None:
+    def add_dense(self, target: Side, seed: int, output: bool, stage: Stage, draw: int) -> None:
         """A target's dense network; `output`: whether tickets on it count the weights of the output layer."""
-        stage = dense_stage(target, seed, f"dense {target.name} seed {seed}", draw)
         total = sum(math.prod(shape) for _, shape in (target.layers if output else target.layers[:-1]))
         self._add_network(stage, DENSE, target)
         self.points.append(Point(ANY, target.name, DENSE, 0, seed, stage.key, None, total, total, 0.0, draw))
 
     def add_baseline(self, baseline: Side, target: str, seed: int) -> None:
         """Another model's dense network beside the tickets on `target`."""
-        stage = dense_stage(baseline, seed, f"{baseline.name} {target} seed {seed}", 0)
+        stage = train_stage(baseline, seed, 0, ({}, {}), f"{baseline.name} {target} seed {seed}")
         total = sum(math.prod(shape) for _, shape in baseline.layers)
         self._add_network(stage, BASELINE, baseline)
         self.points.append(Point(ANY, target, baseline.name, 0, seed, stage.key, None, total, total, 0.0))

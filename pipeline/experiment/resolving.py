@@ -53,7 +53,7 @@ def _side(spec: Spec, entry: Target, at: tuple[str, int], root: Path, seed: int,
         raise spec.error((*at, *(error.at or ("model",))), error.what) from None
 
 
-def reached(spec: Spec, source: Side, entry: Source, targets: list[Side]) -> list[Side]:
+def reached(spec: Spec, source: Side, entry: Source, rounds: Schedule, targets: list[Side]) -> list[Side]:
     """The targets of the same model that tickets of `source` are evaluated on, each checked to fit."""
     fitting = [target for target in targets if target.features == source.features]
     if not fitting:
@@ -64,7 +64,7 @@ def reached(spec: Spec, source: Side, entry: Source, targets: list[Side]) -> lis
             what = f"{one} and {other} have different models, and a ticket fits one."
             raise spec.error(("pairs", "only", index), what)
     for target in paired:
-        checked(spec, (), check_transfer, spec, entry.prune, source, target)
+        checked(spec, (), check_transfer, spec, entry.prune, rounds, source, target)
     return paired
 
 

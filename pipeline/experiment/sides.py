@@ -80,7 +80,7 @@ def side(entry: Target, at: tuple[str | int, ...], root: Path, keeps_weights: bo
         data_identity=canonical([data.fields, data.shape]),
         iterations=template["iterations"],
         per_epoch=per_epoch,
-        trains_remainder=entry.training.after_rewind == "remainder",
+        trains_remainder=entry.training.after_rewind == "remainder" and template["iterations"] > 0,
         shape=Shape(resources.workers, resources.gpus_per_worker, resources.cpus_per_worker, resources.images),
         locations={role: file for role, file in locations.items() if file},
         keeps_weights=keeps_weights,
@@ -98,7 +98,7 @@ def _check_last_batch(images: int, workers: int) -> None:
 
 
 def _schedule(entry: Target, per_epoch: int, data: Data) -> dict[str, Any]:
-    """`training` as fields: lengths in iterations, defaults left out."""
+    """`training` as fields: lengths in iterations, defaults left out, and of no iterations what has no meaning then."""
     training = entry.training
     iterations = training.length.iterations(per_epoch)
     fields: dict[str, Any] = {
@@ -107,7 +107,7 @@ def _schedule(entry: Target, per_epoch: int, data: Data) -> dict[str, Any]:
         "iterations": iterations,
         "record_every": min(training.record_every.iterations(per_epoch), iterations),
     }
-    if training.lr_decay is not None:
+    if training.lr_decay is not None and iterations:
         moments = [steps.iterations(per_epoch) for steps in training.lr_decay.at]
         for index, moment in enumerate(moments):
             if not 0 < moment < iterations:
@@ -131,7 +131,7 @@ def _schedule(entry: Target, per_epoch: int, data: Data) -> dict[str, Any]:
             "augment",
             "window",
         )
-    if augment:
+    if augment and iterations:
         fields["augment"] = augment
     if training.precision != "fp32":
         fields["precision"] = training.precision

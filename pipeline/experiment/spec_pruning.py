@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PlainSerializer, PlainValidator, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, model_validator
 
 from pipeline.experiment.spec_base import Flag, Int, Number, Positive, Strict, refuse
 from pipeline.experiment.steps import Steps
@@ -44,13 +44,19 @@ UNIT_CRITERIA = ("input-magnitude", "output-magnitude", "magnitude-product")
 """Of hidden units, as `lottery.units.UNIT_CRITERIA` has them."""
 
 
+Patterns = Annotated[
+    tuple[str, ...], Field(min_length=1), BeforeValidator(lambda raw: (raw,) if isinstance(raw, str) else raw)
+]
+
+
 class Prune(Strict):
     """Iterative or one-shot pruning, by a rate a round or by cumulative fractions.
 
     `rewind`: what the next round trains from; steps of round 0, `final` of round 0, or `none` (trains on).
     `rates`: layer name or pattern -> rate, where a layer's differs from `rate` (layerwise only). `relative`: layer name
     or pattern -> what its rate or fraction is multiplied by: {head: 0.5} prunes the output layer by half as much.
-    `units`: so many hidden units a round, whole, of a network with one hidden layer.
+    `units`: so many hidden units a round, whole, of a network with one hidden layer. `only`: names or patterns of the
+    layers that are pruned and counted; all others keep all weights.
     """
 
     rate: Annotated[Number, Field(gt=0, lt=1)] | None = None
@@ -61,6 +67,7 @@ class Prune(Strict):
     rates: dict[str, Annotated[Number, Field(ge=0, lt=1)]] = Field(default_factory=dict)
     relative: dict[str, Annotated[Number, Field(ge=0, le=1)]] = Field(default_factory=dict)
     units: Positive | None = None
+    only: Patterns | None = None
     prune_output: Flag = False
     criterion: str = "magnitude"
     rewind: Rewind = Steps()
@@ -79,7 +86,7 @@ class Prune(Strict):
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.units is not None:
-            given = [key for key in ("rate", "fractions", "rates", "relative") if getattr(self, key)]
+            given = [key for key in ("rate", "fractions", "rates", "relative", "only") if getattr(self, key)]
             if given or self.scope == "layerwise":
                 raise refuse("cannot go with units: remove one of the two.", given[0] if given else "scope")
         if self.fractions is not None:

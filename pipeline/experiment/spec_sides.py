@@ -9,6 +9,7 @@ from pipeline.experiment.models import Model
 from pipeline.experiment.spec_base import SideName, Strict, refuse
 from pipeline.experiment.spec_pruning import Prune
 from pipeline.experiment.spec_training import Resources, Training
+from pipeline.experiment.steps import Steps
 
 
 class Target(Strict):
@@ -50,6 +51,14 @@ class Baseline(Target):
 
     target: SideName
 
+    @model_validator(mode="after")
+    def _trains(self) -> Self:
+        if self.training.length == Steps():
+            raise refuse("should be longer than nothing: a baseline is trained.", "training", "length")
+        if self.training.frozen is not None:
+            raise refuse("a baseline is trained as a whole: leave it out.", "training", "frozen")
+        return self
+
 
 class Source(Target):
     """A training configuration that tickets are found on."""
@@ -57,7 +66,10 @@ class Source(Target):
     prune: Prune
 
     @model_validator(mode="after")
-    def _features_are_trained(self) -> Self:
+    def _trains(self) -> Self:
+        if self.training.length == Steps():
+            what = "should be longer than nothing: tickets are found by training. 0it is for targets"
+            raise refuse(f"{what}, which then evaluate tickets as they are.", "training", "length")
         if self.training.frozen is not None:
             raise refuse(
                 "a ticket is found by training what is pruned: freeze on targets (targets: [...]), not on a source.",

@@ -123,7 +123,10 @@ def _augment(raw: Any) -> Any:
 
 
 class Training(Strict):
-    """The training of one network. Lengths in epochs are epochs of the data set trained on."""
+    """The training of one network. Lengths in epochs are epochs of the data set trained on.
+
+    A target's `length` may be 0it: its tickets are evaluated as they are, and what is about training is not used.
+    """
 
     optimizer: Optimizer = Sgd()
     batch_size: Positive = 128
@@ -145,8 +148,6 @@ class Training(Strict):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        if self.length == Steps():
-            raise refuse("should be longer than nothing.", "length")
         if self.record_every == Steps():
             raise refuse("should be longer than nothing.", "record_every")
         if self.norm_batch and (self.norm_batch > self.batch_size or self.batch_size % self.norm_batch):

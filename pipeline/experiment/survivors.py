@@ -17,12 +17,14 @@ class Schedule:
     """Index is the round; round 0 is the dense network."""
 
     layers: tuple[str, ...]
-    """Prunable parameters in model order."""
+    """Parameters that are pruned, in model order."""
     total: int
     survivors: tuple[int, ...]
     """Over all layers."""
     rules: tuple[dict[str, Any], ...]
     """What makes the mask of a round, as the stage's fields have it; empty for round 0."""
+    chosen: bool = False
+    """Whether other prunable layers are left whole (`only`); what is counted is of `layers` alone."""
 
 
 def schedule(prune: Prune, layers: Layers) -> Schedule:
@@ -30,15 +32,16 @@ def schedule(prune: Prune, layers: Layers) -> Schedule:
 
     A rate prunes round(rate * remaining), a fraction leaves n - round(fraction * n), globally or in each layer;
     Python's round, half to even, as torch.nn.utils.prune. Raises UnfitError if nothing is left,
-    or a rate is for no layer.
+    or a rate or a pattern of `only` is for no layer.
     """
     if prune.units is not None:
         return _units(prune.units, prune.last_round, layers)
-    prunable = layers if prune.prune_output else layers[:-1]
-    if not prunable:
+    every = layers if prune.prune_output else layers[:-1]
+    if not every:
         raise UnfitError(
             "the model has no prunable layer besides its output layer: set prune_output: true.", "prune_output"
         )
+    prunable = _chosen(prune.only, every, layers)
     names = tuple(name for name, _ in prunable)
     sizes = [math.prod(shape) for _, shape in prunable]
     total = sum(sizes)
@@ -69,7 +72,23 @@ def schedule(prune: Prune, layers: Layers) -> Schedule:
         if not survivors[-1]:
             at = ("fractions", number - 1) if prune.fractions is not None else ("rounds",)
             raise UnfitError(f"round {number} leaves none of the {total:,} prunable weights.", *at)
-    return Schedule(names, total, tuple(survivors), tuple(rules))
+    return Schedule(names, total, tuple(survivors), tuple(rules), chosen=len(prunable) < len(every))
+
+
+def names_layer(pattern: str, name: str) -> bool:
+    """Whether a name or pattern of layers ("head", "fc*", "conv1.weight") is for the parameter `name`."""
+    return fnmatchcase(name, pattern) or fnmatchcase(name.removesuffix(".weight"), pattern)
+
+
+def _chosen(only: Sequence[str] | None, every: Layers, layers: Layers) -> Layers:
+    """Those of the prunable layers (`every`) that are pruned; `layers`: of the whole model."""
+    for index, pattern in enumerate(only or ()):
+        if not any(names_layer(pattern, name) for name, _ in every):
+            known = [name.removesuffix(".weight") for name, _ in every]
+            unpruned = any(names_layer(pattern, name) for name, _ in layers)
+            hint = " It is the output layer's: set prune_output: true." if unpruned else did_you_mean(pattern, known)
+            raise UnfitError(f"there is no prunable layer {pattern!r}.{hint}", "only", index)
+    return tuple((name, shape) for name, shape in every if only is None or any(names_layer(one, name) for one in only))
 
 
 def _units(count: int, rounds: int, layers: Layers) -> Schedule:
@@ -95,9 +114,7 @@ def _by_layer(given: Mapping[str, float], names: Sequence[str], key: str) -> dic
     """Patterns of layer names ("head", "fc*") to parameter names, in model order; of several, the last one counts."""
     found: dict[str, float] = {}
     for pattern, value in given.items():
-        matched = [
-            name for name in names if fnmatchcase(name, pattern) or fnmatchcase(name.removesuffix(".weight"), pattern)
-        ]
+        matched = [name for name in names if names_layer(pattern, name)]
         if not matched:
             known = [name.removesuffix(".weight") for name in names]
             raise UnfitError(f"there is no prunable layer {pattern!r}.{did_you_mean(pattern, known)}", key, pattern)

@@ -15,12 +15,18 @@ Record = dict[str, float | None]
 `epoch` is iterations / iterations an epoch. `train_loss` and `train_accuracy` are over the augmented batches since the
 last record, with the weights of that moment; `test_loss` and `test_accuracy` over the whole test set, and
 `validation_loss` and `validation_accuracy` over the images held out for it, where there are any; of many networks at
-once they are means over networks. `lr` is the last iteration's.
+once they are means over networks. `lr` is the last iteration's. A network that is evaluated without training has one
+record, at iteration 0: `train_loss`, `train_accuracy` and `lr` are None there, and say nothing of divergence.
 """
 
 
 def finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def diverged(record: Record) -> bool:
+    """Whether a loss is not finite; that of training is not there at iteration 0, before anything was trained."""
+    return record["test_loss"] is None or (record["train_loss"] is None and record["iteration"] != 0)
 
 
 def early_stop(history: Sequence[Record]) -> dict[str, Any]:

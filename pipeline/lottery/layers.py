@@ -1,5 +1,8 @@
 """Which tensors of a model are prunable, which layer is its output layer, and which layers are its head."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from torch import nn
 
 from pipeline.lottery.many_networks import ManyLinear
@@ -52,3 +55,18 @@ def prunable(model: nn.Module, output: bool = False) -> dict[str, nn.Parameter]:
         if isinstance(module, PRUNABLE) and (output or not is_below(name, left))
     }
     return {name: parameter for name, parameter in parameters.items() if name in names}
+
+
+def counted(model: nn.Module, start: Mapping[str, Any]) -> dict[str, nn.Parameter]:
+    """The weights that the mask of a train stage's `start` is over, in the model's order.
+
+    All prunable ones (those of the output layer if it `prunes_output`), or those that `layers` names; then all other
+    layers are whole. Raises ValueError for a name that is none of them.
+    """
+    every = prunable(model, output=start.get("prunes_output", False))
+    chosen = start.get("layers", list(every))
+    if unknown := [name for name in chosen if name not in every]:
+        raise ValueError(
+            f"There is no prunable {', '.join(unknown)} in this {type(model).__name__}; prunable: {', '.join(every)}."
+        )
+    return {name: parameter for name, parameter in every.items() if name in chosen}

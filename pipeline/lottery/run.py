@@ -16,7 +16,7 @@ from pipeline.lottery.data import Images
 from pipeline.lottery.evaluation import batch_size, evaluate, mean_loss
 from pipeline.lottery.freezing import freeze_features
 from pipeline.lottery.history import Record, Tally, early_stop, finite
-from pipeline.lottery.layers import prunable
+from pipeline.lottery.layers import counted, prunable
 from pipeline.lottery.many_networks import is_many, of_each
 from pipeline.lottery.models import build
 from pipeline.lottery.normalization import Normalization
@@ -128,18 +128,19 @@ class Run:
         """
         self._check_ranks({})
         self.group.spread(self.model.buffers())
-        train_loss, train_accuracy = self.tally.mean(self.group)
+        # before the first iteration there is nothing to tell of training
+        trained = self.tally.mean(self.group) if self.iteration else None
         self.tally.clear()
         test_loss, test_accuracy = evaluate(self.forward, self.test, self.precision, self.device, self.group)
         record: Record = {
             "iteration": self.iteration,
             "epoch": self.iteration / self.batches.per_epoch,
-            "train_loss": finite(train_loss),
-            "train_accuracy": train_accuracy,
+            "train_loss": finite(trained[0]) if trained else None,
+            "train_accuracy": trained[1] if trained else None,
             "test_loss": finite(test_loss),
             "test_accuracy": test_accuracy,
             **self._validated(),
-            "lr": learning_rate(self.fields, self.iteration - 1),
+            "lr": learning_rate(self.fields, self.iteration - 1) if trained else None,
         }
         self.history.append(record)
         return record
@@ -179,12 +180,12 @@ class Run:
             self.validation.close()
 
     def summary(self) -> dict[str, Any]:
-        """Metrics of the last record, and survivors and totals by prunable layer (dense: all survive).
+        """Metrics of the last record, and survivors and totals by layer that is counted (dense: all survive).
 
         `early_stop`: of the record with the smallest validation loss, where there is one. `networks`: of each of
         many networks, as `many_networks.of_each`.
         """
-        layers = prunable(self.model, output=self.fields.get("start", {}).get("prunes_output", False))
+        layers = counted(self.model, self.fields.get("start", {}))
         total = {name: weight.numel() for name, weight in layers.items()}
         survivors = {name: int(kept.sum()) for name, kept in self.mask.items()} if self.mask else total
         metrics = ("test_accuracy", "test_loss", "train_accuracy", "train_loss")

@@ -11,7 +11,7 @@ import torch
 
 from pipeline.lottery.checkpoint import Checkpoint, State, weights_of
 from pipeline.lottery.data import Images
-from pipeline.lottery.history import Record
+from pipeline.lottery.history import Record, diverged
 from pipeline.lottery.hooks import Hooks, Interrupted
 from pipeline.lottery.many_networks import is_many
 from pipeline.lottery.parallel import ALONE, Group
@@ -52,8 +52,9 @@ def train(
     """Train as `fields` (of a train stage) say, from `inputs` ("mask", "weights": what the start refers to).
 
     `capture` names the iterations after which the weights are copied (0: before the first). With a `first_iteration`,
-    schedule, data order and the count of iterations begin there and still end at `iterations`. A loss that is NaN or
-    infinite is noticed at the next record and ends the run as diverged.
+    schedule, data order and the count of iterations begin there and still end at `iterations`. Of 0 `iterations`, the
+    network is evaluated as it starts, in one record. A loss that is NaN or infinite is noticed at the next record and
+    ends the run as diverged.
 
     The same arguments give the same bits on the same hardware under `deterministic()`, also when `resume` continues a
     run that was stopped. A checkpoint that lacks wanted captures of earlier iterations is passed over.
@@ -81,18 +82,17 @@ def train(
 
 def _to_the_end(run: Run, capture: Set[int], hooks: Hooks) -> Trained:
     last = run.fields["iterations"]
+    if not last:
+        return _recorded(run, capture, hooks) or _result(run, capture, "ok")
     reported = time.monotonic()
     while run.iteration < last:
         run.step()
         if run.iteration in capture:
             run.capture()
         if run.iteration % run.fields["record_every"] == 0 or run.iteration == last:
-            record = run.record()
-            hooks.progress(run.iteration, record)
+            if (lost := _recorded(run, capture, hooks)) is not None:
+                return lost
             reported = time.monotonic()
-            # of many networks at once the rest goes on: what is lost has no loss in `summary["networks"]`
-            if None in (record["train_loss"], record["test_loss"]) and not is_many(run.model):
-                return _result(run, capture, "diverged")
         elif time.monotonic() - reported > PROGRESS_SECONDS:
             hooks.progress(run.iteration, None)
             reported = time.monotonic()
@@ -101,8 +101,17 @@ def _to_the_end(run: Run, capture: Set[int], hooks: Hooks) -> Trained:
     return _result(run, capture, "ok")
 
 
+def _recorded(run: Run, capture: Set[int], hooks: Hooks) -> Trained | None:
+    """Record the run as it is; what it leaves where it has diverged."""
+    record = run.record()
+    hooks.progress(run.iteration, record)
+    # of many networks at once the rest goes on: what is lost has no loss in `summary["networks"]`
+    lost = diverged(record) and not is_many(run.model)
+    return _result(run, capture, "diverged") if lost else None
+
+
 def _check_range(first: int, last: int, capture: Set[int]) -> None:
-    if not 0 <= first < last:
+    if not (0 <= first < last or first == last == 0):
         raise ValueError(f"A training run from iteration {first} to {last} has no iterations.")
     outside = sorted(k for k in capture if not first <= k <= last)
     if outside:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.lottery.controls import Control, mask_at, moved, places
-from pipeline.lottery.layers import head, is_below, prunable
+from pipeline.lottery.layers import counted, head, is_below, prunable
 from pipeline.lottery.models import initialize, model_id
 
 
@@ -23,15 +23,16 @@ def starting_point(
 
     `fields`: the stage's, of which `model`, `seed`, `round` and `start` matter. `inputs`: "mask" {name: bool tensor}
     and "weights" {name: tensor, the whole state}, as far as the start refers to them; they are only read, values are
-    copied. The mask has one bool tensor for each prunable weight, in model order, and pruned weights are exactly 0 in
-    `model`; it is empty for a dense start. A dense start with a `draw` is initialized anew for each.
+    copied. The mask has one bool tensor for each prunable weight (or of the start's `layers`: others stay whole), in
+    model order, and pruned weights are exactly 0 in `model`; it is empty for a dense start. A dense start with a `draw`
+    is initialized anew for each.
 
     Raises ValueError for weights or masks that do not fit the model, and LookupError for an input that was not given.
     """
     start = fields.get("start", {})
     own = ("draw", start["draw"]) if "draw" in start else ()
     initialize(model, fields["seed"], fields["model"], "init", *own)
-    layers: dict[str, Tensor] = {**prunable(model, output=start.get("prunes_output", False))}
+    layers: dict[str, Tensor] = {**counted(model, start)}
     control = _control(fields, start, inputs)
     mask = _input(inputs, "mask") if "mask" in start else None
     if mask is not None:
@@ -122,7 +123,7 @@ def _fitting(
 ) -> dict[str, Tensor]:
     if set(mask) != set(layers):
         raise ValueError(
-            f"The mask must cover the prunable weights of this {type(model).__name__} ({', '.join(layers)}); "
+            f"The mask must cover these weights of this {type(model).__name__}: {', '.join(layers)}; "
             f"it covers {', '.join(mask)}. Is the output layer pruned in one and not in the other?"
         )
     for name, weight in layers.items():
@@ -149,7 +150,7 @@ def _randomize(
     shapes = {name: weight.shape for name, weight in layers.items()}
     new = places(control, shapes, mask)
     if control.weights == "redrawn":
-        _redraw(model, fields, layers, control)
+        _redraw(model, fields, control)
     elif control.weights == "shuffled":
         if mask is None:
             raise ValueError("A control that shuffles weights needs the ticket's mask: values move with their places.")
@@ -159,8 +160,9 @@ def _randomize(
     return mask_at(new, shapes)
 
 
-def _redraw(model: nn.Module, fields: Mapping[str, Any], layers: Mapping[str, Tensor], control: Control) -> None:
-    """The layers from the control's stream; every other tensor, and a redrawn head, from the ordinary one."""
+def _redraw(model: nn.Module, fields: Mapping[str, Any], control: Control) -> None:
+    """All prunable weights from the control's stream; every other tensor, and a redrawn head, from the ordinary one."""
+    layers = prunable(model, output=fields["start"].get("prunes_output", False))
     kept = head_tensors(model) if fields["start"].get("head") == "redraw" else ()
     stream = ("control", control.survivors, control.round, control.kinds, "weights")
     initialize(model, fields["seed"], fields["model"], *stream)

@@ -39,6 +39,8 @@ class Findings:
     """Two ways to prune the same networks: `paired_networks.paired_networks`."""
     beside_paper: pd.DataFrame
     """Numbers of a paper beside ours: `published.beside_paper`."""
+    sensitivity: pd.DataFrame
+    """How much accuracy each layer costs that is pruned alone: `sensitivity.sensitivity`."""
     overlap: pd.DataFrame
     """What masks have in common: `overlap.overlap`."""
     settings: pd.DataFrame

@@ -28,6 +28,7 @@ from pipeline.report.analysis.overlap import overlap
 from pipeline.report.analysis.packed_masks import Mask, packed_mask
 from pipeline.report.analysis.paired_networks import paired_networks
 from pipeline.report.analysis.published import beside_paper
+from pipeline.report.analysis.sensitivity import sensitivity
 from pipeline.report.analysis.statistics import curves, level_of
 from pipeline.report.cost import cost
 from pipeline.report.files import is_as_written, report_digest
@@ -88,6 +89,7 @@ def gather(grid: Grid, store: Store, snapshot: Snapshot, known: Known = Known())
         networks=many,
         paired_networks=paired_networks(results, snapshot, grid.spec),
         beside_paper=beside_paper(results, converged, many, grid.spec),
+        sensitivity=sensitivity(compared, results, grid.spec),
         overlap=overlap(_with_masks(results, snapshot, level, notes), read_mask, known.overlap),
         settings=in_force(grid.spec),
         unmade=unmade(results, failed, still_skipped(grid, skipped, failed, snapshot), plan(grid, snapshot).blocked),

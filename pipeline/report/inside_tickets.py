@@ -58,7 +58,8 @@ def inside_tickets(
 
     with_starts = _affordable(drawn, of_starts, snapshot, "Initial weights that survive", notes)
     with_masks = _affordable(drawn, of_masks, snapshot, "Connectivity by unit", notes)
-    return initial_weights(with_starts, layers, read_start, read_mask), connectivity(with_masks, read_mask)
+    chosen = {source.name for source in grid.spec.sources if source.prune.only is not None}
+    return initial_weights(with_starts, layers, read_start, read_mask), connectivity(with_masks, read_mask, chosen)
 
 
 def _affordable(

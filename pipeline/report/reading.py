@@ -25,12 +25,14 @@ def results(
     TICKETS_DATA or `data`. Columns:
 
     - `experiment`, `model`, `source`, `target`, `ticket`: names; source "any" where the ticket depends on none; ticket
-      "dense" is the dense network trained from scratch on the target (round 0).
+      "dense" is the dense network trained from scratch on the target (round 0); on a target that trains nothing, the
+      one that its data's sources trained before they pruned.
     - `source_optimizer`, `target_optimizer`: `sgd` or `adam`; "any" for the source "any".
     - `round`: prune rounds that the ticket has behind it; `seed`: the replicate.
-    - `fraction_pruned`, in [0, 1]: of the prunable weights; `survivors` of `total`: in weights.
+    - `fraction_pruned`, in [0, 1]: of the prunable weights (with `prune.only`, of those layers'); `survivors` of
+      `total`: in weights.
     - `test_accuracy`, `train_accuracy`, in [0, 1], and `test_loss`, `train_loss`, in nats: at the last iteration; NaN
-      without a result, and for a loss that was not finite.
+      without a result, for a loss that was not finite, and `train_*` where nothing was trained.
     - `status`: `ok`; `diverged` (a result all the same); `failed` when it was last run; `missing`.
     - `stage`, `mask`: keys of the training and of the pruning that made the mask (`tickets show KEY`).
     - `seconds`: duration of the training on its lane; `finished`: unix seconds.

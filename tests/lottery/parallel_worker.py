@@ -92,6 +92,12 @@ def adam(group: Group, folder: Path) -> dict[str, Any]:
     return result(train(fields(group, UNEVEN, **CONVNET, **options), mask, images(UNEVEN), group=group))
 
 
+def untrained(group: Group, folder: Path) -> dict[str, Any]:
+    """A ticket is evaluated as it is."""
+    nothing = fields(group, UNEVEN, **CONVNET, iterations=0, record_every=0)
+    return result(train(nothing, {"mask": ticket()}, images(UNEVEN), group=group))
+
+
 def resumed(group: Group, folder: Path) -> dict[str, Any]:
     """A network that draws while it runs, whole and interrupted after 16 iterations, in the middle of a record."""
     file = folder / f"net-{group.size}.py"
@@ -137,7 +143,7 @@ def differing(group: Group, folder: Path) -> dict[str, Any]:
     return found | {"status": diverged.status}
 
 
-SCENARIOS = {2: [steps, adam, differing], 3: [uneven, resumed]}
+SCENARIOS = {2: [steps, adam, untrained, differing], 3: [uneven, resumed]}
 
 
 def main(rank: int, folder: Path) -> None:

@@ -108,6 +108,16 @@ def test_other_optimizers_layouts_and_precisions_keep_the_workers_equal(found: F
     assert_equal(first["final"], second["final"])
 
 
+def test_workers_evaluate_a_ticket_as_one_does(found: Found) -> None:
+    first, second = found("untrained", 2)
+    one = alone("untrained")
+    assert first["history"] == second["history"] and first["status"] == "ok"
+    assert_equal(first["final"], one["final"])
+    (record,), (expected,) = first["history"], one["history"]
+    assert record.pop("test_loss") == pytest.approx(expected.pop("test_loss"), rel=1e-6)
+    assert record == expected and record["train_loss"] is None
+
+
 def test_an_interrupted_group_goes_on_to_the_same_bits(found: Found) -> None:
     """Three workers: with two, no order of summation could differ. Dropout: each has random numbers of its own."""
     first, *others = found("resumed", 3)

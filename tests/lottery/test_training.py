@@ -478,6 +478,29 @@ def test_a_compiled_network_keeps_its_names_and_trains_the_same(
     assert compiled == [{"deterministic": True}]
 
 
+def test_a_ticket_is_evaluated_without_training(images: Images) -> None:
+    """In one record, which is heard of; the weights stay those that it starts with."""
+    heard: list[tuple[int, Record | None]] = []
+    hooks = Hooks(progress=lambda iteration, record: heard.append((iteration, record)))
+    nothing = fields(start={"mask": {}}, iterations=0, record_every=0, optimizer=MOMENTUM)
+    trained = train(nothing, {"mask": ticket()}, images, capture=frozenset({0}), hooks=hooks)
+    started = begin(fields(start={"mask": {}}), images, mask=ticket())
+    assert trained.status == "ok" and heard == [(0, trained.history[0])]
+    assert_equal(final(trained), dict(started.model.state_dict()))
+    assert_equal(trained.captured[0], final(trained))
+    (record,) = trained.history
+    assert (record["train_loss"], record["train_accuracy"], record["lr"]) == (None, None, None)
+    assert record["test_loss"] is not None and trained.summary["test_accuracy"] == record["test_accuracy"]
+    assert trained.summary["iterations"] == 0
+
+
+def test_weights_without_a_finite_loss_have_diverged_even_if_nothing_trains_them(images: Images) -> None:
+    weights = dict(begin(fields(), images).model.state_dict())
+    weights["head.bias"] = torch.full_like(weights["head.bias"], torch.inf)
+    start = {"start": {"weights": {}}, "iterations": 0, "record_every": 0}
+    assert train(fields(**start), {"weights": weights}, images).status == "diverged"
+
+
 @pytest.mark.parametrize(
     ("changes", "options", "message"),
     [

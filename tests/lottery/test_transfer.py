@@ -268,3 +268,35 @@ def test_a_dense_network_of_another_draw_has_its_own_initialization() -> None:
     first, second, again = (started(start, {})[0].state_dict() for start in (None, {"draw": 1}, {"draw": 1}))
     assert all(torch.equal(value, again[name]) for name, value in second.items())
     assert not any(torch.equal(first[name], second[name]) for name in [*PRUNED, "head.weight"])
+
+
+def test_a_mask_over_some_layers_must_be_over_just_those() -> None:
+    weights = trained()
+    one = half(weights, ["conv2.weight"])
+    start = {"mask": REF, "weights": REF, "layers": ["conv2.weight"]}
+    model, mask = started(start, {"mask": one, "weights": weights})
+    assert list(mask) == ["conv2.weight"]
+    assert_same(model.state_dict(), masked(weights, one))
+    for wrong in (half(weights, PRUNED), half(weights, ["conv1.weight"])):
+        with pytest.raises(
+            ValueError, match=r"The mask must cover these weights of this Sequential: conv2.weight; it cov"
+        ):
+            started(start, {"mask": wrong, "weights": weights})
+    with pytest.raises(
+        ValueError, match=r"There is no prunable head.weight in this Sequential; prunable: conv1.weight, "
+    ):
+        started({**start, "layers": ["head.weight"]}, {"mask": one, "weights": weights})
+
+
+def test_a_random_ticket_of_one_layer_is_a_count_of_it_with_all_weights_redrawn() -> None:
+    start = {
+        "survivors": 30,
+        "layers": ["conv2.weight"],
+        "control": {"mask": "permuted-globally", "weights": "redrawn"},
+    }
+    model, mask = started(start, {})
+    assert list(mask) == ["conv2.weight"] and int(mask["conv2.weight"].sum()) == 30
+    state, initial = model.state_dict(), fresh().state_dict()
+    for name in ("conv1.weight", "conv3.weight"):
+        assert state[name].all() and not torch.equal(state[name], initial[name])
+    assert torch.equal(state["head.weight"], initial["head.weight"])

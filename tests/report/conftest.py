@@ -16,6 +16,7 @@ from pipeline.report.analysis import connectivity, initial_weights, networks, pa
 from pipeline.report.analysis.comparisons import comparisons
 from pipeline.report.analysis.convergence import convergence
 from pipeline.report.analysis.layers import COLUMNS as LAYER_COLUMNS
+from pipeline.report.analysis.sensitivity import sensitivity
 from pipeline.report.analysis.statistics import curves
 from pipeline.report.findings import Findings
 from pipeline.report.page.rendering import render
@@ -126,6 +127,7 @@ def _findings(
         networks=pd.DataFrame(columns=networks.COLUMNS).astype(networks.TYPES),
         paired_networks=pd.DataFrame(columns=paired_networks.COLUMNS).astype(paired_networks.TYPES),
         beside_paper=pd.DataFrame(columns=published.COLUMNS).astype(published.TYPES),
+        sensitivity=sensitivity(comparisons(results, spec), results, spec),
         overlap=overlap,
         settings=in_force(spec),
         unmade=unmade(results, failed, {}, {}),

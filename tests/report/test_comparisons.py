@@ -344,3 +344,9 @@ def test_how_far_is_the_last_level_before_the_first_at_which_it_is_not_shown():
         {"whole": 0.1, "stops": 0.5, "never": nan, "untested": nan, "gap": 0.5, "round0": 0.5}, nan_ok=True
     )
     assert far["tested"].to_dict() == {"whole": 3, "stops": 3, "never": 2, "untested": 0, "gap": 2, "round0": 1}
+
+
+def test_a_target_that_trains_nothing_is_its_datas_own(spec_of):
+    spec = spec_of("targets.0.training={length: 0it}", "targets.2.training={length: 0it}")
+    own = {target.name: [source.name for source in own_sources(spec, target)] for target in spec.targets}
+    assert own == {"on-a": ["a"], "on-b": ["b"], "other": []}

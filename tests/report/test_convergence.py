@@ -56,6 +56,16 @@ def test_exactly_the_tolerance_is_near_whatever_the_rounding():
     assert moment(Settles(), [0.5, 0.92, 0.93]) == 200
 
 
+@pytest.mark.parametrize("rule", [Settles(), MovingAverage(), EarlyStop()], ids=lambda rule: rule.name)
+def test_a_network_that_is_only_evaluated_cannot_be_judged_and_has_not_diverged(rule):
+    """It has one record, at iteration 0, without a loss of training. Without a test loss it has diverged."""
+    evaluated = history([0.9], moments=[0]).assign(train_loss=np.nan, validation_loss=0.3)
+    assert convergence(evaluated, rule)["converged"].isna().all()
+    assert not convergence(evaluated.assign(test_loss=np.nan), rule)["converged"].any()
+    assert convergence(evaluated.assign(test_loss=np.nan), rule)["converged"].notna().all()
+    assert convergence(evaluated.assign(iteration=100, epoch=2.0), rule)["converged"].notna().all(), "it was trained"
+
+
 def test_settled_only_at_the_last_of_several_records_is_not_converged():
     assert moment(Settles(), [0.5, 0.7, 0.9]) is None
 

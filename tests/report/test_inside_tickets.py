@@ -156,6 +156,17 @@ def test_a_filter_is_connected_with_a_channel_if_any_weight_between_them_survive
     assert table["connected"].tolist() == [2, 0]
 
 
+def test_between_chosen_layers_others_may_lie_so_that_all_edges_count():
+    """Of one layer alone, each unit leads on, whatever is counted."""
+    masks = {"m": packed_mask(mask_of(a=[[True, True], [True, True]], b=[[False, True], [False, True]]))}
+    drawn = [Drawn("s", 0.75, 1, {0: "m"})]
+    for chosen, connected in ([], [2, 0, 1, 1]), (["s"], [2, 2, 1, 1]):
+        table = connectivity(drawn, masks.get, chosen)
+        assert table["connected"].tolist() == connected and set(table["to_output"]) == {not chosen}
+    one = {"m": packed_mask(mask_of(a=[[True, False], [True, True]]))}
+    assert connectivity(drawn, one.get, ["s"])["to_output"].all()
+
+
 def test_layers_are_a_chain_where_each_reads_the_one_before():
     vgg = {"a": (8, 3, 3, 3), "b": (16, 8, 3, 3), "head": (10, 16)}
     assert is_chain(vgg)

@@ -112,5 +112,18 @@ def test_masks_that_are_not_there_have_no_rows(grid, spec):
     assert list(nothing.columns) == COLUMNS
 
 
+def test_a_network_that_is_whole_has_rows_of_the_layers_that_its_source_prunes(grid, full, spec):
+    """Of round 0, where the summary has all layers: other sources may prune others."""
+    for point in grid.points:
+        if point.mask is not None and point.source == "b":
+            summary = {"survivors": {"two.weight": 50}, "total": {"two.weight": 100}}
+            full[point.mask] = record(0, 0) | {"fields": {"layers": ["two.weight"]}, "summary": summary}
+    table = table_of(grid, full, spec)
+    of_b = table[(table["source"] == "b") & (table["ticket"] == "lucky")]
+    assert set(of_b["round"]) == {0, 1, 2} and set(of_b["layer"]) == {"two.weight"}
+    whole = table[(table["source"] == "a") & (table["round"] == 0)]
+    assert set(whole["layer"]) == set(ORDER)
+
+
 def test_types_do_not_depend_on_what_is_there(grid, full, spec):
     assert list(table_of(grid, Snapshot(), spec).dtypes) == list(table_of(grid, full, spec).dtypes)

@@ -112,6 +112,7 @@ FIELDS: dict[type[BaseModel], tuple[str, dict[str, tuple[Any, set[str]]]]] = {
             "scope": ("global", SOURCES),  # the same counts here: every layer is a power of two
             "rates": ({"fc2": 0.25}, SOURCES | {"random"}),
             "relative": ({"fc2": 0.5}, SOURCES | {"random"}),
+            "only": ("fc1", SOURCES | {"random"}),
             "prune_output": (True, SOURCES | {"random"}),
             "criterion": ("score.py:score", SOURCES),
             "rewind": ("2ep", SOURCES),
@@ -277,6 +278,7 @@ def test_so_do_the_fields_of_adam(name: str, tmp_path: Path) -> None:
         ("tickets.0.start", "10it"),
         ("tickets.0.head", "auto"),
         ("prune.relative", {"fc*": 1.0}),
+        ("prune.only", ["fc*"]),
         ("model", {"name": "lenet", "hidden": [16, 8], "initialization": "xavier-normal"}),
     ],
 )

@@ -29,7 +29,9 @@ Shapes = Mapping[str, tuple[int, ...]]
 """Of the prunable layers in the model's order: [units, units before, *kernel]."""
 
 
-def connectivity(drawn: Collection[Drawn], read_mask: Callable[[str], Mask | None]) -> pd.DataFrame:
+def connectivity(
+    drawn: Collection[Drawn], read_mask: Callable[[str], Mask | None], chosen: Collection[str] = ()
+) -> pd.DataFrame:
     """One row for each rank of a layer's units (most connected first, from 1) of a source at a level.
 
     `connected`: with how many of the `units_before` units of the layer before (input pixels or channels, of the first
@@ -40,7 +42,8 @@ def connectivity(drawn: Collection[Drawn], read_mask: Callable[[str], Mask | Non
     are a chain: each reads as many units as the one before has. Elsewhere (residual branches) all edges count.
 
     Networks of more than MOST_LAYERS layers or MOST_UNITS units a layer have no rows. `read_mask`: a mask by its
-    pruning's key, None where it is not there.
+    pruning's key, None where it is not there. `chosen`: sources that prune some layers only, between which others may
+    lie; of several such layers all edges count.
     """
     rows: list[list[Any]] = []
     for source in dict.fromkeys(one.source for one in drawn):
@@ -48,7 +51,7 @@ def connectivity(drawn: Collection[Drawn], read_mask: Callable[[str], Mask | Non
         shapes = _shapes(levels, read_mask)
         if not shapes or not countable(shapes):
             continue
-        chain = is_chain(shapes)
+        chain = is_chain(shapes) and (source not in chosen or len(shapes) == 1)
         for one in levels:
             counts = [sorted_counts(edges, chain) for edges in _edges(one, shapes, read_mask)]
             for position, (name, shape) in enumerate(shapes.items() if counts else ()):

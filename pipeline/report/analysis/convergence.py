@@ -44,7 +44,10 @@ def convergence(histories: pd.DataFrame, rule: Convergence) -> pd.DataFrame:
     records = histories.drop(columns="stage").iloc[sequence].reset_index(drop=True)
     stage: Whole = numbers[sequence].astype(np.int64)
     marks, judged = _judged(records, stage, rule)
-    diverged = records.loc[_is_last(stage), LOSSES].isna().any(axis=1).to_numpy(dtype=bool)[stage]
+    lost = records[LOSSES].isna()
+    # a network that is evaluated without training has no loss of training
+    lost.loc[records["iteration"] == 0, "train_loss"] = False
+    diverged = lost.any(axis=1).to_numpy(dtype=bool)[_is_last(stage)][stage]
     reached = np.flatnonzero(marks & ~diverged)
     number, place = np.unique(stage[reached], return_index=True)
     first = records.iloc[reached[place]].set_index(number).reindex(range(len(order)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -39,6 +40,7 @@ def survivors_by_layer(results: pd.DataFrame, snapshot: Records, spec: Spec) -> 
     asked = pd.concat([chains, trainings.assign(record=trainings["stage"])]).sort_index(kind="stable")
     names = ["source", "ticket", "round", "seed"]
     orders = _orders(snapshot, chains["record"])
+    own = {source: _order(snapshot, keys) for source, keys in chains.groupby("source", sort=False)["record"]}
     rows: list[list[Any]] = []
     told: set[tuple[Any, ...]] = set()
     for *name, key in asked[[*names, "record"]].drop_duplicates().itertuples(index=False):
@@ -46,7 +48,7 @@ def survivors_by_layer(results: pd.DataFrame, snapshot: Records, spec: Spec) -> 
         record = None if tuple(name) in told else snapshot.record(key)
         if record is not None:
             told.add(tuple(name))
-            rows += [[*name, *numbers] for numbers in _layers(record["summary"], orders)]
+            rows += [[*name, *numbers] for numbers in _layers(record["summary"], own.get(name[0], []), orders)]
     return pd.DataFrame(rows, columns=COLUMNS).astype(TYPES)
 
 
@@ -58,18 +60,26 @@ def _orders(snapshot: Records, masks: pd.Series[str]) -> Orders:
     """Of all models: the pruning of a mask goes through the layers in the model's order."""
     orders: Orders = {}
     for key in masks.drop_duplicates():
-        record = snapshot.record(key)
-        if record is not None and "layers" in record["fields"]:
-            layers = record["fields"]["layers"]
-            orders.setdefault(frozenset(layers), layers)
+        layers = _order(snapshot, [key])
+        orders.setdefault(frozenset(layers), layers)
     return orders
 
 
-def _layers(summary: dict[str, Any], orders: Orders) -> list[list[Any]]:
-    """Layer, position, survivors, total, fraction pruned and ratio of each layer of a record's summary."""
-    survivors, total = summary["survivors"], summary["total"]
-    total = {name: total[name] for name in orders.get(frozenset(total), list(total))}
-    overall = 1 - sum(survivors.values()) / sum(total.values())
+def _order(snapshot: Records, masks: Iterable[str]) -> list[str]:
+    """Layers of the first of `masks` that is there; none where none is."""
+    records = (snapshot.record(key) for key in masks)
+    return next((list(record["fields"].get("layers", ())) for record in records if record is not None), [])
+
+
+def _layers(summary: dict[str, Any], own: list[str], orders: Orders) -> list[list[Any]]:
+    """Layer, position, survivors, total, fraction pruned and ratio of each layer of a record's summary.
+
+    `own`: the layers that the source prunes; of a network that is whole, the summary has all but the output layer.
+    """
+    total = summary["total"]
+    total = {name: total[name] for name in own or orders.get(frozenset(total), list(total)) if name in total}
+    survivors = {name: summary["survivors"][name] for name in total}
+    overall = 1 - sum(survivors.values()) / max(1, sum(total.values()))
     pruned = {name: 1 - survivors[name] / size for name, size in total.items()}
     return [
         [name, position, survivors[name], size, pruned[name], pruned[name] / overall if overall else float("nan")]

@@ -7,6 +7,7 @@ import pandas as pd
 
 from pipeline.experiment.spec import ANY, DENSE, Spec
 from pipeline.experiment.spec_sides import Source, Target
+from pipeline.experiment.steps import Steps
 
 NONE = -1
 """No row; as an index, the last one."""
@@ -66,12 +67,16 @@ def pairings(points: pd.DataFrame, spec: Spec) -> list[Pairing]:
 
 
 def own_sources(spec: Spec, target: Target) -> list[Source]:
-    """The sources that train as `target` does: their tickets are found on it, not transferred to it."""
-    return [source for source in spec.sources if _training(source) == _training(target)]
+    """The sources that train as `target` does: their tickets are found on it, not transferred to it.
+
+    Of a target that trains nothing, those on its data.
+    """
+    trains = target.training.length != Steps()
+    return [source for source in spec.sources if _training(source, trains) == _training(target, trains)]
 
 
-def _training(side: Target) -> tuple[object, ...]:
-    return side.model, side.dataset, side.training, side.resources.workers
+def _training(side: Target, trains: bool) -> tuple[object, ...]:
+    return side.model, side.dataset, *((side.training, side.resources.workers) if trains else ())
 
 
 def _controls(point: _Point, places: _Places, spec: Spec) -> Iterator[Pairing]:

@@ -26,14 +26,11 @@ POINT = ["target", "source", "ticket", "round"]
 
 def pruning_curves(findings: Findings) -> list[Chart]:
     """A panel for each target that has a result, in the grid's order."""
-    drawn = findings.curves[findings.curves["mean"].notna() & (findings.curves["survivors"] > 0)]
-    drawn = drawn.sort_values("survivors", ascending=False, kind="stable").reset_index(drop=True)
-    points = Points.of(drawn, findings)
-    groups: dict[Any, Any] = dict(drawn.groupby(POINT[:3], sort=False).indices)
+    points, groups = points_by_curve(findings)
     looks = look_of(findings)
     own = own_lines(findings)
     baselines = {baseline.name for baseline in findings.spec.baselines}
-    there = set(drawn["target"].unique())
+    there = {target for target, _, _ in groups}
     targets = [target for target in dict.fromkeys(findings.results["target"]) if target in there]
     charts = []
     for number, target in enumerate(targets):
@@ -43,12 +40,22 @@ def pruning_curves(findings: Findings) -> list[Chart]:
                 one = points.series(line.label, groups[target, source, ticket])
                 one.line, one.own = line, (target, source) in own
                 series["baselines" if ticket in baselines else "tickets"].append(one)
-        dense = [at for (of, _, ticket), at in groups.items() if (of, ticket) == (target, DENSE)]
-        level = [points.series(DENSE_LABEL, at) for at in dense]
-        charts.append(
-            _panel(f"curves-{number}", str(target), **series, dense=level, spread=findings.spec.analysis.spread)
-        )
+        dense, spread = dense_level(points, groups, target), findings.spec.analysis.spread
+        charts.append(panel(f"curves-{number}", str(target), series["tickets"], dense, spread, series["baselines"]))
     return charts
+
+
+def points_by_curve(findings: Findings) -> tuple[Points, dict[Any, Any]]:
+    """Points with a result and weights, and the places of each (target, source, ticket), the least pruned first."""
+    drawn = findings.curves[findings.curves["mean"].notna() & (findings.curves["survivors"] > 0)]
+    drawn = drawn.sort_values("survivors", ascending=False, kind="stable").reset_index(drop=True)
+    return Points.of(drawn, findings), dict(drawn.groupby(POINT[:3], sort=False).indices)
+
+
+def dense_level(points: Points, groups: dict[Any, Any], target: str) -> list[Series]:
+    """The dense network of a target, where it has one."""
+    dense = [at for (of, _, ticket), at in groups.items() if (of, ticket) == (target, DENSE)]
+    return [points.series(DENSE_LABEL, at) for at in dense]
 
 
 def look_of(findings: Findings) -> dict[tuple[str, str], Line]:
@@ -111,9 +118,18 @@ def _by_seed(results: pd.DataFrame, rows: pd.DataFrame) -> list[list[Any]]:
     return [percent(values) for values in wide.reindex(pd.MultiIndex.from_frame(rows[POINT])).to_numpy()]
 
 
-def _panel(
-    name: str, target: str, tickets: list[Series], baselines: list[Series], dense: list[Series], spread: Spread
+def panel(
+    name: str,
+    target: str,
+    tickets: list[Series],
+    dense: list[Series],
+    spread: Spread,
+    baselines: Sequence[Series] = (),
+    what: str = "tickets",
+    x: Axis = LEFT,
+    title: str = "",
 ) -> Chart:
+    """Lines of test accuracy on a target, its dense network as a level and baselines. `what`: the lines are of."""
     least = min((one.x[-1] for one in tickets), default=50)
     words = f" Pruned the most: {ends(tickets, ' %')}." if tickets else ""
     for level in [*dense, *baselines]:
@@ -124,12 +140,12 @@ def _panel(
     series = [*tickets, *baselines, *dense]
     return Chart(
         id=name,
-        title=f"target: {target}",
+        title=title or f"target: {target}",
         alternative=(
-            f"Test accuracy on {target} ({spread_in_words(spread)}) against weights remaining, "
-            f"{len(tickets)} tickets.{words}"
+            f"Test accuracy on {target} ({spread_in_words(spread)}) against {x.title.removesuffix(' (%)')}, "
+            f"{len(tickets)} {what}.{words}"
         ),
-        x=LEFT,
+        x=x,
         y=ACCURACY,
         series=series,
         fields=(*FIELDS, *band_fields(spread, "%")),

@@ -95,6 +95,7 @@ class Records:
     def of(cls, findings: Findings, here: pd.DataFrame, by: list[str]) -> Records:
         """Of the trainings of some results; each value of the columns `by` is one curve."""
         records = here[[*by, "seed", "stage"]].merge(findings.histories, on="stage")
+        records = records[records["iteration"] > 0]  # a network that was only evaluated has learned nothing
         by_seed = records.groupby([*by, "iteration", "seed"], sort=False)["test_accuracy"].mean()
         means = by_seed.groupby(level=[*by, "iteration"], sort=False).agg(["mean", "std", "count"])
         runs = records.groupby([*by, "iteration"], sort=False)["test_accuracy"].agg(least="min", greatest="max")

@@ -20,6 +20,7 @@ from pipeline.report.charts.layers import layer_charts
 from pipeline.report.charts.learning_levels import LearningPanels, learning_panels
 from pipeline.report.charts.matrices import matrices
 from pipeline.report.charts.overlap import between_rounds, overlap_charts
+from pipeline.report.charts.sensitivity import sensitivity_charts
 from pipeline.report.charts.training import learning_curves, learning_level
 from pipeline.report.findings import Findings
 from pipeline.report.page.how_far import how_far
@@ -107,6 +108,8 @@ def _sections(findings: Findings) -> dict[str, Any]:
         "beside_paper": beside_paper_rows(findings.beside_paper),
         "untested": "; ".join(findings.comparisons["remark"].drop_duplicates()) or "there is none",
         "curves": pruning_curves(findings),
+        "sensitivity": sensitivity_charts(findings),
+        "sensitive_layers": _records(findings.sensitivity),
         "matrices": compared,
         "how_far": how_far(findings),
         "learning": learning_curves(findings, trained) if trained is not None and asked is None else [],
@@ -135,6 +138,7 @@ def _sections(findings: Findings) -> dict[str, Any]:
 
 def _every_chart(sections: Mapping[str, Any]) -> list[Chart]:
     flat = [*sections["curves"], *sections["learning"], *sections["convergence"], *sections["overlap"]]
+    flat += sections["sensitivity"]
     rows = [*sections["layers"], *sections["initial"], *sections["connected"], *sections["learning_panels"].rows]
     return flat + [chart for row in rows for chart in row]
 

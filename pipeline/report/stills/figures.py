@@ -13,6 +13,7 @@ from pipeline.report.charts.inside_tickets import connectivity_charts, initial_w
 from pipeline.report.charts.layers import layer_charts, ratio_charts
 from pipeline.report.charts.learning_levels import learning_panels
 from pipeline.report.charts.overlap import between_rounds, overlap_charts
+from pipeline.report.charts.sensitivity import sensitivity_charts
 from pipeline.report.charts.training import learning_curves, learning_level
 from pipeline.report.findings import Findings
 from pipeline.report.stills.matrix import matrix_figure
@@ -61,6 +62,13 @@ def curves_figure(findings: Findings) -> Figure | None:
     """Test accuracy against weights remaining, a panel a target."""
     charts = pruning_curves(findings)
     return panels_figure(charts, f"{findings.name}\n{_spread(findings)}, {_seeds(findings)}") if charts else None
+
+
+def sensitivity_figure(findings: Findings) -> Figure | None:
+    """Test accuracy against what remains of one layer, where each is pruned alone; a panel a target."""
+    charts = sensitivity_charts(findings)
+    title = f"{findings.name}: each layer pruned alone"
+    return panels_figure(charts, f"{title}\n{_spread(findings)}, {_seeds(findings)}") if charts else None
 
 
 def learning_figure(findings: Findings) -> Figure | None:
@@ -133,6 +141,7 @@ def overlap_figure(findings: Findings) -> Figure | None:
 
 FIGURES: Mapping[str, Callable[[Findings], Figure | None]] = {
     "curves": curves_figure,
+    "sensitivity": sensitivity_figure,
     "matrix": matrix_figure,
     "learning": learning_figure,
     "layers": layers_figure,
