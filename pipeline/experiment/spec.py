@@ -121,6 +121,11 @@ class Spec(Strict):
                     _check_pattern(pattern, side, [entry.name for entry in entries], ("pairs", option, index, place))
         return self
 
+    @model_validator(mode="after")
+    def _reference_exists(self) -> Self:
+        self.analysis.check_reference(self.tickets, self.sources)
+        return self
+
     @property
     def models(self) -> list[Model]:
         """The different models of sources and targets, in order; a ticket is evaluated where its own model is."""

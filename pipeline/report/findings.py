@@ -39,6 +39,10 @@ class Findings:
     """Two ways to prune the same networks: `paired_networks.paired_networks`."""
     beside_paper: pd.DataFrame
     """Numbers of a paper beside ours: `published.beside_paper`."""
+    beside_dense: pd.DataFrame
+    """Tickets beside the dense network, tested: `beside_dense.beside_dense`."""
+    winning_tickets: pd.DataFrame
+    """Tickets that do as well as a dense network in no more time: `winning_tickets.winning_tickets`."""
     overlap: pd.DataFrame
     """What masks have in common: `overlap.overlap`."""
     settings: pd.DataFrame

@@ -27,7 +27,8 @@ def results(
     - `experiment`, `model`, `source`, `target`, `ticket`: names; source "any" where the ticket depends on none; ticket
       "dense" is the dense network trained from scratch on the target (round 0).
     - `source_optimizer`, `target_optimizer`: `sgd` or `adam`; "any" for the source "any".
-    - `round`: prune rounds that the ticket has behind it; `seed`: the replicate.
+    - `round`: prune rounds that the ticket has behind it; `seed`: the replicate; `draw`: of a control, or a dense
+      network, that is trained several times.
     - `fraction_pruned`, in [0, 1]: of the prunable weights; `survivors` of `total`: in weights.
     - `test_accuracy`, `train_accuracy`, in [0, 1], and `test_loss`, `train_loss`, in nats: at the last iteration; NaN
       without a result, and for a loss that was not finite.
