@@ -5,7 +5,7 @@ import time
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 from rich.console import Console
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pipeline.engine.store import Snapshot, Store
     from pipeline.engine.tracking.tracker import Tracker
     from pipeline.experiment.grid import Grid
+    from pipeline.experiment.spec import Spec
 
 
 def start_tracking(grid: "Grid", tracking: str, store: str, console: Console) -> "Tracker | None":
@@ -91,7 +92,9 @@ def write_and_show(
     level = chosen_level(compared, grid.spec.analysis.fraction_pruned)
     plain = not console.is_terminal
     many = networks(results, snapshot, grid.spec)
-    console.print(render(results, curves(results), compared, level, networks=many, width=console.width, plain=plain))
+    told = _asked_for(grid.spec, files[0].parent)
+    means = curves(results)
+    console.print(render(results, means, compared, level, networks=many, **told, width=console.width, plain=plain))
     if tracker is not None:
         from pipeline.engine.tracking.digest import remember_tracked
         from pipeline.engine.tracking.tickets import tickets_of
@@ -100,6 +103,19 @@ def write_and_show(
             remember_tracked(opened, tracker, tracker.uri, grid, snapshot.record)
             say(console, f"MLflow: experiment {grid.name!r} (look at it with `tickets ui`)")
     say(console, f"Report: {files[0]}")
+
+
+def _asked_for(spec: "Spec", folder: Path) -> dict[str, Any]:
+    """What the terminal shows of the report in `folder` where the grid gives a paper's tests, or a reference."""
+    import pandas as pd
+
+    told: dict[str, Any] = {}
+    if spec.analysis.published is not None and spec.analysis.published.tests:
+        table = pd.read_parquet(folder / "beside_dense.parquet")
+        told |= {"beside_dense": table, "published": spec.analysis.published.of}
+    if spec.analysis.reference is not None:
+        told["winning"] = pd.read_parquet(folder / "winning_tickets.parquet")
+    return told
 
 
 def write(grid: "Grid", store: "Store", snapshot: "Snapshot", folder: Path, refresh: int | None = None) -> list[Path]:

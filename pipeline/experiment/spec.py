@@ -139,6 +139,11 @@ class Spec(Strict):
             seen.add((baseline.name, baseline.target))
         return self
 
+    @model_validator(mode="after")
+    def _reference_exists(self) -> Self:
+        self.analysis.check_reference(self.tickets, self.sources)
+        return self
+
     @property
     def differs_by_seed(self) -> bool:
         """Whether seeds select images of their own (`split: {seed: each}`)."""

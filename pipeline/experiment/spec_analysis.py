@@ -1,11 +1,15 @@
 """How results are read: the fields of `analysis`. None of them changes what is trained."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from pipeline.experiment.spec_base import Int, Length, Number, Positive, Strict, refuse
+from pipeline.experiment.spec_sides import Source
+from pipeline.experiment.spec_tickets import Ticket
 from pipeline.experiment.steps import Steps
+from pipeline.experiment.suggestions import did_you_mean
 
 
 class Settles(Strict):
@@ -34,6 +38,9 @@ class EarlyStop(Strict):
     """
 
     name: Literal["early-stop"] = "early-stop"
+
+
+Fraction = Annotated[Number, Field(ge=0, le=1)]
 
 
 def _named(raw: object) -> object:
@@ -66,12 +73,48 @@ class PublishedValue(Strict):
         return self
 
 
+class PublishedTest(Strict):
+    """A row of a paper's table of paired t-tests against the dense network; a source or target not given is any."""
+
+    ticket: str
+    round: Annotated[Int, Field(gt=0)]
+    source: str | None = None
+    target: str | None = None
+    mean: Fraction
+    """Of the ticket's test accuracy, as the results have it: in [0, 1]."""
+    std: Annotated[Number, Field(ge=0)]
+    dense_mean: Fraction
+    dense_std: Annotated[Number, Field(ge=0)]
+    t: Number
+    """As the paper prints it, with or without its sign."""
+    p: Fraction
+    n: Positive
+    """Pairs that the test is over."""
+
+
 class Published(Strict):
     """Numbers of a paper that the report puts beside the results."""
 
     of: str
     """Where they are, for example "Frankle & Carbin 2018, Figure 2"."""
-    values: Annotated[tuple[PublishedValue, ...], Field(min_length=1)]
+    values: tuple[PublishedValue, ...] = ()
+    tests: tuple[PublishedTest, ...] = ()
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        if not self.values and not self.tests:
+            raise refuse("has no numbers of the paper: give values: [...] or tests: [...].")
+        for index, test in enumerate(self.tests):
+            if any(_overlap(test, other) for other in self.tests[:index]):
+                raise refuse(f"a test of {test.ticket}, round {test.round}, is given twice.", "tests", index)
+        return self
+
+
+def _overlap(one: PublishedTest, other: PublishedTest) -> bool:
+    """Whether two tests can be of the same row."""
+    sides = [(one.source, other.source), (one.target, other.target)]
+    same = (one.ticket, one.round) == (other.ticket, other.round)
+    return same and all(a is None or b is None or a == b for a, b in sides)
 
 
 class Analysis(Strict):
@@ -92,6 +135,31 @@ class Analysis(Strict):
     tie: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     """Of such models: a test image lies on the decision boundary, on neither side of it, if the probability of its
     label minus that of another class is no further from 0 than this."""
-    paper: Literal["morcos2019", "frankle2018", "none"] = "morcos2019"
+    paper: Literal["morcos2019", "frankle2018", "mehta2019", "vansoelen2019", "none"] = "morcos2019"
     """Whose settings the report puts beside those in force."""
     published: Published | None = None
+    reference: str | None = None
+    """The kind of ticket whose round 0 is the dense network that winning tickets are held against, on the same source
+    and target (Mehta 2019, Conjecture 2.1). None: the dense network trained from scratch on the target."""
+
+    def check_reference(self, tickets: Sequence[Ticket], sources: Sequence[Source]) -> None:
+        """Raises what pydantic tells as an error, at the key relative to the spec, for a reference that is not there.
+
+        Its round 0 must be evaluated from every source.
+        """
+        if self.reference is None:
+            return
+        at = ("analysis", "reference")
+        names = [ticket.name for ticket in tickets]
+        if self.reference not in names:
+            dense = " Without it, it is the dense network trained from scratch." * (self.reference == "dense")
+            raise refuse(f"there is no ticket {self.reference!r}.{did_you_mean(self.reference, names)}{dense}", *at)
+        if tickets[names.index(self.reference)].weights == "shuffled":
+            raise refuse(f"{self.reference!r} has no round 0: with nothing pruned there is nothing to shuffle.", *at)
+        for source in sources:
+            if 0 not in source.prune.evaluated:
+                raise refuse(
+                    f"round 0 of {self.reference!r} is the reference, and source {source.name!r} does not evaluate it: "
+                    f"add 0 to its prune.evaluate.",
+                    *at,
+                )

@@ -22,7 +22,8 @@ CONTENTS = ".contents.json"
 """What the files of a folder were made from, and which they are."""
 TABLES = (
     *("results", "curves", "comparisons", "convergence", "layers", "initial_weights", "connectivity", "overlap"),
-    *("networks", "paired_networks", "beside_paper", "sensitivity", "settings", "unmade"),
+    *("networks", "paired_networks", "beside_paper", "beside_dense", "winning_tickets", "sensitivity"),
+    *("settings", "unmade"),
 )
 """Written as Parquet and as CSV; `histories`, which is long, as Parquet only."""
 

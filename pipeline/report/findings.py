@@ -41,6 +41,10 @@ class Findings:
     """Numbers of a paper beside ours: `published.beside_paper`."""
     sensitivity: pd.DataFrame
     """How much accuracy each layer costs that is pruned alone: `sensitivity.sensitivity`."""
+    beside_dense: pd.DataFrame
+    """Tickets beside the dense network, tested: `beside_dense.beside_dense`."""
+    winning_tickets: pd.DataFrame
+    """Tickets that do as well as a dense network in no more time: `winning_tickets.winning_tickets`."""
     overlap: pd.DataFrame
     """What masks have in common: `overlap.overlap`."""
     settings: pd.DataFrame

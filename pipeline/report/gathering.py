@@ -19,6 +19,7 @@ from pipeline.engine.store import CorruptOutput, MissingOutput, Snapshot, Store
 from pipeline.experiment.grid import Grid
 from pipeline.experiment.keys import canonical
 from pipeline.experiment.planning import plan
+from pipeline.report.analysis.beside_dense import beside_dense
 from pipeline.report.analysis.comparisons import chosen_level, comparisons
 from pipeline.report.analysis.convergence import convergence
 from pipeline.report.analysis.layers import survivors_by_layer
@@ -30,6 +31,7 @@ from pipeline.report.analysis.paired_networks import paired_networks
 from pipeline.report.analysis.published import beside_paper
 from pipeline.report.analysis.sensitivity import sensitivity
 from pipeline.report.analysis.statistics import curves, level_of
+from pipeline.report.analysis.winning_tickets import winning_tickets
 from pipeline.report.cost import cost
 from pipeline.report.files import is_as_written, report_digest
 from pipeline.report.findings import Findings
@@ -90,6 +92,8 @@ def gather(grid: Grid, store: Store, snapshot: Snapshot, known: Known = Known())
         paired_networks=paired_networks(results, snapshot, grid.spec),
         beside_paper=beside_paper(results, converged, many, grid.spec),
         sensitivity=sensitivity(compared, results, grid.spec),
+        beside_dense=beside_dense(results, grid.spec),
+        winning_tickets=winning_tickets(results, records, grid.spec),
         overlap=overlap(_with_masks(results, snapshot, level, notes), read_mask, known.overlap),
         settings=in_force(grid.spec),
         unmade=unmade(results, failed, still_skipped(grid, skipped, failed, snapshot), plan(grid, snapshot).blocked),

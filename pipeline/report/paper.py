@@ -51,7 +51,51 @@ _XOR = {
 }
 """Frankle & Carbin 2018, section 2."""
 
-TITLES = {"morcos2019": "Morcos et al. 2019", "frankle2018": "Frankle & Carbin 2018"}
+_MEHTA: dict[str, Any] = {
+    "training.augment": {"flip": True, "crop": 4},
+    "prune.method": ("iterative", "one-shot"),
+    "prune.rate": 0.2,
+    "prune.criterion": "magnitude",
+    "analysis.convergence": {"name": "early-stop"},
+}
+"""Mehta 2019, sections 2 and 3 and Table 1; lengths are of the source and of the two targets."""
+_MEHTA_SGD = {"name": "sgd", "momentum": 0.9, "weight_decay": 1e-4}
+_MEHTA_RESNET18 = {
+    "model": {"name": "resnet18"},
+    "training.optimizer": {**_MEHTA_SGD, "lr": 5e-3},
+    "training.batch_size": 128,
+    "training.length": ("30000it", "25000it"),
+    "training.lr_decay": {"to": [1e-3, 1e-4]},
+}
+_MEHTA_VGG19 = {
+    "model": {"name": "vgg19", "width": 64},
+    "training.optimizer": {**_MEHTA_SGD, "lr": 1e-2},
+    "training.batch_size": 64,
+    "training.length": ("112000it", "50000it"),
+    "training.lr_decay": {"to": [1e-3, 1e-4]},
+}
+
+_VANSOELEN: dict[str, Any] = {
+    "model": {"name": "cifarnet", "width": 64},
+    "seeds": 10,
+    "head": "keep",
+    "training.optimizer": {"name": "sgd", "lr": 0.01},
+    "training.batch_size": 256,
+    "prune.method": "one-shot",
+    "prune.scope": "layerwise",
+    "prune.fractions": [0.25, 0.5, 0.75, 0.9],
+    "prune.prune_output": True,
+    "prune.criterion": "magnitude",
+    "prune.rewind": "0it",
+}
+"""Van Soelen & Sheppard 2019, sections III and IV.C and Table I; a seed is one of its ten class splits."""
+
+TITLES = {
+    "morcos2019": "Morcos et al. 2019",
+    "frankle2018": "Frankle & Carbin 2018",
+    "mehta2019": "Mehta 2019",
+    "vansoelen2019": "Van Soelen & Sheppard 2019",
+}
 
 _OPEN_MORCOS: dict[str, str] = {
     "training.after_rewind": "the paper trains all runs compared for the same number of epochs",
@@ -88,6 +132,28 @@ _OPEN_FRANKLE: dict[str, str] = {
     "analysis.tie": "not stated; without it no network of which a point lies on the boundary counts as right",
 }
 
+_OPEN_MEHTA: dict[str, str] = {
+    "seeds": "not stated",
+    "training.length": "Table 1; section 4.1 speaks of 50,000 iterations, too",
+    "training.lr_decay": "Table 1 has the rates, not when they change",
+    "training.precision": "not stated",
+    "prune.scope": "not stated",
+    "prune.prune_output": "the paper never prunes fully connected layers",
+    "prune.rewind": "what the search trains on from is not stated; tickets start from the end of training, 0 or anew",
+    "dense": "the paper's reference is the dense network fine-tuned from the source's weights",
+    "analysis.reference": "section 2: the dense network that starts from the source's weights",
+    "analysis.margin": "not in the paper: a difference that would not matter",
+}
+
+_OPEN_VANSOELEN: dict[str, str] = {
+    "training.optimizer": "the paper calls it traditional, and names neither momentum nor weight decay",
+    "training.length": "not stated",
+    "training.augment": "not stated",
+    "training.precision": "not stated",
+    "dense": "dense networks differ from row to row of the paper's tables",
+    "analysis.margin": "not in the paper: a difference that would not matter",
+}
+
 
 def settings_of_the_paper(paper: str, models: Set[str]) -> tuple[dict[str, Any], dict[str, str]]:
     """By field of the grid: what the paper has (a tuple holds alternatives), and why what it leaves open is as it is.
@@ -100,4 +166,8 @@ def settings_of_the_paper(paper: str, models: Set[str]) -> tuple[dict[str, Any],
         return _MORCOS | {"vgg19": _VGG19, "resnet50": _RESNET50}.get(alone, _EITHER), _OPEN_MORCOS
     if paper == "frankle2018":
         return {"lenet": _LENET, "perceptron": _XOR}.get(alone, {}), _OPEN_FRANKLE
+    if paper == "mehta2019":
+        return _MEHTA | {"resnet18": _MEHTA_RESNET18, "vgg19": _MEHTA_VGG19}.get(alone, {}), _OPEN_MEHTA
+    if paper == "vansoelen2019":
+        return _VANSOELEN, _OPEN_VANSOELEN
     return {}, {}

@@ -28,7 +28,8 @@ def results(
       "dense" is the dense network trained from scratch on the target (round 0); on a target that trains nothing, the
       one that its data's sources trained before they pruned.
     - `source_optimizer`, `target_optimizer`: `sgd` or `adam`; "any" for the source "any".
-    - `round`: prune rounds that the ticket has behind it; `seed`: the replicate.
+    - `round`: prune rounds that the ticket has behind it; `seed`: the replicate; `draw`: of a control, or a dense
+      network, that is trained several times.
     - `fraction_pruned`, in [0, 1]: of the prunable weights (with `prune.only`, of those layers'); `survivors` of
       `total`: in weights.
     - `test_accuracy`, `train_accuracy`, in [0, 1], and `test_loss`, `train_loss`, in nats: at the last iteration; NaN

@@ -14,8 +14,10 @@ from rich.text import Text
 from pipeline.experiment.spec import ANY, DENSE
 from pipeline.report.analysis.comparisons import levels
 from pipeline.report.success import how_many_succeed, is_all
+from pipeline.report.terminal_dense import beside_dense_tables
 from pipeline.report.terminal_networks import success_tables
 from pipeline.report.verdicts import answers, differences
+from pipeline.report.winners import winning_sentences
 from pipeline.report.wording import interval, listed, p_value, percent_left, points
 
 ROUND, NUMBERS = 14, 12
@@ -34,6 +36,9 @@ def report(
     level: float | None,
     *,
     networks: pd.DataFrame | None = None,
+    beside_dense: pd.DataFrame | None = None,
+    published: str = "",
+    winning: pd.DataFrame | None = None,
     width: int = 100,
     plain: bool = False,
 ) -> RenderableType:
@@ -41,7 +46,9 @@ def report(
 
     `compared`: the table of `comparisons`, read at `level` (weights remaining, in [0, 1]; None: there is nothing to
     compare) and at the one before it; `networks`: that of `networks.networks`, None where no training was of many
-    networks at once; `width`: columns of the terminal, which decide how many rounds a table shows (the
+    networks at once; `beside_dense` and `winning`: those of `beside_dense.beside_dense` and
+    `winning_tickets.winning_tickets`, None where the grid does not ask for them; `published`: where the paper has the
+    tests that stand in the first; `width`: columns of the terminal, which decide how many rounds a table shows (the
     first and the last among them); `plain`: ASCII lines instead of box characters.
     """
     style = box.ASCII if plain else box.SIMPLE_HEAD
@@ -53,6 +60,10 @@ def report(
         parts += [*success_tables(networks, style), *map(Text, how_many_succeed(networks))]
     if networks is None or not is_all(networks, compared):
         parts += map(Text, [*answers(compared, level, curves), *differences(compared, level)])
+    if beside_dense is not None:
+        parts += beside_dense_tables(beside_dense, published, style)
+    if winning is not None:
+        parts += map(Text, winning_sentences(winning))
     parts += [Text(line) for line in _without_result(results)]
     return Group(*parts)
 

@@ -71,6 +71,26 @@ def test_another_level_and_margin_are_read_without_running_anything(
     assert "60 % of the weights left" in " ".join(said.out.split())
 
 
+def test_the_terminal_has_a_papers_tests_and_winning_tickets_where_the_grid_asks_for_them(
+    finished: Path, tickets: Callable[..., Any]
+) -> None:
+    numbers = "mean: 0.797, std: 0.0488, dense_mean: 0.796, dense_std: 0.0479, t: 0.942, p: 0.371, n: 10"
+    paper = f"analysis.published={{of: A paper, tests: [{{ticket: winning, round: 2, {numbers}}}]}}"
+    without = tickets("report", "tiny.yaml")
+    assert without.code == 0, without.err
+    assert "A ticket wins if" not in without.out and "Tickets beside the dense network" not in without.out
+    asked = ("--set", "prune.evaluate=[0, 1, 2]", "--set", "analysis.reference=winning", "--set", paper)
+    said = tickets("report", "tiny.yaml", *asked)
+    assert said.code == 0, said.err
+    assert "Tickets beside the dense network, low -> low" in said.out and "79.70 ± 4.88" in said.out
+    assert "The reference is round 0 of winning" in " ".join(said.out.split())
+    table = pd.read_parquet(PAGE.parent / "winning_tickets.parquet")
+    own = table[(table["ticket"] == "winning") & (table["target"] == "low")]
+    assert list(own["round"]) == [1, 2] and set(own["n"]) == {2}
+    at_start = results("tiny.yaml", overrides=["prune.evaluate=[0, 1, 2]"]).query("ticket == 'winning' and round == 0")
+    assert set(own["reference_accuracy"]) == {at_start["test_accuracy"].mean()}
+
+
 def test_a_cached_run_leaves_its_report_as_it_is(finished: Path, process: Callable[..., Any]) -> None:
     process(finished, "report", "tiny.yaml")
     before = {file: file.stat().st_mtime_ns for file in PAGE.parent.iterdir()}

@@ -13,12 +13,15 @@ import pytest
 from pipeline.experiment.grid import expand
 from pipeline.experiment.loading import load
 from pipeline.report.analysis import connectivity, initial_weights, networks, paired_networks, published
+from pipeline.report.analysis.beside_dense import beside_dense
 from pipeline.report.analysis.comparisons import comparisons
 from pipeline.report.analysis.convergence import convergence
 from pipeline.report.analysis.layers import COLUMNS as LAYER_COLUMNS
 from pipeline.report.analysis.sensitivity import sensitivity
 from pipeline.report.analysis.statistics import curves
+from pipeline.report.analysis.winning_tickets import winning_tickets
 from pipeline.report.findings import Findings
+from pipeline.report.histories import VALIDATED
 from pipeline.report.page.rendering import render
 from pipeline.report.results import COLUMNS
 from pipeline.report.settings import in_force
@@ -128,6 +131,8 @@ def _findings(
         paired_networks=pd.DataFrame(columns=paired_networks.COLUMNS).astype(paired_networks.TYPES),
         beside_paper=pd.DataFrame(columns=published.COLUMNS).astype(published.TYPES),
         sensitivity=sensitivity(comparisons(results, spec), results, spec),
+        beside_dense=beside_dense(results, spec),
+        winning_tickets=winning_tickets(results, histories, spec),
         overlap=overlap,
         settings=in_force(spec),
         unmade=unmade(results, failed, {}, {}),
@@ -212,7 +217,9 @@ def _histories(results: pd.DataFrame, records: int) -> pd.DataFrame:
     table = stages.merge(steps, how="cross")
     rise = 1 - 0.5 ** (table["iteration"] / 100)
     table["test_accuracy"] = table["test_accuracy"] * rise
-    return table.assign(epoch=table["iteration"] / 100, train_loss=1 - rise, train_accuracy=rise, test_loss=1.0, lr=0.1)
+    validated = dict.fromkeys(VALIDATED, np.nan)
+    more = {"train_loss": 1 - rise, "train_accuracy": rise, "test_loss": 1.0, **validated, "lr": 0.1}
+    return table.assign(epoch=table["iteration"] / 100, **more)
 
 
 def _layers(spec: Any, rounds: tuple[int, ...]) -> pd.DataFrame:

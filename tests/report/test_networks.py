@@ -122,6 +122,19 @@ def test_networks_of_all_seeds_add_up(findings):
     assert (dense["low"], dense["high"]) == pytest.approx((0.2538, 0.7462), abs=1e-4)
 
 
+def test_a_ticket_comes_from_the_first_draw_of_a_dense_network(ran):
+    grid, store = ran
+    stages = {(p.target, p.source, p.seed): p.stage for p in grid.points}
+    succeed = {stages["xor", source, seed]: summary(4, 4) for source in ("any", "product") for seed in (0, 1)}
+    told = Told(store.snapshot(), succeed | {stages["small", "any", seed]: summary(0, 0) for seed in (0, 1)})
+    results = results_table(grid, told)
+    dense = results[(results["target"] == "xor") & (results["ticket"] == "dense")]
+    again = dense.assign(draw=1, stage=dense["seed"].map(lambda seed: stages["small", "any", seed]))
+    table = networks(pd.concat([results, again], ignore_index=True), told, grid.spec)
+    row = table[(table["target"] == "xor") & (table["source"] == "product")].iloc[0]
+    assert (row["metric"], row["count"], row["both"]) == ("decision_boundary", 8, 8)
+
+
 def test_a_point_within_the_tie_of_the_boundary_is_neither_right_nor_wrong(ran):
     grid, store = ran
     stage = next(point.stage for point in grid.points if (point.target, point.source) == ("small", "any"))

@@ -1,10 +1,13 @@
 """Settings in force beside the paper's, and what differs between two specs."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from pipeline.experiment.loading import load
+from pipeline.experiment.spec_analysis import Analysis
+from pipeline.report.paper import TITLES, settings_of_the_paper
 from pipeline.report.settings import COLUMNS, in_force
 from pipeline.report.spec_differences import spec_differences
 
@@ -48,6 +51,35 @@ def test_the_grid_says_whose_settings_stand_beside(spec):
         assert not table["differs"].any()
         assert table.loc["training.length", "paper"] in ("50000it", "10000it")
     assert by_field(spec("analysis.paper=frankle2018")).loc["training.batch_size", "differs"]
+
+
+def test_every_paper_that_a_grid_may_name_has_a_title():
+    named = set(get_args(Analysis.model_fields["paper"].annotation))
+    assert named == {*TITLES, "none"}
+
+
+def test_van_soelens_settings_are_those_of_the_text(spec):
+    stated = by_field(spec("analysis.paper=vansoelen2019"))
+    assert stated.loc["prune.scope", "differs"] and stated.loc["prune.scope", "paper"] == "layerwise"
+    assert stated.loc["training.length", "paper"] == "" and stated.loc["training.length", "reason"] == "not stated"
+    fractions = "rate: null, rounds: null, evaluate: null, rewind: 0it, fractions: [0.25, 0.5, 0.75, 0.9]"
+    prune = f"prune={{method: one-shot, scope: layerwise, {fractions}, prune_output: true}}"
+    training = "training={batch_size: 256, length: 100ep, optimizer: {name: sgd, lr: 0.01}}"
+    given = by_field(spec("analysis.paper=vansoelen2019", prune, training, "head=keep", "seeds=10"))
+    assert set(given.index[given["differs"]]) == {"model"}
+
+
+@pytest.mark.parametrize(
+    ("model", "batch", "lengths", "lr"),
+    [("resnet18", 128, ("30000it", "25000it"), 5e-3), ("vgg19", 64, ("112000it", "50000it"), 1e-2)],
+)
+def test_mehtas_settings_are_those_of_the_model(model, batch, lengths, lr):
+    stated, left_open = settings_of_the_paper("mehta2019", {model})
+    assert (stated["training.batch_size"], stated["training.length"]) == (batch, lengths)
+    assert stated["training.optimizer"] == {"name": "sgd", "momentum": 0.9, "weight_decay": 1e-4, "lr": lr}
+    assert (stated["prune.rate"], stated["training.lr_decay"]) == (0.2, {"to": [1e-3, 1e-4]})
+    assert "prune.scope" not in stated and left_open["prune.scope"] == "not stated"
+    assert "training.length" not in settings_of_the_paper("mehta2019", {"linear", "resnet18"})[0]
 
 
 @pytest.mark.parametrize(

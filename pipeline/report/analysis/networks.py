@@ -80,7 +80,10 @@ def networks(results: pd.DataFrame, snapshot: Records, spec: Spec) -> pd.DataFra
         row = next(_rows(of_point))
         about = dict(zip(POINT, point, strict=True)) | {"fraction_pruned": row.fraction_pruned}
         about["hidden"] = _hidden_units(row, spec)
-        dense = trainings[(trainings["target"] == row.target) & (trainings["ticket"] == DENSE)]
+        # further draws of a dense network start from other weights: no ticket comes from them
+        dense = trainings[
+            (trainings["target"] == row.target) & (trainings["ticket"] == DENSE) & (trainings["draw"] == 0)
+        ]
         for metric, marks in of_metric.items():
             own = marks[of_point.index].tolist()
             numbers = _shares(own, _of_dense(of_point, dense, marks) if row.round > 0 else [])

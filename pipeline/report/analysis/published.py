@@ -15,7 +15,7 @@ from pipeline.report.analysis.statistics import by_seed, moments
 
 if TYPE_CHECKING:
     from pipeline.experiment.spec import Spec
-    from pipeline.experiment.spec_analysis import PublishedValue
+    from pipeline.experiment.spec_analysis import PublishedTest, PublishedValue
     from pipeline.report.analysis.statistics import BySeed
 
 POINT = ["target", "source", "ticket", "round"]
@@ -34,7 +34,7 @@ def published_values(spec: Spec, metric: str) -> list[PublishedValue]:
     return [value for value in published.values if value.metric == metric] if published else []
 
 
-def is_of(value: PublishedValue, row: Any) -> bool:
+def is_of(value: PublishedValue | PublishedTest, row: Any) -> bool:
     """Whether a published value is of a row that has `source`, `target`, `ticket` and `round`: what is not given is."""
     asked = [(getattr(value, name), getattr(row, name)) for name in POINT]
     return all(wanted is None or wanted == there for wanted, there in asked)

@@ -23,6 +23,7 @@ from pipeline.report.charts.overlap import between_rounds, overlap_charts
 from pipeline.report.charts.sensitivity import sensitivity_charts
 from pipeline.report.charts.training import learning_curves, learning_level
 from pipeline.report.findings import Findings
+from pipeline.report.page.dense_networks import BesideDenseTable, WinningTickets
 from pipeline.report.page.how_far import how_far
 from pipeline.report.page.inside_tickets import about_connectivity, about_initial_weights, no_initial_weights
 from pipeline.report.page.published import beside_paper_rows, networks_table, paired_rows
@@ -112,6 +113,8 @@ def _sections(findings: Findings) -> dict[str, Any]:
         "sensitive_layers": _records(findings.sensitivity),
         "matrices": compared,
         "how_far": how_far(findings),
+        "beside_dense": BesideDenseTable.of(findings),
+        "winning": WinningTickets.of(findings),
         "learning": learning_curves(findings, trained) if trained is not None and asked is None else [],
         "learning_panels": panels,
         "band": band_in_words(findings.spec.analysis.spread),

@@ -1,0 +1,158 @@
+"""Winning tickets, as the page and the terminal say it: of each kind the smallest one and the most accurate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from pipeline.experiment.spec import DENSE
+from pipeline.report.wording import interval, percent_left, points
+
+KIND = ["source", "target", "ticket"]
+SMALLEST, BEST = "smallest", "most accurate"
+SPELLED_OUT = 12
+"""Kinds of ticket, by source and target, that have a sentence each."""
+CAUTION = (
+    "That a ticket wins is a statement about means, not a test: the interval of the difference says how far its "
+    "accuracy may lie below the reference's. The smallest and the most accurate one are picked from several rounds, "
+    "which favours lucky ones."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Winner:
+    """The smallest or the most accurate winning ticket of a source, target and kind of ticket; or that there is none.
+
+    Accuracies are in percent, differences in points; empty where there is no number.
+    """
+
+    source: str
+    target: str
+    ticket: str
+    which: str
+    """`smallest`, `most accurate`, both, or why there is none."""
+    wins: bool
+    round: str = ""
+    left: str = ""
+    accuracy: str = ""
+    reference: str = ""
+    difference: str = ""
+    interval: str = ""
+    iterations: str = ""
+    reference_iterations: str = ""
+    n: str = ""
+    wins_in: str = ""
+    unit: str = ""
+    """Of `n` and `wins_in`."""
+
+
+def winners(table: pd.DataFrame) -> list[Winner]:
+    """One or two for each (source, target, ticket) of the table `winning_tickets`, in its order."""
+    groups = table.groupby(KIND, sort=False)
+    return [winner for names, rows in groups for winner in _of_kind(tuple(map(str, names)), rows)]
+
+
+def kinds(table: pd.DataFrame, count: int) -> tuple[pd.DataFrame, int]:
+    """The rows of the first `count` (source, target, ticket), and how many more there are."""
+    place = table.groupby(KIND, sort=False).ngroup()
+    return table[place < count], max(0, int(place.max()) + 1 - count)
+
+
+def what_wins(table: pd.DataFrame) -> str:
+    """What a winning ticket is held against, and when accuracy and iterations are read."""
+    first = next(_rows(table))
+    against = (
+        "the dense network trained from scratch on the target"
+        if first.reference == DENSE
+        else f"round 0 of {first.reference}, the dense network, on the same source and target"
+    )
+    of_target = table.groupby("measured_at", sort=False)["target"].unique()
+    said = [
+        f"at the {moment}" + (f" on {', '.join(targets)}" if len(of_target) > 1 else "")
+        for moment, targets in of_target.items()
+    ]
+    return (
+        "A ticket wins if it reaches at least the test accuracy of its reference in at most as many iterations (Mehta "
+        f"2019, section 2). The reference is {against}. Both are read {' and '.join(said)}."
+    )
+
+
+def winning_sentences(table: pd.DataFrame) -> list[str]:
+    """Which tickets win, in a sentence for each (source, target, ticket); of many of them how many have one."""
+    if table.empty:
+        return []
+    _, more = kinds(table, SPELLED_OUT)
+    if more:
+        some = len(table[table["wins"].fillna(False).astype(bool)].drop_duplicates(KIND))
+        every = f"{more + SPELLED_OUT:,} kinds of ticket, by source and target"
+        return [what_wins(table), f"Of {every}, {some:,} have a winning one; the report has them.", CAUTION]
+    of_kind: dict[tuple[str, str, str], list[Winner]] = {}
+    for one in winners(table):
+        of_kind.setdefault((one.source, one.target, one.ticket), []).append(one)
+    return [what_wins(table), *map(_sentence, of_kind.values()), CAUTION]
+
+
+def _of_kind(names: tuple[str, ...], rows: pd.DataFrame) -> Iterator[Winner]:
+    source, target, ticket = names
+    winning = rows[rows["wins"].fillna(False).astype(bool)]
+    if winning.empty:
+        yield Winner(source, target, ticket, _none(rows), wins=False)
+        return
+    smallest = winning.sort_values("remaining", kind="stable").index[0]
+    best = winning.sort_values(["accuracy", "remaining"], ascending=[False, True], kind="stable").index[0]
+    both = f"{SMALLEST} and {BEST}"
+    for which, place in ((SMALLEST, smallest), (BEST, best)) if smallest != best else ((both, best),):
+        row = next(_rows(winning.loc[[place]]))
+        yield Winner(
+            source,
+            target,
+            ticket,
+            which,
+            wins=True,
+            round=str(row.round),
+            left=percent_left(row.remaining),
+            accuracy=f"{100 * row.accuracy:.2f}",
+            reference=f"{100 * row.reference_accuracy:.2f}",
+            difference=points(row.difference),
+            interval=row.remark if row.remark else interval(row),
+            iterations=f"{row.iterations:,.0f}",
+            reference_iterations=f"{row.reference_iterations:,.0f}",
+            n=str(row.n),
+            wins_in=str(row.wins_in),
+            unit=row.unit,
+        )
+
+
+def _none(rows: pd.DataFrame) -> str:
+    """That no round wins, and why of some it cannot be said."""
+    known = rows["n"] > 0
+    unknown = "; ".join(dict.fromkeys(rows.loc[~known, "remark"]))
+    if not known.any():
+        return f"not known: {unknown}"
+    count = int(known.sum())
+    more = f", {len(rows) - count} not known: {unknown}" if count < len(rows) else ""
+    return f"no winning ticket ({count} round{'s' * (count != 1)} evaluated{more})"
+
+
+def _sentence(of_kind: list[Winner]) -> str:
+    first = of_kind[0]
+    where = f"{first.source} -> {first.target}, {first.ticket}:"
+    if not first.wins:
+        return f"{where} {first.which}."
+    return f"{where} {'; '.join(map(_clause, of_kind))}."
+
+
+def _clause(one: Winner) -> str:
+    units = one.unit + "s" * (one.n != "1")
+    return (
+        f"the {one.which} winning ticket has {one.left} of the weights, {one.accuracy} % beside {one.reference} % "
+        f"({one.difference} points, {one.interval}) after {one.iterations} iterations beside "
+        f"{one.reference_iterations}, and wins in {one.wins_in} of {one.n} {units}"
+    )
+
+
+def _rows(table: pd.DataFrame) -> Iterator[Any]:
+    return iter(table.itertuples())
