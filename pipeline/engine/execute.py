@@ -67,6 +67,8 @@ def execute(lease: Lease, bench: Bench, progress: Callable[[int, dict[str, Any] 
                     bench.store.release(lease.stage.key, bench.driver)
     except Interrupted:
         return Outcome("interrupted")
+    except _RetiredError:
+        return Outcome("claimed")
     except (MissingOutput, CorruptOutput) as error:
         return Outcome("lost input", lost=(error.key, error.output), message=str(error))
     except torch.OutOfMemoryError as error:
@@ -85,6 +87,10 @@ def execute(lease: Lease, bench: Bench, progress: Callable[[int, dict[str, Any] 
             trace=traceback.format_exc(),
             poisoned="CUDA error" in str(error),
         )
+
+
+class _RetiredError(Exception):
+    """The driver was killed and retired by another one, which this lane outlived: the stage is that one's now."""
 
 
 def _settle(lease: Lease, bench: Bench) -> Outcome | None:
@@ -115,6 +121,8 @@ def _run(lease: Lease, bench: Bench, progress: Callable[[int, dict[str, Any] | N
         timed = 0
     if not bench.group.leads:
         return None
+    if not bench.store.is_present(bench.driver):
+        raise _RetiredError
     outputs = {}
     for name, (data, suffix) in payloads.items():
         outputs[name] = bench.store.put_output(stage.key, name, data, suffix)

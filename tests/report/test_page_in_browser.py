@@ -224,7 +224,7 @@ def test_thousands_of_curves_scroll(opened, thousands_of_curves):
         "box.checkVisibility() && at.top < innerHeight && at.bottom > 0 && !box.querySelector('.trace'); }).length"
     )
     most = 0
-    for top in range(0, 9_000, 1500):
+    for top in range(0, 9_000, 600):
         one.page.evaluate("(top) => scrollTo({top, behavior: 'instant'})", top)
         one.page.wait_for_function(f"() => {blank} === 0", timeout=2000)
         most = max(most, one.page.evaluate("document.querySelectorAll('[data-drawn]').length"))

@@ -176,6 +176,10 @@ class Store:
         """
         return claims.drivers(self.folder, self.stale_after)
 
+    def is_present(self, driver: str) -> bool:
+        """Whether the driver has a heartbeat: it has neither ended nor been retired by another one."""
+        return self.folder.stat(layout.driver(driver)) is not None
+
     def claim(self, key: str, driver: str) -> bool:
         """Whether the driver should work on the stage; False while another one that lives has claimed it."""
         return claims.claim(self.folder, key, driver, self.stale_after)
