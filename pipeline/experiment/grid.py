@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pipeline.experiment.chains import Chain, dense_stage, train_stage
+from pipeline.experiment.chains import Chain, dense_stage, prunes_output, train_stage
 from pipeline.experiment.evaluations import Evaluation, dense_draws, evaluations
 from pipeline.experiment.resolving import baseline_sides, checked, reached, rounds_of, source_sides, target_sides
 from pipeline.experiment.sides import Side
@@ -121,7 +121,11 @@ class _Sets:
 
     def with_output(self, target: str) -> bool:
         """Whether tickets on a target count the weights of the output layer."""
-        return any(prune.prune_output for _, prune, _, reached in self.plans for side in reached if side.name == target)
+        return any(
+            prunes_output(schedule, source)
+            for source, _, schedule, reached in self.plans
+            if target in {side.name for side in reached}
+        )
 
 
 def _sets(spec: Spec, root: Path, seed: int) -> _Sets:
