@@ -18,6 +18,7 @@ from typing import Any
 
 from pipeline.engine.board_actor import BoardActor
 from pipeline.engine.capacity import LaneState, check_feasible, decide, lane_limit
+from pipeline.engine.cluster_nodes import Room
 from pipeline.engine.lane import run_lane
 from pipeline.engine.leases import View
 from pipeline.experiment.errors import UserError
@@ -125,13 +126,6 @@ class RayLanes:
         for run in list(self._runs.values()):
             run.thread.join(timeout=max(0.0, deadline - time.monotonic()))
 
-    def nodes(self) -> list[tuple[float, float]]:
-        """CPUs and GPUs of each node of the cluster."""
-        import ray
-
-        found = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        return [(resources.get("CPU", 0.0), resources.get("GPU", 0.0)) for resources in found]
-
     def run(
         self,
         stages: Sequence[Stage],
@@ -147,9 +141,8 @@ class RayLanes:
         """
         import ray
 
-        nodes = self.nodes()
-        cpus, gpus = sum(node[0] for node in nodes), sum(node[1] for node in nodes)
-        check_feasible(list({stage.shape for stage in stages}), nodes)
+        room = Room()
+        check_feasible(list({stage.shape for stage in stages}), room.now, room.at_most)
         limit = self._options.lanes or lane_limit()
         actor: Any = ray.remote(num_cpus=0, max_restarts=0, max_concurrency=1000)(BoardActor)
         options = {"lease_timeout": self._options.lease_timeout, "fail_fast": self._options.fail_fast}
@@ -168,7 +161,7 @@ class RayLanes:
                 if view.over:
                     break
                 if told is None:
-                    self._place(board, view, cpus, gpus, limit)
+                    self._place(board, view, *room.totals(), limit)
                 elif time.monotonic() - told > GRACE:
                     break
                 time.sleep(every)

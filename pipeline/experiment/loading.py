@@ -15,8 +15,9 @@ from pipeline.experiment.variants import complete
 from pipeline.experiment.yaml_nodes import Node, refusal
 from pipeline.experiment.yaml_reading import parse, read_file
 
-_USER_FILE = re.compile(r".+\.py:[A-Za-z_]\w*")
-_KEYS = frozenset({"model", "dataset", "criterion", "name"})
+USER_FILE = re.compile(r".+\.py:[A-Za-z_]\w*")
+FILE_KEYS = frozenset({"model", "dataset", "criterion", "name"})
+"""Whose values may be a file of the user's own, written as USER_FILE."""
 MAX_EXTENDS = 20
 COLLECTION = ("name", "description", "experiments")
 
@@ -144,7 +145,7 @@ def _resolve(node: Node, folder: Path) -> None:
         for key, item in node.value.items():
             if not isinstance(item.value, str):
                 _resolve(item, folder)
-            elif (key in _KEYS and _USER_FILE.fullmatch(item.value)) or (
+            elif (key in FILE_KEYS and USER_FILE.fullmatch(item.value)) or (
                 key == "path" and item.value.startswith(("./", "../"))
             ):
                 item.value = str((folder / item.value).resolve())
