@@ -4,9 +4,12 @@ import multiprocessing
 import multiprocessing.process
 import os
 import runpy
+import secrets
 import shutil
 import signal
+import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parents[1]
-ON_RAY = ("test_lanes", "test_same_bits", "test_data_parallel")
+ON_RAY = ("test_lanes", "test_same_bits", "test_data_parallel", "test_submitted_runs", "test_two_raylets")
 """Files that use the one Ray of the tests."""
 IMPORTED = [
     *("pipeline.cli", "pipeline.engine.driver", "pipeline.engine.execute", "pipeline.lottery.training"),
@@ -32,6 +35,7 @@ IMPORTED = [
 
 # Ray's own default for a Ray that it starts; it reads the variable once, when it is first imported.
 os.environ.setdefault("RAY_AUTH_MODE", "token")
+os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 # How long an example takes says nothing on a machine that runs other tests at the same time.
 settings.register_profile("any pace", deadline=None)
@@ -54,17 +58,43 @@ def single_thread() -> None:
 
 
 @pytest.fixture(scope="session")
-def ray_cluster() -> Iterator[None]:
-    """One local Ray for all tests: it takes 5 to 10 s to start."""
+def ray_cluster() -> Iterator[str]:
+    """One Ray for all tests, which takes 5 to 10 s to start: the address of its job server.
+
+    `ray start` and not `ray.init`, which lets nobody choose the port of the agent that takes jobs.
+    """
     from pipeline.engine.ray_lanes import QUIET
 
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     import ray
 
-    ray.init(address="local", num_cpus=4, log_to_driver=False, logging_level="ERROR")
-    yield
+    port, dashboard = free_port(), free_port()
+    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", f"--port={port}"]
+    command += ["--num-cpus=4", "--disable-usage-stats", "--dashboard-agent-listen-port=0"]
+    command += ["--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
+    head = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (listens(port) and listens(dashboard)):
+        assert head.poll() is None and time.monotonic() < deadline, "no Ray could be started"
+        time.sleep(0.2)
+    address = f"{ray.util.get_node_ip_address()}:{port}"
+    ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    yield f"http://127.0.0.1:{dashboard}"
     ray.shutdown()
+    head.terminate()  # it ends all that it started
+    head.wait(60)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.hookimpl(optionalhook=True)

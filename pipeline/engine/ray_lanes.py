@@ -97,13 +97,15 @@ class RayLanes:
         if not ray.is_initialized():
             # `local` is explicit: without it Ray looks for a cluster, and a stale cluster file hangs it for 40 s.
             local = self._options.address == "local"
-            ray.init(
+            context = ray.init(
                 address=self._options.address,
                 logging_level=logging.WARNING,
                 log_to_driver=False,
                 **({"include_dashboard": True} if local else {}),
             )
             self._owns_ray = True
+            if not local and context.dashboard_url:
+                _refuse_an_open_cluster(f"http://{context.dashboard_url}")
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, on_sigterm)  # ray.init put one in its place that exits at once
         self._folder = tempfile.mkdtemp(prefix="ticket-transfer-lanes-")
@@ -259,6 +261,14 @@ class RayLanes:
                         flush=True,
                     )
                     os._exit(GONE)
+
+
+def _refuse_an_open_cluster(dashboard: str) -> None:
+    """Raises UserError if whoever reaches the cluster may use it; a dashboard for the head node alone tells nothing."""
+    from pipeline.engine.jobs.cluster import UnreachableError, asks_for_token
+
+    with contextlib.suppress(UnreachableError):
+        asks_for_token(dashboard)
 
 
 def _kill(who: dict[str, Any]) -> None:

@@ -26,6 +26,10 @@ HOW = (
 )
 
 
+class UnreachableError(UserError):
+    """Nothing answers, or not in time."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClusterNode:
     """A living node of the cluster."""
@@ -59,19 +63,28 @@ def find_cluster(address: str) -> Cluster:
     """The cluster whose job server is at `address`. Raises UserError if it cannot be used from here."""
     url = job_address(address)
     _reach(url)
-    mode = _get(url, "/api/authentication_mode", {}).get("authentication_mode")
-    if mode != "token" and os.environ.get(MODE) != "disabled":
-        raise UserError(
-            f"The cluster at {url} asks nobody for a token: whoever reaches it runs code on it. Start it with "
-            f"{MODE}=token on every node, or set {MODE}=disabled here to submit to it all the same."
-        )
-    headers = authorization() if mode == "token" else {}
+    headers = authorization() if asks_for_token(url) else {}
     version = _get(url, "/api/version", headers)["ray_version"]
     _check_version(url, version)
     found = _get(url, "/api/v0/nodes?detail=1&limit=10000", headers)["data"]["result"]["result"]
     nodes = tuple(_node(each) for each in found if each["state"] == "ALIVE")
     status = _get(url, "/api/cluster_status", headers)
     return Cluster(url, version, nodes, _grows(status))
+
+
+def asks_for_token(url: str) -> bool:
+    """Whether the cluster lets only those in who have its token.
+
+    Raises UserError if not, unless the user says that this is meant.
+    """
+    if _get(url, "/api/authentication_mode", {}).get("authentication_mode") == "token":
+        return True
+    if os.environ.get(MODE) != "disabled":
+        raise UserError(
+            f"The cluster at {url} asks nobody for a token: whoever reaches it runs code on it. Start it with "
+            f"{MODE}=token on every node, or set {MODE}=disabled here to use it all the same."
+        )
+    return False
 
 
 def job_address(address: str) -> str:
@@ -114,7 +127,7 @@ def _reach(url: str) -> None:
     try:
         socket.create_connection((parts.hostname or "", parts.port or PORT), timeout=TIMEOUT).close()
     except OSError as error:
-        raise UserError(
+        raise UnreachableError(
             f"Nothing answers at {url}: {error.strerror or error}. Does the cluster run, is this the port of its "
             "dashboard (8265), and does a tunnel or port-forward lead there?"
         ) from error
@@ -126,7 +139,7 @@ def _get(url: str, path: str, headers: Mapping[str, str]) -> Any:
     try:
         answer = requests.get(url + path, headers=dict(headers), timeout=TIMEOUT)
     except requests.exceptions.RequestException as error:
-        raise UserError(f"{url} does not answer as a Ray cluster does: {_reason(error)}.") from error
+        raise UnreachableError(f"{url} does not answer as a Ray cluster does: {_reason(error)}.") from error
     if answer.status_code in (401, 403):
         raise UserError(f"The cluster at {url} refuses the token that was given. {HOW}")
     try:
