@@ -47,7 +47,7 @@ def dense_draws(spec: Spec, rounds: Collection[int]) -> int:
     Where they are repeated, each kind of ticket has one for each round but the dense one (`dense_draw`).
     """
     pruned = [number for number in rounds if number]
-    return len(spec.tickets) * len(pruned) if spec.dense == "repeated" else 1
+    return max(1, len(spec.tickets) * len(pruned)) if spec.dense == "repeated" else 1
 
 
 def dense_draw(tickets: Sequence[str], rounds: Collection[int], ticket: str, number: int) -> int:
@@ -74,6 +74,14 @@ def check_transfer(spec: Spec, prune: Prune, schedule: Schedule, source: Side, t
         raise UnfitError(
             f"a pruned output layer of {source.data.classes} classes does not fit target {target.name!r} with "
             f"{target.data.classes}.",
+            *source.at,
+            "prune",
+            "prune_output",
+        )
+    if prune.prune_output and source.head:
+        raise UnfitError(
+            f"the head of {source.name!r} has hidden layers, and tickets are of what comes before a head: leave "
+            "model.head out of the source, or set prune_output: false.",
             *source.at,
             "prune",
             "prune_output",
