@@ -1,5 +1,6 @@
 """Fixtures that every floor's tests share: the data root and one Ray for the whole session."""
 
+import contextlib
 import multiprocessing
 import multiprocessing.process
 import os
@@ -57,6 +58,37 @@ def single_thread() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
 
 
+class RayNode:
+    """A node of a Ray cluster: `ray start` and what it has started."""
+
+    def __init__(self, *options: str) -> None:
+        command = [str(Path(sys.executable).with_name("ray")), "start", "--block", "--disable-usage-stats", *options]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    @property
+    def lives(self) -> bool:
+        return self._process.poll() is None
+
+    def started(self) -> dict[str, int]:
+        """Process ids by the name of the program: `raylet`, and on a head node `gcs_server` and others."""
+        pid = self._process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split() if self.lives else []
+        return {Path(f"/proc/{child}/comm").read_text().strip(): int(child) for child in children}
+
+    def kill(self) -> None:
+        """At once: told to end, `ray start` takes half a minute."""
+        for pid in (*self.started().values(), self._process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+
+
+@pytest.fixture(scope="session")
+def ray_node() -> type[RayNode]:
+    """Starts a node with options of `ray start`; who does it kills it."""
+    return RayNode
+
+
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[str]:
     """One Ray for all tests, which takes 5 to 10 s to start: the address of its job server.
@@ -70,20 +102,17 @@ def ray_cluster() -> Iterator[str]:
     import ray
 
     port, dashboard = free_port(), free_port()
-    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", f"--port={port}"]
-    command += ["--num-cpus=4", "--disable-usage-stats", "--dashboard-agent-listen-port=0"]
-    command += ["--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
-    head = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    ports = [f"--port={port}", f"--dashboard-port={dashboard}", "--dashboard-agent-listen-port=0"]
+    head = RayNode("--head", "--num-cpus=4", "--dashboard-host=127.0.0.1", *ports)
     deadline = time.monotonic() + 120
     while not (listens(port) and listens(dashboard)):
-        assert head.poll() is None and time.monotonic() < deadline, "no Ray could be started"
+        assert head.lives and time.monotonic() < deadline, "no Ray could be started"
         time.sleep(0.2)
     address = f"{ray.util.get_node_ip_address()}:{port}"
     ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     yield f"http://127.0.0.1:{dashboard}"
     ray.shutdown()
-    head.terminate()  # it ends all that it started
-    head.wait(60)
+    head.kill()
 
 
 def free_port() -> int:

@@ -3,8 +3,6 @@
 import contextlib
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,32 +23,23 @@ WIDE = Shape(cpus_per_worker=3)
 
 
 @pytest.fixture
-def join() -> Iterator[Callable[[], int]]:
+def join(ray_node: Any) -> Iterator[Callable[[], int]]:
     """Start a node that joins the cluster; the process id of its raylet."""
-    started: list[subprocess.Popen[bytes]] = []
+    nodes: list[Any] = []
 
     def start() -> int:
         import ray
 
-        head = ray.get_runtime_context().gcs_address
-        command = [str(Path(sys.executable).with_name("ray")), "start", f"--address={head}", "--num-cpus=3", "--block"]
-        started.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        nodes.append(ray_node(f"--address={ray.get_runtime_context().gcs_address}", "--num-cpus=3"))
         deadline = time.monotonic() + 90
         while sum(node["Alive"] for node in ray.nodes()) < 2:
-            assert time.monotonic() < deadline and started[-1].poll() is None, "the second node did not join"
+            assert time.monotonic() < deadline and nodes[0].lives, "the second node did not join"
             time.sleep(0.2)
-        return next(pid for pid in children(started[-1].pid) if Path(f"/proc/{pid}/comm").read_text() == "raylet\n")
+        return int(nodes[0].started()["raylet"])
 
     yield start
-    for node in started:
-        for pid in (*children(node.pid), node.pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        node.wait()
-
-
-def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    for node in nodes:
+        node.kill()
 
 
 def work_on(go: Path) -> Callable[[Shape], Any]:

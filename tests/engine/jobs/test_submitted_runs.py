@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.engine.store import Store
+from pipeline.engine.store import Snapshot, Store
 from pipeline.experiment.grid import Grid
 
 pytestmark = pytest.mark.ray
@@ -34,6 +34,11 @@ def give(tmp_path: Path, fork: Callable[..., Any], ray_cluster: str) -> Give:
 
 def job_in(out: str) -> str:
     return next(line.split(": ")[1] for line in out.splitlines() if line.startswith("submitted: "))
+
+
+def made(snapshot: Snapshot, keys: set[str]) -> dict[str, Any]:
+    """By whom and when stages were done."""
+    return {key: (record["attempt"], record["finished"]) for key in keys if (record := snapshot.record(key))}
 
 
 def test_a_run_that_is_stopped_goes_on_when_it_is_submitted_again_and_finds_the_same_bits(
@@ -63,9 +68,7 @@ def test_a_run_that_is_stopped_goes_on_when_it_is_submitted_again_and_finds_the_
     assert f"small: {len(done)} stages cached" in out
     assert f"{len(small.stages) - len(done)} stages run" in out
     assert results_of(store) == expected
-    assert {key: before.record(key) for key in done} == {
-        key: record for key in done if (record := Store(str(store)).record(key)) is not None
-    }, "what was done ran again"
+    assert made(Store(str(store)).snapshot(), done) == made(before, done), "what was done ran again"
     assert (tmp_path / "reports" / "small" / "report.html").is_file()
     listed = {job["job"]: (job["experiment"], job["exit_code"]) for job in json.loads(give("jobs", "--json")[1])}
     assert listed[first] == ("small", 143)
