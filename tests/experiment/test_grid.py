@@ -99,6 +99,19 @@ def test_a_tickets_start_is_not_the_chains_rewinding(expanded: Expand) -> None:
     assert found == {"zero": None, "k": ("it12", 0), "end": ("final", 0), "trained": ("final", 1), "drawn": None}
 
 
+def test_starting_where_early_stopping_ends_reads_round_zero_and_changes_no_other_key(expanded: Expand) -> None:
+    held_out = (("half: a", "half: a, validation: 99"), ("half: b", "half: b, validation: 99"))
+    more = ("[winning, random]", "[winning, random, {name: theta-s, start: early-stop}]")
+    plain, with_it = expanded(*held_out), expanded(*held_out, more)
+    for number, target in ((1, "digits-b"), (2, "digits-b"), (3, "digits-a")):
+        made = stage(with_it, ticket="theta-s", source="digits-a", target=target, round=number, seed=1)
+        like = stage(with_it, ticket="winning", source="digits-a", target=target, round=number, seed=1)
+        weights = made.inputs["weights"]
+        assert (with_it.stages[weights.stage].label, weights.output) == ("digits-a seed 1 dense", "early-stop")
+        assert made.inputs["mask"] == like.inputs["mask"] and "first_iteration" not in made.fields
+    assert {key for key in with_it.stages if with_it.roles[key] != "theta-s"} == set(plain.stages)
+
+
 def test_a_random_ticket_depends_on_the_count_alone_and_is_shared(expanded: Expand) -> None:
     grid = expanded()
     made = points(grid, ticket="random", target="digits-b", round=2, seed=1)
