@@ -97,6 +97,9 @@ def test_a_tickets_start_is_not_the_chains_rewinding(expanded: Expand) -> None:
         found[name] = (weights.output, grid.stages[weights.stage].fields["round"]) if weights else None
         assert ("control" in made.fields["start"]) == (name == "drawn")
     assert found == {"zero": None, "k": ("it12", 0), "end": ("final", 0), "trained": ("final", 1), "drawn": None}
+    kept = {grid.stages[key].label: outputs for key, outputs in grid.keep.items()}
+    assert kept["digits-a seed 0 dense"] == {"it12", "it24", "final"}, "a ticket can be exported"
+    assert "digits-a seed 0 round 1" not in kept
 
 
 def test_starting_where_early_stopping_ends_reads_round_zero_and_changes_no_other_key(expanded: Expand) -> None:
