@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.experiment.chains import Chain, Start, check_moment, prunes_output, train_stage
+from pipeline.experiment.chains import Chain, Start, prunes_output, train_stage
+from pipeline.experiment.moments import check_early_stop, check_moment
 from pipeline.experiment.sides import Side
 from pipeline.experiment.spec import Spec
 from pipeline.experiment.spec_pruning import Prune
@@ -118,6 +119,8 @@ def check_transfer(spec: Spec, prune: Prune, schedule: Schedule, source: Side, t
             )
         if isinstance(ticket.start, Steps):
             check_moment(ticket.start, source, "tickets", index, "start")
+        if ticket.start == "early-stop":
+            check_early_stop(source, "tickets", index, "start")
         moment = _moment(ticket, prune)
         if target.trains_remainder and isinstance(moment, Steps) and target.moment(moment) >= target.iterations:
             raise UnfitError(

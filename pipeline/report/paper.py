@@ -139,7 +139,7 @@ _OPEN_MEHTA: dict[str, str] = {
     "training.precision": "not stated",
     "prune.scope": "not stated",
     "prune.prune_output": "the paper never prunes fully connected layers",
-    "prune.rewind": "what the search trains on from is not stated; tickets start from the end of training, 0 or anew",
+    "prune.rewind": "what the search trains on from is not stated; tickets start from weights of its round 0, or anew",
     "dense": "the paper's reference is the dense network fine-tuned from the source's weights",
     "analysis.convergence": "section 2: the minimum of the validation loss; without one the end, the same for all",
     "analysis.reference": "section 2: the dense network that starts from the source's weights",
