@@ -1,4 +1,4 @@
-"""clusters/kuberay/: KubeRay and Kubernetes would take these files, and what they ask for is closed, bounded and safe."""
+"""clusters/kuberay/: KubeRay and Kubernetes take these files, and what they ask for is closed, bounded and safe."""
 
 import copy
 import re

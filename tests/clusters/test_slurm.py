@@ -1,6 +1,7 @@
 """clusters/slurm/tickets.sbatch with stand-ins for Slurm, Ray and the run: token, signals, requeueing, what is left."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -118,9 +119,7 @@ def test_what_a_try_left_that_was_killed_is_replaced(batch: Callable[..., Batch]
 
 
 def test_directives_ask_for_whole_nodes_a_warning_and_requeueing() -> None:
-    directives = {
-        line.removeprefix("#SBATCH ") for line in SCRIPT.read_text().splitlines() if line.startswith("#SBATCH")
-    }
+    directives = set(re.findall("^#SBATCH (.*)$", SCRIPT.read_text(), re.MULTILINE))
     needed = {"--ntasks-per-node=1", "--exclusive", "--mem=0", "--signal=B:USR1@120", "--requeue", "--open-mode=append"}
     assert needed <= directives and "--gpus-per-node=1" in directives
 
