@@ -14,6 +14,7 @@ set -euo pipefail
 folder=/tmp/tickets-$(id -u) # short: Ray's sockets are below it, and their names may have 107 characters
 port=${PORT:-6379} dashboard=${DASHBOARD_PORT:-8265}
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$folder/token
+export RAY_JOB_STOP_WAIT_TIME_S=30 # that a stopped run has for its checkpoints; Ray's own are 3
 unset RAY_AUTH_TOKEN RAY_ADDRESS
 
 running() { # the process that `begin NAME` started: still there, and still that one

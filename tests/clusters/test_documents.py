@@ -13,12 +13,6 @@ ROOT = Path(__file__).parents[2]
 CLUSTERS = ROOT / "clusters"
 README = CLUSTERS / "README.md"
 FILES = sorted(file for file in CLUSTERS.rglob("*") if file.is_file() and file != README)
-COMING = {
-    "submit": {"--address", "--store", "--tracking", "--data", "--wait"},
-    "jobs": {"--address"},
-    "logs": set(),
-    "stop": set(),
-}
 each = pytest.mark.parametrize("file", FILES, ids=[file.name for file in FILES])
 all_text = pytest.mark.parametrize("file", [*FILES, README], ids=[file.name for file in [*FILES, README]])
 
@@ -54,9 +48,7 @@ def test_the_header_says_how_what_to_change_and_what_was_verified(file: Path) ->
 @all_text
 def test_tickets_commands_and_options_exist(file: Path) -> None:
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    assert COMING.keys().isdisjoint(commands), "they are here: remove COMING"
     known = {name: {option for each in command.params for option in each.opts} for name, command in commands.items()}
-    known |= COMING
     for command, options in used(file, "tickets"):
         assert command in known, command
         assert options <= known[command], (command, options)
