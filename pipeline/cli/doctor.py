@@ -38,7 +38,7 @@ def doctor(
         "memory_bytes": memory_bytes(),
         "lanes": min(cpus, lane_limit()),
         "lane_limit": lane_limit(),
-        "ray_address": os.environ.get("TICKETS_RAY_ADDRESS", "local"),
+        "ray_address": shown(os.environ.get("TICKETS_RAY_ADDRESS", "local")),
         "store": _store(store),
         "tracking": shown(tracking),
         "data": {"root": str(data), "found": _found(data), "sets": _named_sets(data)},

@@ -14,6 +14,7 @@ from pipeline.experiment.validation import validate
 from pipeline.experiment.variants import complete
 from pipeline.experiment.yaml_nodes import Node, refusal
 from pipeline.experiment.yaml_reading import parse, read_file
+from pipeline.lottery.credentials import shown
 
 USER_FILE = re.compile(r".+\.py:[A-Za-z_]\w*")
 FILE_KEYS = frozenset({"model", "dataset", "criterion", "name"})
@@ -128,7 +129,7 @@ def _set(document: Node, override: str, file: Path) -> None:
         raise UserError(
             f"--set {override}: write it as --set key.path=value, for example --set training.batch_size=64."
         )
-    value = parse(written, f"--set {override}", lines=False, path=path)
+    value = parse(written, f"--set {shown(override)}", lines=False, path=path)
     # so that a file named here is found from the same folder as one named in the grid
     _resolve(Node({path.rsplit(".", 1)[-1]: value}), file.parent)
     if path == "extends":

@@ -218,5 +218,5 @@ def sync(
     records = {point.stage: snapshot.record(point.stage) for point in grid.points}
     tracker.log_stages({key: record for key, record in records.items() if record is not None})
     if not tracker.finish(table, artifacts, given_up=given_up, tickets=tickets):
-        raise UserError(f"MLflow at {tracking_uri} could not be written: {tracker.last_error}")
+        raise UserError(f"MLflow at {shown(tracking_uri)} could not be written: {tracker.last_error}")
     return tracker
