@@ -165,6 +165,10 @@ class Command:
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 
+    def said(self) -> str:
+        """What it has written to stdout so far."""
+        return self._out.read_text()
+
     def communicate(self, timeout: float) -> tuple[str, str]:
         """What it wrote to stdout and to stderr, once it has ended. Raises subprocess.TimeoutExpired."""
         if self.wait(timeout) is None:

@@ -25,7 +25,7 @@ app = typer.Typer(
     name="tickets",
     help="Find lottery tickets and learn where they transfer.",
     epilog="Begin with `tickets plan FILE`, then `tickets run FILE`. Exit codes: 0 done, 1 stages failed or files are "
-    "damaged, 2 a mistake that the message explains, 75 the cluster was lost, 130 and 143 stopped.",
+    "damaged, 2 a mistake that the message explains, 75 the cluster or the store was lost, 130 and 143 stopped.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -59,10 +59,11 @@ def main() -> None:
         where = f"{error.filename2 or error.filename}: " if error.filename else ""
         _end(
             f"{where}{error.strerror or error}. Nothing that is finished is lost: "
-            "mend this, then give the same command again."
+            "mend this, then give the same command again.",
+            getattr(error, "exit_code", 2),
         )
 
 
-def _end(message: str) -> None:
+def _end(message: str, code: int = 2) -> None:
     print(f"error: {shown(message)}", file=sys.stderr)
-    sys.exit(2)
+    sys.exit(code)

@@ -35,17 +35,22 @@ if TYPE_CHECKING:
 
 
 def start_tracking(grid: "Grid", tracking: str, store: str, console: Console) -> "Tracker | None":
-    """The tracker of a run; None for `none`, and where MLflow has everything already (it is not imported then)."""
+    """The tracker of a run; None for `none`, and where MLflow has everything already (it is not imported then).
+
+    Raises UserError for a server that refuses.
+    """
     if tracking == "none":
         return None
     from pipeline.engine.provenance import describe_driver
     from pipeline.engine.store import Store
+    from pipeline.engine.tracking.access import check_access
     from pipeline.engine.tracking.digest import is_tracked
     from pipeline.engine.tracking.tracker import Tracker
 
     uri, snapshot = prepare_tracking(tracking), Store(store).snapshot()
     if is_tracked(Store(store), uri, grid, snapshot.record):
         return None
+    check_access(uri, grid.name)
     tracker = Tracker(uri, grid, on_problem=lambda told: say(console, told, "yellow"), provenance=describe_driver())
     finished = {point.stage: record for point in grid.points if (record := snapshot.record(point.stage)) is not None}
     tracker.log_stages(finished)

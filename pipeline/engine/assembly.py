@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from pipeline.engine.addresses import shown
 from pipeline.engine.provenance import git_commit
 from pipeline.engine.store import MissingOutput, Store
 from pipeline.experiment.errors import UserError
@@ -26,7 +27,7 @@ def assemble(grid: Grid, point: Point, store: Store) -> Ticket:
             data = store.read(read.stage, read.output)
         except MissingOutput as error:
             raise UserError(
-                f"The ticket of {stage.label!r} is not in {store.uri}: output {read.output!r} of stage "
+                f"The ticket of {stage.label!r} is not in {shown(store.uri)}: output {read.output!r} of stage "
                 f"{read.stage[:12]} {error.what}. Run the grid first: `tickets run`."
             ) from error
         inputs[role] = load_mask(data) if role == "mask" else load_weights(data)

@@ -126,6 +126,10 @@ class Board:
                 self.lost_inputs.add(outcome.lost)
                 self.events.append({"event": "lost input", "stage": key, "message": outcome.message})
                 self._skip_descendants(key, "an input was lost", including=True)
+            case "lost store":  # it would be lost to every other stage, too
+                self.tally.store_error = outcome.store_error
+                self._make_ready(key)
+                self._stopping = True
             case "claimed":
                 self._deferred[key] = self._clock() + 1.0
             case "interrupted":

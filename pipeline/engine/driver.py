@@ -73,8 +73,8 @@ class Summary:
 def run(work: Work, options: RunOptions, listener: Listener) -> Summary:
     """Run everything of `work`, a grid or a collection of them, that its store lacks.
 
-    Raises UserError for what the user can mend, BoardLostError if the board died: either way, finished stages are in
-    the store.
+    Raises UserError for what the user can mend, BoardLostError if the board died, StoreError if the store went away or
+    refuses: in any case, finished stages are in the store.
     """
     return _Driver(work, options, listener).run()
 
@@ -161,6 +161,8 @@ class _Driver:
         self._lanes.run(stages, todo.to_run, self._asked.keep, stop.event, follow)
         assert self._view is not None
         tally = self._view.tally
+        if tally.store_error is not None:
+            raise tally.store_error
         self._summary.diverged += tally.diverged
         self._summary.failed, self._summary.skipped = tally.failed, tally.skipped
         for key, output in lost:

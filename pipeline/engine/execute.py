@@ -16,6 +16,7 @@ from pipeline.engine.leases import Lease, Work
 from pipeline.engine.outcomes import TRANSIENT, Outcome
 from pipeline.engine.provenance import git_commit, hardware, hardware_of, versions
 from pipeline.engine.store import CorruptOutput, MissingOutput, Store
+from pipeline.engine.store.patience import StoreError
 from pipeline.experiment.stages import Stage
 from pipeline.lottery import plugins
 from pipeline.lottery.checkpoint import Checkpoint
@@ -71,6 +72,8 @@ def execute(lease: Lease, bench: Bench, progress: Callable[[int, dict[str, Any] 
         return Outcome("claimed")
     except (MissingOutput, CorruptOutput) as error:
         return Outcome("lost input", lost=(error.key, error.output), message=str(error))
+    except StoreError as error:
+        return Outcome("lost store", store_error=error, message=str(error))
     except torch.OutOfMemoryError as error:
         torch.cuda.empty_cache()
         return Outcome("failed", error_class="out of memory", message=str(error), trace=traceback.format_exc())

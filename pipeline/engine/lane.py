@@ -133,7 +133,7 @@ def _replace_if_unfit(config: dict[str, Any], session: int, lease: Lease, outcom
     """
     alone = config["shape"].workers == 1
     in_step = lease.stage.kind == "prune"  # which rank 0 does alone
-    if not outcome.poisoned and (alone or in_step or outcome.kind not in ("failed", "lost input")):
+    if not outcome.poisoned and (alone or in_step or outcome.kind not in ("failed", "lost input", "lost store")):
         return
     with contextlib.suppress(ray.exceptions.RayActorError):
         board, lane = config["board"], config["lane"]

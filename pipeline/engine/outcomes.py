@@ -3,16 +3,19 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pipeline.engine.store.patience import StoreError
+
 TRANSIENT = "transient"
 """Marks an output in a record that may be collected once the stages that read it are done."""
 
-Kind = Literal["done", "failed", "lost input", "claimed", "interrupted"]
+Kind = Literal["done", "failed", "lost input", "lost store", "claimed", "interrupted"]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """`done`: the stage's record is in the store. `failed`: it raised. `lost input`: something that it reads is missing
-    or damaged. `claimed`: another driver is at it. `interrupted`: it was told to stop, and checkpointed what it had."""
+    or damaged. `lost store`: the store was waited for in vain, or refuses. `claimed`: another driver is at it.
+    `interrupted`: it was told to stop, and checkpointed what it had."""
 
     kind: Kind
     record: dict[str, Any] | None = None
@@ -25,6 +28,7 @@ class Outcome:
     trace: str = ""
     lost: tuple[str, str | None] | None = None
     """(stage, output) that is missing or damaged; the output is None for the stage's record."""
+    store_error: StoreError | None = None
     poisoned: bool = False
     """The process can no longer be trusted (a CUDA error) and must be replaced."""
 
@@ -40,3 +44,5 @@ class Tally:
     """Stage key -> message."""
     skipped: dict[str, str] = field(default_factory=dict)
     """Stage key -> why: it depends on a stage that failed, diverged or lost its input."""
+    store_error: StoreError | None = None
+    """Why the run is ended: the store went away for good, or refuses."""

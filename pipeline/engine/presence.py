@@ -1,5 +1,6 @@
 """A driver's sign of life in the store: others see its claims as valid, and leave its weights alone."""
 
+import contextlib
 import os
 import socket
 import threading
@@ -38,7 +39,8 @@ class Presence(threading.Thread):
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self.join(timeout=5)
-        self._store.retire(self._driver)
+        with contextlib.suppress(OSError):  # a store that is away: without heartbeats the claims are void in a minute
+            self._store.retire(self._driver)
 
     def run(self) -> None:
         while not self._ended.wait(EVERY):

@@ -2,31 +2,29 @@
 
 from typing import Any
 
+from pipeline.engine.addresses import shown
 from pipeline.engine.store.filesystem import Listed
+from pipeline.engine.store.patience import Patience
 
 _WITHOUT_FOLDERS = ("s3", "gcs")
 
 
 class RemoteFolder:
-    """A `Folder` at `base` of a `pyarrow.fs.FileSystem`, whose writes become visible when they are closed."""
+    """A `Folder` at `base` of a `pyarrow.fs.FileSystem`, whose writes become visible when they are closed.
 
-    def __init__(self, filesystem: Any, base: str) -> None:
+    What fails for a moment is tried again: see `patience`, also for what is raised in the end.
+    """
+
+    def __init__(self, filesystem: Any, base: str, patience: Patience | None = None) -> None:
         self.filesystem = filesystem
         self.base = base.rstrip("/")
+        self._patiently = patience or Patience(shown(self.base))
 
     def read(self, path: str) -> bytes:
-        with self.filesystem.open_input_stream(self._full(path)) as stream:
-            return bytes(stream.read())
+        return self._patiently(lambda: self._read(path))
 
     def write(self, path: str, data: bytes, *, durable: bool = True) -> None:
-        full = self._full(path)
-        # Object stores have no folders; creating them there would leave an empty object for each.
-        if self.filesystem.type_name not in _WITHOUT_FOLDERS:
-            self.filesystem.create_dir(full.rpartition("/")[0], recursive=True)
-        # An exception inside open_output_stream commits what was written so far as the whole object (measured on
-        # S3), so the stream opens only when every byte is there, and one write is all that happens in it.
-        with self.filesystem.open_output_stream(full) as stream:
-            stream.write(data)
+        self._patiently(lambda: self._write(path, data))
 
     def create(self, path: str, data: bytes) -> bool:
         # pyarrow cannot put-if-absent: two writers at once may both be told True.
@@ -36,7 +34,7 @@ class RemoteFolder:
         return True
 
     def stat(self, path: str) -> Listed | None:
-        found = self.filesystem.get_file_info(self._full(path))
+        found = self._patiently(lambda: self.filesystem.get_file_info(self._full(path)))
         return Listed(path, found.size, found.mtime_ns) if found.is_file else None
 
     def files(self, path: str) -> list[Listed]:
@@ -46,7 +44,7 @@ class RemoteFolder:
         skip = len(self.base) + 1 if self.base else 0
         return [
             Listed(found.path[skip:], found.size, found.mtime_ns)
-            for found in self.filesystem.get_file_info(selector)
+            for found in self._patiently(lambda: self.filesystem.get_file_info(selector))
             if found.is_file
         ]
 
@@ -54,16 +52,35 @@ class RemoteFolder:
         return []
 
     def delete(self, path: str) -> None:
-        if self.stat(path) is not None:
-            try:
-                self.filesystem.delete_file(self._full(path))
-            except FileNotFoundError:  # another process was faster
-                return
+        self._patiently(lambda: self._delete(path))
 
     def delete_folder(self, path: str) -> None:
         # One by one: delete_dir on an object store leaves an empty object in place of the parent folder.
         for listed in self.files(path):
             self.delete(listed.path)
+
+    def _read(self, path: str) -> bytes:
+        # Not open_input_stream, which asks an object store for a quarter of a megabyte at a time (measured).
+        with self.filesystem.open_input_file(self._full(path)) as file:
+            return bytes(file.read())
+
+    def _write(self, path: str, data: bytes) -> None:
+        full = self._full(path)
+        # Object stores have no folders; creating them there would leave an empty object for each.
+        if self.filesystem.type_name not in _WITHOUT_FOLDERS:
+            self.filesystem.create_dir(full.rpartition("/")[0], recursive=True)
+        # An exception inside open_output_stream commits what was written so far as the whole object (measured on
+        # S3), so the stream opens only when every byte is there, and one write is all that happens in it.
+        with self.filesystem.open_output_stream(full) as stream:
+            stream.write(data)
+
+    def _delete(self, path: str) -> None:
+        full = self._full(path)
+        if self.filesystem.get_file_info(full).is_file:
+            try:
+                self.filesystem.delete_file(full)
+            except FileNotFoundError:  # another process was faster
+                return
 
     def _full(self, path: str) -> str:
         return f"{self.base}/{path}" if self.base else path

@@ -161,18 +161,24 @@ def _input(data: DataSet) -> Any:
     return DatasetInput(described, [InputTag(CONTEXT, data.context)])
 
 
-def connect(tracking_uri: str, name: str) -> MlflowExperiment:
-    """Find the experiment `name`, or make it (and the SQLite database), or restore it if somebody deleted it."""
+def client_of(tracking_uri: str) -> Any:
+    """MLflow's client, so quiet and so impatient as a run needs it."""
     for variable, value in QUIET.items():
         os.environ.setdefault(variable, value)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
 
     # MLflow sets its own loggers' levels when it is imported.
     logging.getLogger("mlflow").setLevel(logging.WARNING)
+    return MlflowClient(tracking_uri=tracking_uri)
+
+
+def connect(tracking_uri: str, name: str) -> MlflowExperiment:
+    """Find the experiment `name`, or make it (and the SQLite database), or restore it if somebody deleted it."""
     artifacts = prepare_sqlite(tracking_uri)
-    client = MlflowClient(tracking_uri=tracking_uri)
+    client = client_of(tracking_uri)
+    from mlflow.exceptions import MlflowException
+
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.engine.addresses import shown
+from pipeline.engine.tracking.access import refusal
 from pipeline.engine.tracking.client import Counts
 from pipeline.engine.tracking.description import description
 from pipeline.engine.tracking.metrics import Measurement
@@ -161,7 +162,7 @@ class Tracker:
         if error is None:
             self._last_error = None
             return True
-        told = _first_line(error)
+        told = _told(error)
         if self._last_error is None:
             self._on_problem(
                 f"MLflow at {shown(self.uri)} could not be written: {told} "
@@ -172,7 +173,7 @@ class Tracker:
 
     def _register(self, tickets: Collection[WantedTicket]) -> None:
         error = self._writer.attempt(partial(self._writer.register, tickets))
-        self._registry_error = _first_line(error) if error else None
+        self._registry_error = _told(error) if error else None
         if error:
             self._on_problem(
                 f"The runs are in MLflow at {shown(self.uri)}; the tickets could not be registered as models: "
@@ -194,9 +195,9 @@ class Tracker:
         )
 
 
-def _first_line(error: Exception) -> str:
-    """Without credentials."""
-    return shown((str(error) or type(error).__name__).splitlines()[0])
+def _told(error: Exception) -> str:
+    """What went wrong, in a line and without credentials."""
+    return refusal(error) or shown((str(error) or type(error).__name__).splitlines()[0])
 
 
 def sync(

@@ -1,0 +1,124 @@
+"""A run on an S3 store: killed, left by its store, run again where requests fail, it gives a folder's bits."""
+
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from pipeline.cli import main
+from pipeline.engine.store import Store, patience
+
+BUCKET = "s3://tickets"
+
+
+def results(store: Store) -> dict[str, Any]:
+    """For each stage its status, summary and the hashes of what is kept."""
+    snapshot, found = store.snapshot(), {}
+    assert not snapshot.problems
+    for key in snapshot:
+        record = snapshot.record(key)
+        assert record is not None
+        outputs = {name: out["sha256"] for name, out in record["outputs"].items() if "path" in out}
+        found[key] = (record["status"], record["summary"], outputs)
+    return found
+
+
+def started(store: Store) -> dict[str, float]:
+    snapshot = store.snapshot()
+    return {key: record["started"] for key in snapshot if (record := snapshot.record(key)) is not None}
+
+
+def holds(folder: Path, secret: str) -> list[str]:
+    return [str(file) for file in folder.rglob("*") if file.is_file() and secret.encode() in file.read_bytes()]
+
+
+@pytest.fixture
+def give(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str]]:
+    """A command in this process: its exit code, and all that it said."""
+    monkeypatch.chdir(tmp_path)
+
+    def go(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr("sys.argv", ["tickets", *arguments])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return int(end.value.code or 0), "".join(capsys.readouterr())
+
+    return go
+
+
+def test_killed_and_left_by_its_store_a_run_goes_on_to_the_bits_that_a_folder_gives(
+    s3: Any,
+    quickstart: list[str],
+    fork: Callable[..., Any],
+    give: Callable[..., tuple[int, str]],
+    wait_until: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    folder, uri = tmp_path / "folder", f"{BUCKET}/quickstart"
+    assert give(*quickstart, "--store", str(folder), "--tracking", "none")[0] == 0
+    expected, store = results(Store(folder)), Store(uri)
+
+    killed = fork(tmp_path, *quickstart, "--store", uri, environment=s3.environment(), merged=True)
+    wait_until(lambda: len(store.folder.files("done")) >= 4, 60, "some stages are done")
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    first = started(store)
+    assert 4 <= len(first) < len(expected)
+
+    records: set[str] = set()
+
+    def leave(method: str, path: str) -> str | None:
+        """Everything fails once some more stages are done."""
+        records.update([path] if method == "PUT" and "/done/" in path else [])
+        return "503 SlowDown" if len(records) > 12 else None
+
+    monkeypatch.setattr(patience, "PATIENCE", 1.0)
+    s3.proxy.fault = leave
+    began = time.monotonic()
+    code, said = give(*quickstart, "--store", uri, "--tracking", "none")
+    assert code == 75, said
+    assert f"The store {uri} has not answered for" in said and "give the same command again" in said
+    assert "Traceback" not in said and "failed: " not in said
+    s3.proxy.fault = lambda method, path: None
+    second = started(store)
+    assert first.items() < second.items() and len(second) < len(expected)
+
+    chance, requests = random.Random(0), [0]
+
+    def disturb(method: str, path: str) -> str | None:
+        requests[0] += 1
+        faults = ("500 InternalError", "503 SlowDown", "reset", "truncate")
+        return chance.choice(faults) if chance.random() < 0.05 else None
+
+    s3.proxy.fault = disturb
+    secretly = f"s3://{s3.key}:{quote(s3.secret, safe='')}@tickets/quickstart"
+    last = fork(
+        tmp_path,
+        *(*quickstart, "--store", secretly),
+        environment=s3.environment(AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY=""),
+        merged=True,
+    )
+    wait_until(lambda: requests[0] > 200, 60, "the run is under way")
+    s3.proxy.away()
+    time.sleep(3)
+    s3.proxy.back()
+    said = last.communicate(timeout=120)[0]
+    assert last.returncode == 0, said
+    assert f"The store {uri} does not answer" in said and f"The store {uri} answers again" in said
+    s3.proxy.fault = lambda method, path: None
+    assert results(store) == expected
+    assert second.items() <= started(store).items(), "no finished stage ran again"
+    assert [problem for problem in store.verify() if problem.severity == "error"] == []
+
+    assert s3.secret not in said and quote(s3.secret, safe="") not in said
+    assert holds(tmp_path, s3.secret) == holds(tmp_path, quote(s3.secret, safe="")) == []
+    assert not [file.path for file in store.folder.files("") if s3.secret.encode() in store.folder.read(file.path)]
+    print(f"{time.monotonic() - began:.1f} s since the kill")
