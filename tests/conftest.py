@@ -1,12 +1,16 @@
 """Fixtures that every floor's tests share: the data root and one Ray for the whole session."""
 
+import contextlib
 import multiprocessing
 import multiprocessing.process
 import os
 import runpy
+import secrets
 import shutil
 import signal
+import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parents[1]
-ON_RAY = ("test_lanes", "test_same_bits", "test_data_parallel")
+ON_RAY = ("test_lanes", "test_same_bits", "test_data_parallel", "test_submitted_runs", "test_two_raylets")
 """Files that use the one Ray of the tests."""
 IMPORTED = [
     *("pipeline.cli", "pipeline.engine.driver", "pipeline.engine.execute", "pipeline.lottery.training"),
@@ -32,6 +36,7 @@ IMPORTED = [
 
 # Ray's own default for a Ray that it starts; it reads the variable once, when it is first imported.
 os.environ.setdefault("RAY_AUTH_MODE", "token")
+os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 # How long an example takes says nothing on a machine that runs other tests at the same time.
 settings.register_profile("any pace", deadline=None)
@@ -53,18 +58,72 @@ def single_thread() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
 
 
+class RayNode:
+    """A node of a Ray cluster: `ray start` and what it has started."""
+
+    def __init__(self, *options: str) -> None:
+        command = [str(Path(sys.executable).with_name("ray")), "start", "--block", "--disable-usage-stats", *options]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    @property
+    def lives(self) -> bool:
+        return self._process.poll() is None
+
+    def started(self) -> dict[str, int]:
+        """Process ids by the name of the program: `raylet`, and on a head node `gcs_server` and others."""
+        pid = self._process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split() if self.lives else []
+        return {Path(f"/proc/{child}/comm").read_text().strip(): int(child) for child in children}
+
+    def kill(self) -> None:
+        """At once: told to end, `ray start` takes half a minute."""
+        for pid in (*self.started().values(), self._process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+
+
 @pytest.fixture(scope="session")
-def ray_cluster() -> Iterator[None]:
-    """One local Ray for all tests: it takes 5 to 10 s to start."""
+def ray_node() -> type[RayNode]:
+    """Starts a node with options of `ray start`; who does it kills it."""
+    return RayNode
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[str]:
+    """One Ray for all tests, which takes 5 to 10 s to start: the address of its job server.
+
+    `ray start` and not `ray.init`, which lets nobody choose the port of the agent that takes jobs.
+    """
     from pipeline.engine.ray_lanes import QUIET
 
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     import ray
 
-    ray.init(address="local", num_cpus=4, log_to_driver=False, logging_level="ERROR")
-    yield
+    port, dashboard = free_port(), free_port()
+    ports = [f"--port={port}", f"--dashboard-port={dashboard}", "--dashboard-agent-listen-port=0"]
+    head = RayNode("--head", "--num-cpus=4", "--dashboard-host=127.0.0.1", *ports)
+    deadline = time.monotonic() + 120
+    while not (listens(port) and listens(dashboard)):
+        assert head.lives and time.monotonic() < deadline, "no Ray could be started"
+        time.sleep(0.2)
+    address = f"{ray.util.get_node_ip_address()}:{port}"
+    ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    yield f"http://127.0.0.1:{dashboard}"
     ray.shutdown()
+    head.kill()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -9,11 +9,13 @@ from pipeline.cli import (
     doctor,
     exporting,
     inspection,
+    jobs,
     plans,
     preparing,
     reporting,
     running,
     showing,
+    submitting,
     tracking,
 )
 from pipeline.engine.addresses import shown
@@ -31,6 +33,10 @@ app = typer.Typer(
 )
 app.command("run")(running.run)
 app.command("plan")(plans.plan)
+app.command("submit")(submitting.submit)
+app.command("jobs")(jobs.jobs)
+app.command("logs")(jobs.logs)
+app.command("stop")(jobs.stop)
 app.command("status")(inspection.status)
 app.command("report")(reporting.report)
 app.command("compare")(comparing.compare)

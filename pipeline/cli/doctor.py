@@ -27,6 +27,7 @@ def doctor(
     """Show what a run would find here; starts nothing."""
     from pipeline.engine.addresses import shown
     from pipeline.engine.capacity import lane_limit
+    from pipeline.engine.memory import memory_bytes
     from pipeline.engine.provenance import versions
 
     cpus = os.cpu_count() or 1
@@ -34,10 +35,10 @@ def doctor(
         "versions": {**versions(), **{package: _version(package) for package in ALSO}},
         "cpus": cpus,
         "gpus": _gpus(),
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "memory_bytes": memory_bytes(),
         "lanes": min(cpus, lane_limit()),
         "lane_limit": lane_limit(),
-        "ray_address": os.environ.get("TICKETS_RAY_ADDRESS", "local"),
+        "ray_address": shown(os.environ.get("TICKETS_RAY_ADDRESS", "local")),
         "store": _store(store),
         "tracking": shown(tracking),
         "data": {"root": str(data), "found": _found(data), "sets": _named_sets(data)},

@@ -8,6 +8,25 @@ import typer
 from pipeline.engine.addresses import STORE as STORE
 from pipeline.engine.addresses import TRACKING as TRACKING
 from pipeline.experiment.errors import UserError
+from pipeline.lottery.credentials import holds_secret
+
+
+def refuse_secrets(what: str, value: str, instead: str) -> None:
+    """Raise UserError for a password in an argument: every user of the machine reads command lines (`ps`)."""
+    if holds_secret(value):
+        raise UserError(
+            f"{what}: its address holds a password or a key, and every user of this machine sees command lines. "
+            f"{instead} the libraries read credentials from AWS_SHARED_CREDENTIALS_FILE, PGPASSFILE or "
+            "~/.mlflow/credentials."
+        )
+
+
+def _without_secret(context: typer.Context, option: typer.CallbackParam, value: str) -> str:
+    source = context.get_parameter_source(option.name or "")
+    if source is not None and source.name == "COMMANDLINE":
+        refuse_secrets(option.opts[0], value, f"Give it as {option.envvar}, or better leave them out:")
+    return value
+
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The grid, a YAML file.")]
 Experiment = Annotated[
@@ -20,10 +39,22 @@ Overrides = Annotated[
     ),
 ]
 StoreOption = Annotated[
-    str, typer.Option("--store", envvar="TICKETS_STORE", help="Where finished stages are kept: a folder or a URI.")
+    str,
+    typer.Option(
+        "--store",
+        envvar="TICKETS_STORE",
+        callback=_without_secret,
+        help="Where finished stages are kept: a folder or a URI.",
+    ),
 ]
 TrackingOption = Annotated[
-    str, typer.Option("--tracking", envvar="MLFLOW_TRACKING_URI", help="MLflow tracking URI; `none` logs nothing.")
+    str,
+    typer.Option(
+        "--tracking",
+        envvar="MLFLOW_TRACKING_URI",
+        callback=_without_secret,
+        help="MLflow tracking URI; `none` logs nothing.",
+    ),
 ]
 DataOption = Annotated[Path, typer.Option("--data", envvar="TICKETS_DATA", help="Root folder of the data sets.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]

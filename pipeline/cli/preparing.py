@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.options import DATA, DataOption
+from pipeline.cli.options import DATA, DataOption, refuse_secrets
 from pipeline.experiment.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ def prepare(
     from pipeline.experiment.user_files import UnfitError
     from pipeline.lottery.locations import folder_at
 
+    for what, given in (("DATASET", dataset), ("URI", uri)):
+        refuse_secrets(what, given, "Leave them out:")
     described = _described(dataset)
     if described.square is not None and described.crop is not None:
         raise UserError(

@@ -55,8 +55,10 @@ def run(
     from pipeline.cli.reporting import start_tracking, write_and_show
     from pipeline.engine.driver import RunOptions
     from pipeline.engine.driver import run as run_work
+    from pipeline.engine.jobs.submission import check_identity
     from pipeline.experiment.collections import open_work
 
+    check_identity()
     console = open_console()
     work = open_work(file, overrides or [], data)
     options = RunOptions(

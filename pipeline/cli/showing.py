@@ -74,10 +74,12 @@ def _table(history: list[dict[str, Any]]) -> Table:
 
 
 def _whole_key(beginning: str, store: Any, uri: str) -> str:
+    from pipeline.engine.addresses import shown
+
     found = sorted(key for key in store.snapshot() if key.startswith(beginning))
     if not found:
         raise UserError(
-            f"No finished stage in {uri} has a key that begins with {beginning!r}. "
+            f"No finished stage in {shown(uri)} has a key that begins with {beginning!r}. "
             "`tickets plan FILE --why` lists the keys of a grid that have not run."
         )
     if len(found) > 1:

@@ -1,10 +1,10 @@
 """How many lanes of which shape: a pure decision from what the cluster has, what runs and what waits."""
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from pipeline.engine.memory import memory_bytes
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.stages import Shape
 
@@ -33,10 +33,9 @@ class Decision:
     drain: tuple[str, ...] = ()
 
 
-def lane_limit(memory_bytes: float | None = None) -> int:
-    """Lanes whose controllers fit half of this node's memory."""
-    memory = memory_bytes if memory_bytes is not None else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(1, int(memory / 2 / CONTROLLER_BYTES))
+def lane_limit(memory: float | None = None) -> int:
+    """Lanes whose controllers fit half of this node's memory (bytes)."""
+    return max(1, int((memory_bytes() if memory is None else memory) / 2 / CONTROLLER_BYTES))
 
 
 def fits(shape: Shape, cpus: float, gpus: float) -> int:
@@ -47,21 +46,33 @@ def fits(shape: Shape, cpus: float, gpus: float) -> int:
     return 10**6 if math.isinf(bound) else int(bound + 1e-9)
 
 
-def check_feasible(shapes: Sequence[Shape], nodes: Sequence[tuple[float, float]]) -> None:
+def check_feasible(
+    shapes: Sequence[Shape], nodes: Sequence[tuple[float, float]], at_most: Sequence[tuple[float, float]] = ()
+) -> None:
     """Raises UserError if a shape can never be placed: Ray would wait for it for ever, without a word.
 
-    `nodes`: CPUs and GPUs of each; a worker is on one of them.
+    `nodes`: CPUs and GPUs of each; a worker is on one of them. `at_most`: the same of all nodes that there are once an
+    autoscaler has started all that it may.
     """
-    cpus, gpus = sum(node[0] for node in nodes), sum(node[1] for node in nodes)
     for shape in shapes:
-        worker = replace(shape, workers=1)
-        if sum(fits(worker, *node) for node in nodes) < shape.workers:
-            where = f", on {len(nodes)} nodes" if len(nodes) > 1 else ""
+        if not (fits_on(shape, nodes) or fits_on(shape, at_most)):
+            has = f"has {_told(nodes)}" + (f" and can grow to {_told(at_most)}" if at_most else "")
             raise UserError(
                 f"resources: a lane of {shape.workers} worker(s) with {shape.cpus_per_worker:g} CPU and "
-                f"{shape.gpus_per_worker:g} GPU each does not fit this cluster, which has {cpus:g} CPUs and {gpus:g} "
-                f"GPUs{where}. Lower `resources` in the grid, or use a larger cluster."
+                f"{shape.gpus_per_worker:g} GPU each does not fit this cluster, which {has}. "
+                "Lower `resources` in the grid, or use a larger cluster."
             )
+
+
+def fits_on(shape: Shape, nodes: Sequence[tuple[float, float]]) -> bool:
+    """Whether nodes with so many CPUs and GPUs each hold a lane of this shape, when nothing else runs on them."""
+    worker = replace(shape, workers=1)
+    return sum(fits(worker, *node) for node in nodes) >= shape.workers
+
+
+def _told(nodes: Sequence[tuple[float, float]]) -> str:
+    where = f", on {len(nodes)} nodes" if len(nodes) > 1 else ""
+    return f"{sum(node[0] for node in nodes):g} CPUs and {sum(node[1] for node in nodes):g} GPUs{where}"
 
 
 def decide(

@@ -228,6 +228,7 @@ def _train(
         images,
         device=bench.device,
         capture=frozenset(int(name[2:]) for name in lease.wanted if name.startswith("it")),
+        early_stop="early-stop" in lease.wanted,
         model_file=stage.locations.get("model"),
         resume=resume,
         hooks=Hooks(
@@ -241,6 +242,8 @@ def _train(
     payloads: Payloads = {"history": (json.dumps(trained.history).encode(), "json")}
     if trained.final is not None and "final" in lease.wanted:
         payloads["final"] = (save_weights(trained.final), "safetensors")
+    if trained.early_stop is not None:
+        payloads["early-stop"] = (save_weights(trained.early_stop), "safetensors")
     for iteration, state in trained.captured.items():
         payloads[f"it{iteration}"] = (save_weights(state), "safetensors")
     begun = resume.iteration if resume is not None else stage.fields.get("first_iteration", 0)

@@ -18,6 +18,7 @@ from typing import Any
 
 from pipeline.engine.board_actor import BoardActor
 from pipeline.engine.capacity import LaneState, check_feasible, decide, lane_limit
+from pipeline.engine.cluster_nodes import Room
 from pipeline.engine.lane import run_lane
 from pipeline.engine.leases import View
 from pipeline.experiment.errors import UserError
@@ -96,13 +97,15 @@ class RayLanes:
         if not ray.is_initialized():
             # `local` is explicit: without it Ray looks for a cluster, and a stale cluster file hangs it for 40 s.
             local = self._options.address == "local"
-            ray.init(
+            context = ray.init(
                 address=self._options.address,
                 logging_level=logging.WARNING,
                 log_to_driver=False,
                 **({"include_dashboard": True} if local else {}),
             )
             self._owns_ray = True
+            if not local and context.dashboard_url:
+                _refuse_an_open_cluster(f"http://{context.dashboard_url}")
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, on_sigterm)  # ray.init put one in its place that exits at once
         self._folder = tempfile.mkdtemp(prefix="ticket-transfer-lanes-")
@@ -125,13 +128,6 @@ class RayLanes:
         for run in list(self._runs.values()):
             run.thread.join(timeout=max(0.0, deadline - time.monotonic()))
 
-    def nodes(self) -> list[tuple[float, float]]:
-        """CPUs and GPUs of each node of the cluster."""
-        import ray
-
-        found = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        return [(resources.get("CPU", 0.0), resources.get("GPU", 0.0)) for resources in found]
-
     def run(
         self,
         stages: Sequence[Stage],
@@ -147,9 +143,8 @@ class RayLanes:
         """
         import ray
 
-        nodes = self.nodes()
-        cpus, gpus = sum(node[0] for node in nodes), sum(node[1] for node in nodes)
-        check_feasible(list({stage.shape for stage in stages}), nodes)
+        room = Room()
+        check_feasible(list({stage.shape for stage in stages}), room.now, room.at_most)
         limit = self._options.lanes or lane_limit()
         actor: Any = ray.remote(num_cpus=0, max_restarts=0, max_concurrency=1000)(BoardActor)
         options = {"lease_timeout": self._options.lease_timeout, "fail_fast": self._options.fail_fast}
@@ -168,7 +163,7 @@ class RayLanes:
                 if view.over:
                     break
                 if told is None:
-                    self._place(board, view, cpus, gpus, limit)
+                    self._place(board, view, *room.totals(), limit)
                 elif time.monotonic() - told > GRACE:
                     break
                 time.sleep(every)
@@ -266,6 +261,14 @@ class RayLanes:
                         flush=True,
                     )
                     os._exit(GONE)
+
+
+def _refuse_an_open_cluster(dashboard: str) -> None:
+    """Raises UserError if whoever reaches the cluster may use it; a dashboard for the head node alone tells nothing."""
+    from pipeline.engine.jobs.cluster import UnreachableError, asks_for_token
+
+    with contextlib.suppress(UnreachableError):
+        asks_for_token(dashboard)
 
 
 def _kill(who: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from pipeline.experiment.spec_pruning import Prune
 from pipeline.experiment.stages import Input, Stage, make_stage
 from pipeline.experiment.steps import Steps
 from pipeline.experiment.survivors import Schedule
-from pipeline.experiment.user_files import UnfitError, source_of
+from pipeline.experiment.user_files import source_of
 
 Start = tuple[dict[str, Any], dict[str, Input]]
 """The `start` of a train stage's fields, and the inputs it refers to."""
@@ -98,6 +98,8 @@ class Chain:
             iteration = self.source.moment(moment)
             output = "final" if iteration == self.source.iterations else f"it{iteration}"
             return Input(self.trainings[0].key, output) if iteration else None
+        if moment == "early-stop":
+            return Input(self.trainings[0].key, "early-stop")
         if moment == "final" or number == 0:
             return Input(self.trainings[0].key, "final")
         return Input(self.trainings[self.prune.pruned_round(number)].key, "final")
@@ -156,24 +158,6 @@ def dense_stage(target: Side, seed: int, chains: Iterable[Chain], draw: int = 0)
 def prunes_output(schedule: Schedule, source: Side) -> bool:
     """Whether the source's output layer is among those that are pruned."""
     return source.layers[-1][0] in schedule.layers
-
-
-def check_rewind(prune: Prune, source: Side) -> None:
-    """Raises UnfitError if the rewind is after the end of training."""
-    if isinstance(prune.rewind, Steps):
-        check_moment(prune.rewind, source, "prune", "rewind")
-
-
-def check_moment(moment: Steps, source: Side, *at: str | int) -> None:
-    iteration = source.moment(moment)
-    if iteration > source.iterations:
-        raise UnfitError(
-            f"{moment} (iteration {iteration:,}) is after the end of training on {source.name} "
-            f"({source.iterations:,} iterations).",
-            *at,
-        )
-    if source.trains_remainder and iteration == source.iterations:
-        raise UnfitError(f"{moment} is the end of training on {source.name}: nothing is left as remainder.", *at)
 
 
 def _criterion(reference: str) -> tuple[str, str, str]:

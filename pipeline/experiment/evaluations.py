@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.experiment.chains import Chain, Start, check_moment, prunes_output, train_stage
+from pipeline.experiment.chains import Chain, Start, prunes_output, train_stage
+from pipeline.experiment.moments import check_early_stop, check_moment
 from pipeline.experiment.sides import Side
 from pipeline.experiment.spec import Spec
 from pipeline.experiment.spec_pruning import Prune
@@ -47,7 +48,7 @@ def dense_draws(spec: Spec, rounds: Collection[int]) -> int:
     Where they are repeated, each kind of ticket has one for each round but the dense one (`dense_draw`).
     """
     pruned = [number for number in rounds if number]
-    return len(spec.tickets) * len(pruned) if spec.dense == "repeated" else 1
+    return max(1, len(spec.tickets) * len(pruned)) if spec.dense == "repeated" else 1
 
 
 def dense_draw(tickets: Sequence[str], rounds: Collection[int], ticket: str, number: int) -> int:
@@ -74,6 +75,14 @@ def check_transfer(spec: Spec, prune: Prune, schedule: Schedule, source: Side, t
         raise UnfitError(
             f"a pruned output layer of {source.data.classes} classes does not fit target {target.name!r} with "
             f"{target.data.classes}.",
+            *source.at,
+            "prune",
+            "prune_output",
+        )
+    if prune.prune_output and source.head:
+        raise UnfitError(
+            f"the head of {source.name!r} has hidden layers, and tickets are of what comes before a head: leave "
+            "model.head out of the source, or set prune_output: false.",
             *source.at,
             "prune",
             "prune_output",
@@ -110,6 +119,8 @@ def check_transfer(spec: Spec, prune: Prune, schedule: Schedule, source: Side, t
             )
         if isinstance(ticket.start, Steps):
             check_moment(ticket.start, source, "tickets", index, "start")
+        if ticket.start == "early-stop":
+            check_early_stop(source, "tickets", index, "start")
         moment = _moment(ticket, prune)
         if target.trains_remainder and isinstance(moment, Steps) and target.moment(moment) >= target.iterations:
             raise UnfitError(

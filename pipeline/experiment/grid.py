@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from pipeline.experiment.resolving import baseline_sides, checked, reached, roun
 from pipeline.experiment.sides import Side
 from pipeline.experiment.spec import ANY, DENSE, Spec
 from pipeline.experiment.spec_pruning import Prune
+from pipeline.experiment.spec_tickets import Ticket
 from pipeline.experiment.stages import Input, Stage
 from pipeline.experiment.survivors import Schedule
 
@@ -95,6 +97,8 @@ def expand(spec: Spec, data_root: str | Path = "data") -> Grid:
                 for evaluation in evaluations(spec, chain, target):
                     building.add_evaluation(chain, target, evaluation)
             building.keep_tickets(chain, spec.retention.initialization)
+            if its_targets:
+                building.keep_starts(chain, spec.tickets)
         for target in sets.targets if spec.dense else ():
             for draw in range(dense_draws(spec, sets.rounds_on(target.name)) if target.iterations else 1):
                 dense = dense_stage(target, seed, chains, draw)
@@ -224,6 +228,13 @@ class _Building:
             goes_on = number == chain.prune.pruned_round(last + 1)
             if training.key in self.stages and (goes_on or chain.source.keeps_weights):
                 self._keep(training, "final", chain.source)
+
+    def keep_starts(self, chain: Chain, tickets: Iterable[Ticket]) -> None:
+        """Weights of round 0 that tickets start from in the place of what the chain rewinds to: part of a ticket."""
+        for start in {ticket.start for ticket in tickets} - {None, "trained", "redrawn"}:
+            weights = chain.weights(0, start)
+            if weights is not None:
+                self._keep(chain.trainings[0], weights.output, chain.source)
 
     def _keep(self, stage: Stage, output: str, side: Side) -> None:
         if output not in self.keep[stage.key]:

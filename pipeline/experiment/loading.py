@@ -14,9 +14,11 @@ from pipeline.experiment.validation import validate
 from pipeline.experiment.variants import complete
 from pipeline.experiment.yaml_nodes import Node, refusal
 from pipeline.experiment.yaml_reading import parse, read_file
+from pipeline.lottery.credentials import shown
 
-_USER_FILE = re.compile(r".+\.py:[A-Za-z_]\w*")
-_KEYS = frozenset({"model", "dataset", "criterion", "name"})
+USER_FILE = re.compile(r".+\.py:[A-Za-z_]\w*")
+FILE_KEYS = frozenset({"model", "dataset", "criterion", "name"})
+"""Whose values may be a file of the user's own, written as USER_FILE."""
 MAX_EXTENDS = 20
 COLLECTION = ("name", "description", "experiments")
 
@@ -127,7 +129,7 @@ def _set(document: Node, override: str, file: Path) -> None:
         raise UserError(
             f"--set {override}: write it as --set key.path=value, for example --set training.batch_size=64."
         )
-    value = parse(written, f"--set {override}", lines=False, path=path)
+    value = parse(written, f"--set {shown(override)}", lines=False, path=path)
     # so that a file named here is found from the same folder as one named in the grid
     _resolve(Node({path.rsplit(".", 1)[-1]: value}), file.parent)
     if path == "extends":
@@ -144,7 +146,7 @@ def _resolve(node: Node, folder: Path) -> None:
         for key, item in node.value.items():
             if not isinstance(item.value, str):
                 _resolve(item, folder)
-            elif (key in _KEYS and _USER_FILE.fullmatch(item.value)) or (
+            elif (key in FILE_KEYS and USER_FILE.fullmatch(item.value)) or (
                 key == "path" and item.value.startswith(("./", "../"))
             ):
                 item.value = str((folder / item.value).resolve())

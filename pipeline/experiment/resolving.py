@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from pipeline.experiment.chains import check_rewind
 from pipeline.experiment.evaluations import check_transfer
+from pipeline.experiment.moments import check_rewind
 from pipeline.experiment.sides import Side, side
 from pipeline.experiment.spec import Spec
 from pipeline.experiment.spec_sides import Source, Target

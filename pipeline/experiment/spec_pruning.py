@@ -8,8 +8,6 @@ from pipeline.experiment.spec_base import Flag, Int, Number, Positive, Strict, r
 from pipeline.experiment.steps import Steps
 from pipeline.experiment.suggestions import did_you_mean
 
-Moment = Steps | Literal["final", "none", "trained"]
-
 
 def _moment(*words: str) -> Any:
     """Steps or one of `words`."""
@@ -32,8 +30,8 @@ def _moment(*words: str) -> Any:
 
 Rewind = Annotated[Steps | Literal["final", "none"], PlainValidator(_moment("final", "none")), PlainSerializer(str)]
 Start = Annotated[
-    Steps | Literal["final", "trained", "redrawn"],
-    PlainValidator(_moment("final", "trained", "redrawn")),
+    Steps | Literal["final", "early-stop", "trained", "redrawn"],
+    PlainValidator(_moment("final", "early-stop", "trained", "redrawn")),
     PlainSerializer(str),
 ]
 

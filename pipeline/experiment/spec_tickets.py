@@ -15,7 +15,8 @@ class Ticket(Strict):
     """What is evaluated at each round: the winning ticket, or a control that randomizes its mask, its weights or both.
 
     A preserved mask keeps its weights by default, a permuted one has them redrawn. `start`: the weights it starts from,
-    by default what the chain rewinds to; `trained` are those the mask was made from, `redrawn` is `weights: redrawn`.
+    by default what the chain rewinds to; `final` and `early-stop` are those of round 0 at its end and at its record
+    with the smallest validation loss, `trained` those the mask was made from, `redrawn` is `weights: redrawn`.
     """
 
     name: SideName

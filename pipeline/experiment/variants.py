@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 
 from pipeline.experiment.merging import overlay, put
+from pipeline.experiment.suggestions import did_you_mean
 from pipeline.experiment.yaml_nodes import Node, refusal
 from pipeline.lottery.locations import own_name
 
@@ -38,13 +39,22 @@ def complete(root: Node) -> Node:
 
 
 def _laid_over_targets(baselines: Node, targets: Node) -> Node:
-    """Each with the data set, training and resources of its target, but for what it says itself; nothing is frozen."""
-    sides = [side.value for side in targets.value if isinstance(side.value, dict)] if targets.value else []
-    of_target = {side["name"].value: side for side in sides if "name" in side}
+    """Each with the data set, training and resources of its target, but for what it says itself; nothing is frozen.
+
+    Raises UserError for a target that there is not; what is no name or no mapping is left to validation.
+    """
+    listed = targets.value if isinstance(targets.value, list) else []
+    sides = [side.value for side in listed if isinstance(side.value, dict) and "name" in side.value]
+    of_target = {side["name"].value: side for side in sides if isinstance(side["name"].value, str)}
+    whole = bool(of_target) and len(of_target) == len(listed)
     made = []
     for entry in baselines.value:
         target = entry.value.get("target") if isinstance(entry.value, dict) else None
-        side = of_target.get(target.value, {}) if target else {}
+        name = target.value if target is not None and isinstance(target.value, str) else ""
+        if target is not None and name and whole and name not in of_target:
+            known = did_you_mean(name, of_target)
+            raise refusal(target.at, target.path, f"there is no target {name!r}.{known}")
+        side = of_target.get(name, {})
         for key in ("dataset", "training", "resources") if side else ():
             base = deepcopy(side.get(key))
             if base is not None and isinstance(base.value, dict):

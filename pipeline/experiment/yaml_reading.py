@@ -8,11 +8,16 @@ import yaml
 
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.yaml_nodes import Node, Position, refusal
+from pipeline.lottery.credentials import holds_secret
 
 MAX_FILE = 1_000_000
 MAX_SCALAR = 64_000
 MAX_NODES = 50_000
 MAX_DEPTH = 50
+CREDENTIALS = (
+    "holds a password or a key, and a grid goes as it is into the store, into MLflow and into the report. Write the "
+    "address without it, and give it to the machines: AWS_SHARED_CREDENTIALS_FILE, AWS_ACCESS_KEY_ID, ..."
+)
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
@@ -129,6 +134,8 @@ class _Expansion:
     def _scalar(self, node: Any, at: Position, path: str) -> object:
         kind = node.tag.removeprefix(_TAG)
         if kind in ("str", "timestamp", "value"):
+            if holds_secret(node.value):
+                raise refusal(at, path, CREDENTIALS)
             plain = node.style is None or node.style == ""
             return float(node.value) if plain and _FLOAT.fullmatch(node.value) else node.value
         read = {

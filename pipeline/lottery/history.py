@@ -29,16 +29,22 @@ def diverged(record: Record) -> bool:
     return record["test_loss"] is None or (record["train_loss"] is None and record["iteration"] != 0)
 
 
+def smallest_validation_loss(history: Sequence[Record]) -> Record | None:
+    """The record that has it, the first of equals; None where no record has a finite one."""
+    known = [record for record in history if record.get("validation_loss") is not None]
+    return min(known, key=lambda record: record["validation_loss"] or 0.0, default=None)
+
+
 def early_stop(history: Sequence[Record]) -> dict[str, Any]:
     """{"early_stop": the iteration of the smallest validation loss, and the metrics there}, the first of equals.
 
     Frankle & Carbin 2019, section 2. Nothing where fewer than two records have a validation loss (a single one is no
     minimum), and of a training that diverged.
     """
-    known = [record for record in history if record.get("validation_loss") is not None]
-    if len(known) < 2 or None in (history[-1]["train_loss"], history[-1]["test_loss"]):
+    known = sum(record.get("validation_loss") is not None for record in history)
+    best = smallest_validation_loss(history)
+    if best is None or known < 2 or None in (history[-1]["train_loss"], history[-1]["test_loss"]):
         return {}
-    best = min(known, key=lambda record: record["validation_loss"] or 0.0)
     names = ("iteration", "epoch", "validation_loss", "validation_accuracy", "test_loss", "test_accuracy")
     return {"early_stop": {name: best[name] for name in names}}
 

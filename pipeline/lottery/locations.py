@@ -1,17 +1,14 @@
 """Folders of data sets: on this machine or at any pyarrow.fs URI. Imports no torch: planning needs them, too."""
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any
 
+from pipeline.lottery.credentials import shown
+
 OBJECT_STORES = ("s3", "gcs", "abfs")
 """File systems without folders; a file there appears when it is whole."""
-
-
-SECRET = re.compile(r"secret|key|token|password|signature|credential", re.IGNORECASE)
-"""Parameters of a URI that are not shown."""
 
 
 class UnusableError(OSError):
@@ -76,11 +73,7 @@ class Folder:
 
     def __str__(self) -> str:
         """The place without credentials."""
-        if not self.elsewhere:
-            return self.place
-        address, _, query = _without_user(self.place).partition("?")
-        open_ones = [each for each in query.split("&") if each and not SECRET.search(each.partition("=")[0])]
-        return address + ("?" + "&".join(open_ones) if open_ones else "")
+        return shown(self.place) if self.elsewhere else self.place
 
     def __getstate__(self) -> dict[str, Any]:
         return {"place": self.place}
@@ -97,9 +90,5 @@ def folder_at(location: str, root: Path) -> Folder:
 def own_name(location: str) -> str:
     """The last part of a path or URI: without credentials and parameters, fit to be the name of something."""
     if "://" in location:
-        location = _without_user(location).partition("?")[0].partition("://")[2]
+        location = shown(location).partition("?")[0].partition("://")[2]
     return PurePath(location).name
-
-
-def _without_user(uri: str) -> str:
-    return re.sub(r"://[^/@\s]*@", "://", uri)

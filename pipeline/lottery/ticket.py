@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
-from pipeline.lottery.files import FormatError, from_bytes, in_order, pack, to_bytes, unpack
+from pipeline.lottery.files import FormatError, from_bytes, in_order, listed_layers, pack, to_bytes, unpack
 from pipeline.lottery.layers import head, is_below
 from pipeline.lottery.transfer import copy_state, head_tensors
 
@@ -51,7 +51,12 @@ class Ticket:
                 raise TicketError(
                     f"The mask of {name} is not bool, or no weight of its shape, {list(kept.shape)}, is there."
                 )
-            weights[name].masked_fill_(~kept, 0)
+            if not (weights[name].is_floating_point() or weights[name].is_complex()):
+                raise TicketError(f"The mask of {name} is of whole numbers ({weights[name].dtype}), not of weights.")
+            try:
+                weights[name].masked_fill_(~kept, 0)
+            except NotImplementedError as error:
+                raise TicketError(f"Weights of type {weights[name].dtype} cannot be pruned: {name}.") from error
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "mask", mask)
 
@@ -66,12 +71,25 @@ class Ticket:
 
     @classmethod
     def load(cls, path: str | Path) -> "Ticket":
-        """Read what `save` wrote. Raises TicketError for a truncated or foreign file, OSError if it cannot be read."""
+        """Read what `save` wrote. Raises TicketError for a truncated or foreign file, OSError if it cannot be read.
+
+        Safe for a file from a stranger: nothing in it is run, no name in it is a path, and it takes three times its
+        size of memory (200 MB for the largest header). Values are not judged: weights may be NaN, and provenance may
+        say anything.
+        """
         try:
             tensors, document = from_bytes("ticket", Path(path).read_bytes())
-            mask = unpack(_under("mask/", tensors), document.get("mask"))
-            weights = in_order(_under("weights/", tensors), document.get("names"))
-            return cls(mask, weights, document.get("provenance", {}))
+            bits, weights = _under("mask/", tensors), _under("weights/", tensors)
+            if len(bits) + len(weights) < len(tensors):
+                raise FormatError("It holds tensors that are neither weights nor masks.")
+            weights = in_order(weights, document.get("names"))
+            for name, shape, _ in listed_layers(document.get("mask")):  # before the bits grow to bytes
+                if name not in weights or list(weights[name].shape) != shape:
+                    raise FormatError(f"A mask of {name} is listed, but no weight of its shape, {shape}, is there.")
+            provenance = document.get("provenance")
+            if not isinstance(provenance, dict):
+                raise FormatError("The provenance is no mapping.")
+            return cls(unpack(bits, document.get("mask")), weights, provenance)
         except (FormatError, TicketError) as error:
             raise TicketError(f"{path} is not a whole ticket. {error}") from error
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 
+from pipeline.lottery.captures import Captures
 from pipeline.lottery.checkpoint import Checkpoint, State, weights_of
 from pipeline.lottery.data import Images
 from pipeline.lottery.history import Record, diverged
@@ -32,6 +33,8 @@ class Trained:
     """None if the run diverged."""
     captured: dict[int, State]
     """Iterations done -> weights at that moment; on rank 0 only."""
+    early_stop: State | None
+    """At the record with the smallest validation loss; on rank 0 only, None if not asked for or the run diverged."""
     history: list[Record]
     summary: dict[str, Any]
     """Metrics of the last record, iterations done, survivors and totals by prunable layer, fraction pruned."""
@@ -44,6 +47,7 @@ def train(
     *,
     device: str | torch.device = "cpu",
     capture: Set[int] = frozenset(),
+    early_stop: bool = False,
     model_file: str | Path | None = None,
     resume: Checkpoint | None = None,
     hooks: Hooks = Hooks(),  # noqa: B008 - immutable
@@ -51,13 +55,14 @@ def train(
 ) -> Trained:
     """Train as `fields` (of a train stage) say, from `inputs` ("mask", "weights": what the start refers to).
 
-    `capture` names the iterations after which the weights are copied (0: before the first). With a `first_iteration`,
-    schedule, data order and the count of iterations begin there and still end at `iterations`. Of 0 `iterations`, the
-    network is evaluated as it starts, in one record. A loss that is NaN or infinite is noticed at the next record and
-    ends the run as diverged.
+    `capture` names the iterations after which the weights are copied (0: before the first); with `early_stop` those of
+    the record with the smallest validation loss are, the first of equals. With a `first_iteration`, schedule, data
+    order and the count of iterations begin there and still end at `iterations`. Of 0 `iterations`, the network is
+    evaluated as it starts, in one record. A loss that is NaN or infinite is noticed at the next record and ends the run
+    as diverged.
 
     The same arguments give the same bits on the same hardware under `deterministic()`, also when `resume` continues a
-    run that was stopped. A checkpoint that lacks wanted captures of earlier iterations is passed over.
+    run that was stopped. A checkpoint that lacks weights that are wanted of before it is passed over.
 
     With a `group` of `world_size` workers, all of them call this with the same arguments and train as one: each has its
     part of every batch (and its own batch norm statistics; rank 0's are kept), gradients are averaged, the mask is
@@ -68,29 +73,30 @@ def train(
     """
     device = torch.device(device)
     first = fields.get("first_iteration", 0)
-    _check_range(first, fields["iterations"], capture)
+    captures = Captures(capture, early_stop)
+    _check_range(first, fields["iterations"])
+    captures.check(first, fields["iterations"], images)
     with (
         torch.random.fork_rng([device] if device.type == "cuda" else []),
         closing(Run(fields, inputs, images, device, model_file, group)) as run,
     ):
-        if resume is not None and _has_captured(resume, capture):
+        if resume is not None and captures.all_in(resume):
             run.restore(resume)
-        elif first in capture:
-            run.capture()
-        return _to_the_end(run, capture, hooks)
+        else:
+            captures.stepped(run)
+        return _to_the_end(run, captures, hooks)
 
 
-def _to_the_end(run: Run, capture: Set[int], hooks: Hooks) -> Trained:
+def _to_the_end(run: Run, captures: Captures, hooks: Hooks) -> Trained:
     last = run.fields["iterations"]
     if not last:
-        return _recorded(run, capture, hooks) or _result(run, capture, "ok")
+        return _recorded(run, captures, hooks) or _result(run, captures, "ok")
     reported = time.monotonic()
     while run.iteration < last:
         run.step()
-        if run.iteration in capture:
-            run.capture()
+        captures.stepped(run)
         if run.iteration % run.fields["record_every"] == 0 or run.iteration == last:
-            if (lost := _recorded(run, capture, hooks)) is not None:
+            if (lost := _recorded(run, captures, hooks)) is not None:
                 return lost
             reported = time.monotonic()
         elif time.monotonic() - reported > PROGRESS_SECONDS:
@@ -98,29 +104,22 @@ def _to_the_end(run: Run, capture: Set[int], hooks: Hooks) -> Trained:
             reported = time.monotonic()
         if run.iteration < last:
             _attend(run, hooks)
-    return _result(run, capture, "ok")
+    return _result(run, captures, "ok")
 
 
-def _recorded(run: Run, capture: Set[int], hooks: Hooks) -> Trained | None:
+def _recorded(run: Run, captures: Captures, hooks: Hooks) -> Trained | None:
     """Record the run as it is; what it leaves where it has diverged."""
     record = run.record()
+    captures.recorded(run)
     hooks.progress(run.iteration, record)
     # of many networks at once the rest goes on: what is lost has no loss in `summary["networks"]`
     lost = diverged(record) and not is_many(run.model)
-    return _result(run, capture, "diverged") if lost else None
+    return _result(run, captures, "diverged") if lost else None
 
 
-def _check_range(first: int, last: int, capture: Set[int]) -> None:
+def _check_range(first: int, last: int) -> None:
     if not (0 <= first < last or first == last == 0):
         raise ValueError(f"A training run from iteration {first} to {last} has no iterations.")
-    outside = sorted(k for k in capture if not first <= k <= last)
-    if outside:
-        raise ValueError(f"Weights are wanted after {outside[0]} iterations; the run goes from {first} to {last}.")
-
-
-def _has_captured(checkpoint: Checkpoint, capture: Set[int]) -> bool:
-    """What is wanted may have grown since the checkpoint was taken."""
-    return all(k in checkpoint.captured for k in capture if k <= checkpoint.iteration)
 
 
 def _attend(run: Run, hooks: Hooks) -> None:
@@ -143,7 +142,7 @@ def _wish(hooks: Hooks) -> Literal["stop", "checkpoint", "nothing"]:
     return "checkpoint" if hooks.checkpoint_due() else "nothing"
 
 
-def _result(run: Run, capture: Set[int], status: Literal["ok", "diverged"]) -> Trained:
+def _result(run: Run, captures: Captures, status: Literal["ok", "diverged"]) -> Trained:
     final = weights_of(run.model) if status == "ok" else None
-    captured = {k: state for k, state in run.captured.items() if k in capture}
-    return Trained(status, final, captured, run.history, run.summary())
+    stopped = captures.of_early_stop(run) if status == "ok" else None
+    return Trained(status, final, captures.of_iterations(run), stopped, run.history, run.summary())

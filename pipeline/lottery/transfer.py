@@ -55,7 +55,7 @@ def head_tensors(model: nn.Module, given: Iterable[str] = ()) -> list[str]:
 def copy_state(model: nn.Module, weights: Mapping[str, Tensor], leave: Collection[str] = ()) -> None:
     """Copy a whole state into a model of the same architecture, but for the tensors named in `leave`.
 
-    Raises ValueError, before anything is copied, that names what is missing, unknown or of another shape.
+    Raises ValueError, before anything is copied, that names what is missing, unknown, or of another shape or kind.
     """
     state = {
         name: value for name, value in model.state_dict().items() if isinstance(value, Tensor) and name not in leave
@@ -68,6 +68,11 @@ def copy_state(model: nn.Module, weights: Mapping[str, Tensor], leave: Collectio
         for name, value in state.items()
         if name in given and value.shape != given[name].shape
     ]
+    wrong += [
+        f"{name} is {value.dtype} in the model and {given[name].dtype} in the weights"
+        for name, value in state.items()
+        if name in given and _kind(value) != _kind(given[name])
+    ]
     wrong += [f"{name} has no storage (meta device)" for name, value in state.items() if value.is_meta]
     if wrong:
         more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
@@ -75,6 +80,11 @@ def copy_state(model: nn.Module, weights: Mapping[str, Tensor], leave: Collectio
     with torch.no_grad():
         for name, value in state.items():
             value.copy_(given[name])
+
+
+def _kind(tensor: Tensor) -> tuple[bool, bool]:
+    """Kinds of numbers that are not copied into one another; another precision is."""
+    return tensor.is_floating_point(), tensor.is_complex()
 
 
 def apply_mask(layers: Mapping[str, Tensor], mask: Mapping[str, Tensor]) -> dict[str, Tensor]:

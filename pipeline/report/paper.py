@@ -61,7 +61,7 @@ _MEHTA: dict[str, Any] = {
 """Mehta 2019, sections 2 and 3 and Table 1; lengths are of the source and of the two targets."""
 _MEHTA_SGD = {"name": "sgd", "momentum": 0.9, "weight_decay": 1e-4}
 _MEHTA_RESNET18 = {
-    "model": {"name": "resnet18"},
+    "model": {"name": "resnet18", "width": 64},
     "training.optimizer": {**_MEHTA_SGD, "lr": 5e-3},
     "training.batch_size": 128,
     "training.length": ("30000it", "25000it"),
@@ -139,8 +139,9 @@ _OPEN_MEHTA: dict[str, str] = {
     "training.precision": "not stated",
     "prune.scope": "not stated",
     "prune.prune_output": "the paper never prunes fully connected layers",
-    "prune.rewind": "what the search trains on from is not stated; tickets start from the end of training, 0 or anew",
+    "prune.rewind": "what the search trains on from is not stated; tickets start from weights of its round 0, or anew",
     "dense": "the paper's reference is the dense network fine-tuned from the source's weights",
+    "analysis.convergence": "section 2: the minimum of the validation loss; without one the end, the same for all",
     "analysis.reference": "section 2: the dense network that starts from the source's weights",
     "analysis.margin": "not in the paper: a difference that would not matter",
 }

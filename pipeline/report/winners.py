@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,9 @@ CAUTION = (
 
 @dataclass(frozen=True, slots=True)
 class Winner:
-    """The smallest or the most accurate winning ticket of a source, target and kind of ticket; or that there is none.
+    """The smallest or the most accurate winning ticket of a source, target and kind of ticket.
+
+    Where none wins, the most accurate of those that do not.
 
     Accuracies are in percent, differences in points; empty where there is no number.
     """
@@ -33,7 +36,7 @@ class Winner:
     target: str
     ticket: str
     which: str
-    """`smallest`, `most accurate`, both, or why there is none."""
+    """`smallest`, `most accurate`, both, or that none wins, and of which it is not known."""
     wins: bool
     round: str = ""
     left: str = ""
@@ -51,8 +54,11 @@ class Winner:
 
 def winners(table: pd.DataFrame) -> list[Winner]:
     """One or two for each (source, target, ticket) of the table `winning_tickets`, in its order."""
-    groups = table.groupby(KIND, sort=False)
-    return [winner for names, rows in groups for winner in _of_kind(tuple(map(str, names)), rows)]
+    return [
+        winner
+        for (source, target, ticket), rows in table.groupby(KIND, sort=False)
+        for winner in _of_kind((str(source), str(target), str(ticket)), rows)
+    ]
 
 
 def kinds(table: pd.DataFrame, count: int) -> tuple[pd.DataFrame, int]:
@@ -95,35 +101,46 @@ def winning_sentences(table: pd.DataFrame) -> list[str]:
     return [what_wins(table), *map(_sentence, of_kind.values()), CAUTION]
 
 
-def _of_kind(names: tuple[str, ...], rows: pd.DataFrame) -> Iterator[Winner]:
-    source, target, ticket = names
+def _of_kind(names: tuple[str, str, str], rows: pd.DataFrame) -> Iterator[Winner]:
     winning = rows[rows["wins"].fillna(False).astype(bool)]
     if winning.empty:
-        yield Winner(source, target, ticket, _none(rows), wins=False)
+        known = rows[rows["n"] > 0]
+        which = _none(rows)
+        yield _told(names, which, known.loc[[_best(known)]]) if len(known) else Winner(*names, which, wins=False)
         return
-    smallest = winning.sort_values("remaining", kind="stable").index[0]
-    best = winning.sort_values(["accuracy", "remaining"], ascending=[False, True], kind="stable").index[0]
+    smallest, best = winning.sort_values("remaining", kind="stable").index[0], _best(winning)
     both = f"{SMALLEST} and {BEST}"
     for which, place in ((SMALLEST, smallest), (BEST, best)) if smallest != best else ((both, best),):
-        row = next(_rows(winning.loc[[place]]))
-        yield Winner(
-            source,
-            target,
-            ticket,
-            which,
-            wins=True,
-            round=str(row.round),
-            left=percent_left(row.remaining),
-            accuracy=f"{100 * row.accuracy:.2f}",
-            reference=f"{100 * row.reference_accuracy:.2f}",
-            difference=points(row.difference),
-            interval=row.remark if row.remark else interval(row),
-            iterations=f"{row.iterations:,.0f}",
-            reference_iterations=f"{row.reference_iterations:,.0f}",
-            n=str(row.n),
-            wins_in=str(row.wins_in),
-            unit=row.unit,
-        )
+        yield _told(names, which, winning.loc[[place]])
+
+
+def _best(rows: pd.DataFrame) -> Any:
+    """Where the most accurate is, the smallest of equals."""
+    return rows.sort_values(["accuracy", "remaining"], ascending=[False, True], kind="stable").index[0]
+
+
+def _told(names: tuple[str, str, str], which: str, chosen: pd.DataFrame) -> Winner:
+    row = next(_rows(chosen))
+    return Winner(
+        *names,
+        which,
+        wins=bool(row.wins),
+        round=str(row.round),
+        left=percent_left(row.remaining),
+        accuracy=f"{100 * row.accuracy:.2f}",
+        reference=f"{100 * row.reference_accuracy:.2f}",
+        difference=points(row.difference),
+        interval=row.remark if row.remark else interval(row),
+        iterations=_count(row.iterations),
+        reference_iterations=_count(row.reference_iterations),
+        n=str(row.n),
+        wins_in=str(row.wins_in),
+        unit=row.unit,
+    )
+
+
+def _count(iterations: float) -> str:
+    return "none (diverged)" if math.isnan(iterations) else f"{iterations:,.0f}"
 
 
 def _none(rows: pd.DataFrame) -> str:
@@ -141,16 +158,21 @@ def _sentence(of_kind: list[Winner]) -> str:
     first = of_kind[0]
     where = f"{first.source} -> {first.target}, {first.ticket}:"
     if not first.wins:
-        return f"{where} {first.which}."
+        best = f"; the most accurate one {_numbers(first)}" if first.n else ""
+        return f"{where} {first.which}{best}."
     return f"{where} {'; '.join(map(_clause, of_kind))}."
 
 
 def _clause(one: Winner) -> str:
+    return f"the {one.which} winning ticket {_numbers(one)}"
+
+
+def _numbers(one: Winner) -> str:
     units = one.unit + "s" * (one.n != "1")
     return (
-        f"the {one.which} winning ticket has {one.left} of the weights, {one.accuracy} % beside {one.reference} % "
-        f"({one.difference} points, {one.interval}) after {one.iterations} iterations beside "
-        f"{one.reference_iterations}, and wins in {one.wins_in} of {one.n} {units}"
+        f"has {one.left} of the weights, {one.accuracy} % beside {one.reference} % ({one.difference} points, "
+        f"{one.interval}) after {one.iterations} iterations beside {one.reference_iterations}, and wins in "
+        f"{one.wins_in} of {one.n} {units}"
     )
 
 

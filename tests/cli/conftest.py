@@ -24,6 +24,8 @@ targets: same
 tickets: [winning, random]
 """
 SETTINGS = ("TICKETS_STORE", "TICKETS_DATA", "TICKETS_RAY_ADDRESS", "MLFLOW_TRACKING_URI", "COLUMNS", "FORCE_COLOR")
+SECRET = "SECRET-of-the-environment"
+SECRETS = {"AWS_SECRET_ACCESS_KEY": SECRET, "MLFLOW_TRACKING_PASSWORD": SECRET, "RAY_AUTH_TOKEN": SECRET}
 ENTRY = [sys.executable, "-c", "from pipeline.cli import main; main()"]
 
 
@@ -41,7 +43,7 @@ def environment() -> dict[str, str]:
 
 
 def as_process(folder: Path, *arguments: str, entry: list[str] = ENTRY) -> Said:
-    whole = {"cwd": folder, "env": environment(), "text": True, "capture_output": True, "timeout": 90}
+    whole = {"cwd": folder, "env": environment() | SECRETS, "text": True, "capture_output": True, "timeout": 90}
     said = subprocess.run([*entry, *arguments], **whole)
     return Said(said.returncode, said.stdout, said.stderr)
 
@@ -52,6 +54,12 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Said]:
     folder = tmp_path_factory.mktemp("tiny")
     (folder / "tiny.yaml").write_text(GRID)
     return folder, as_process(folder, "run", "tiny.yaml", "--local")
+
+
+@pytest.fixture(scope="session")
+def secret() -> str:
+    """What the environment of every command has as its passwords."""
+    return SECRET
 
 
 @pytest.fixture

@@ -75,3 +75,9 @@ def test_idle_lanes_give_way_to_one_that_does_not_get_started() -> None:
 def test_the_default_number_of_lanes_follows_the_driver_nodes_memory() -> None:
     assert lane_limit(24e9) == 30
     assert lane_limit(0.1e9) == 1
+
+
+def test_what_no_autoscaler_can_add_is_refused_with_what_it_can() -> None:
+    growing = [(4.0, 0.0), (16.0, 1.0)]
+    with pytest.raises(UserError, match="has 2 CPUs and 0 GPUs and can grow to 20 CPUs and 1 GPUs, on 2 nodes"):
+        check_feasible([Shape(workers=2, gpus_per_worker=1)], [(2.0, 0.0)], growing)

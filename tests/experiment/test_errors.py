@@ -58,6 +58,8 @@ MISTAKES = [
     ("[winning, random]", "[{name: x, mask: permuted}]", "Did you mean 'permuted-globally'?"),
     ("[winning, random]", "[{name: x, start: 1ep, weights: redrawn}]", "redrawn weights start from nothing"),
     ("[winning, random]", "[{name: x, start: 99ep}]", "grid.yaml:13: tickets.0.start: 99ep (iteration 1,188) is after"),
+    ("[winning, random]", "[{name: x, start: early}]", "or one of final, early-stop, trained, redrawn, not 'early'."),
+    ("[winning, random]", "[{name: x, start: early-stop}]", "grid.yaml:13: tickets.0.start: source 'digits-a' has no validation loss to stop at: hold training images out (its dataset: {validation: 5000}), or use start: final."),
     ("targets: same", "targets: sme", "grid.yaml:12: targets: should be same, or a list of targets, not 'sme'."),
     ("targets: same", "targets: [{dataset: digits, prune: {rate: 0.1}}]", "a target has no prune."),
     ("targets: same", "targets: same\npairs: {only: [[digits-a, digit]]}", "there is no target 'digit'."),
@@ -89,6 +91,33 @@ def test_a_mistake_in_common_settings_is_told_once_and_several_mistakes_all(tmp_
         load(file)
     lines = str(refused.value).splitlines()
     assert [line.removeprefix(str(file)).split(": ")[0] for line in lines] == [":1", ":2", ":6"]
+
+
+def test_early_stopping_needs_several_validation_losses_of_one_network(tmp_path: Path, small: str) -> None:
+    file = tmp_path / "grid.yaml"
+    text = small.replace("[winning, random]", "[winning, {name: x, start: early-stop}]")
+    text = text.replace("half: a", "half: a, validation: 100").replace("half: b", "half: b, validation: 100")
+    file.write_text(text)
+    assert expand(load(file), tmp_path)
+    at_the_end = text.replace("  - dataset", "  - training: {record_every: 10ep}\n    dataset")
+    file.write_text(at_the_end)
+    words = "source 'digits-b' has one validation loss, that of its end after 100 iterations: record more often"
+    with pytest.raises(
+        UserError, match=rf"grid.yaml:14: tickets.1.start: {words} \(its training: {{record_every: ...}}\)"
+    ):
+        expand(load(file), tmp_path)
+    file.write_text(at_the_end + "pairs: {only: [[digits-a, digits-b]]}\n")
+    assert expand(load(file), tmp_path), "a target needs no validation images, nor a source whose tickets go nowhere"
+    many = text.replace("lenet-20-10", "perceptron-20").replace("rate: 0.5, rounds: 3", "units: 2, rounds: 3")
+    two = "name: digits, classes: [1, 2], validation: 100}"
+    many = many.replace("name: digits, half: a, validation: 100}", two).replace(
+        "  - dataset", "  - name: b\n    dataset"
+    )
+    file.write_text(many.replace("name: digits, half: b, validation: 100}", two))
+    with pytest.raises(
+        UserError, match="start: the networks of 'digits' are trained as one, and each has its smallest"
+    ):
+        expand(load(file), tmp_path)
 
 
 def test_impossible_combinations_of_head_and_classes(tmp_path: Path, small: str) -> None:

@@ -97,6 +97,22 @@ def test_a_tickets_start_is_not_the_chains_rewinding(expanded: Expand) -> None:
         found[name] = (weights.output, grid.stages[weights.stage].fields["round"]) if weights else None
         assert ("control" in made.fields["start"]) == (name == "drawn")
     assert found == {"zero": None, "k": ("it12", 0), "end": ("final", 0), "trained": ("final", 1), "drawn": None}
+    kept = {grid.stages[key].label: outputs for key, outputs in grid.keep.items()}
+    assert kept["digits-a seed 0 dense"] == {"it12", "it24", "final"}, "a ticket can be exported"
+    assert "digits-a seed 0 round 1" not in kept
+
+
+def test_starting_where_early_stopping_ends_reads_round_zero_and_changes_no_other_key(expanded: Expand) -> None:
+    held_out = (("half: a", "half: a, validation: 99"), ("half: b", "half: b, validation: 99"))
+    more = ("[winning, random]", "[winning, random, {name: theta-s, start: early-stop}]")
+    plain, with_it = expanded(*held_out), expanded(*held_out, more)
+    for number, target in ((1, "digits-b"), (2, "digits-b"), (3, "digits-a")):
+        made = stage(with_it, ticket="theta-s", source="digits-a", target=target, round=number, seed=1)
+        like = stage(with_it, ticket="winning", source="digits-a", target=target, round=number, seed=1)
+        weights = made.inputs["weights"]
+        assert (with_it.stages[weights.stage].label, weights.output) == ("digits-a seed 1 dense", "early-stop")
+        assert made.inputs["mask"] == like.inputs["mask"] and "first_iteration" not in made.fields
+    assert {key for key in with_it.stages if with_it.roles[key] != "theta-s"} == set(plain.stages)
 
 
 def test_a_random_ticket_depends_on_the_count_alone_and_is_shared(expanded: Expand) -> None:

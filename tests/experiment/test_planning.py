@@ -55,6 +55,20 @@ def key_of_label(grid: Grid, label: str) -> str:
     return found
 
 
+def test_weights_of_early_stopping_are_asked_for_only_where_a_ticket_starts_from_them(expanded: Expand) -> None:
+    held_out = (("half: a", "half: a, validation: 99"), ("half: b", "half: b, validation: 99"))
+    plain = expanded(*held_out)
+    more = expanded(*held_out, ("[winning, random]", "[winning, random, {name: theta-s, start: early-stop}]"))
+    without, with_them = plan(plain, Nothing()).to_run, plan(more, Nothing()).to_run
+    sources = {key_of_label(more, f"digits-{half} seed {seed} dense") for half in "ab" for seed in (0, 1)}
+    for key, outputs in without.items():
+        assert with_them[key] == outputs | ({"early-stop"} if key in sources else set())
+    later = plan(more, Memory(plain, without))
+    assert {key for key in later.to_run if more.roles[key] != "theta-s"} == sources
+    assert {later.to_run[key] for key in sources} == {frozenset({"early-stop"})}
+    assert {later.reasons[key].split(" and ")[0] for key in sources} == {"'early-stop' was not stored"}
+
+
 def test_an_empty_store_needs_everything_in_order(expanded: Expand) -> None:
     grid = expanded(("rounds: 3", "rounds: 3, rewind: 1ep"))
     todo = plan(grid, Nothing())

@@ -140,9 +140,33 @@ def test_a_baseline_is_another_models_dense_network_on_the_data_of_its_target(ma
 
 def test_a_baseline_needs_a_target_and_a_name_of_its_own(made: Made) -> None:
     with pytest.raises(UserError, match=r"there is no target .frosen.\. Did you mean .frozen."):
-        made("baselines: [{name: regression, target: frosen, model: linear, dataset: digits, training: {length: 1ep}}]")
+        made("baselines: [{name: regression, target: frosen, model: linear}]")
     with pytest.raises(UserError, match="'redrawn' is that of a ticket or of another baseline"):
         made("baselines: [{name: redrawn, target: frozen, model: linear}]")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("target: frozen", "target: {a: b}"), "baselines.0.target: "),
+        (("target: frozen", "target: [frozen]"), "baselines.0.target: "),
+        (("- {name: frozen, ", "- {name: [frozen], "), "targets.0.name: "),
+        (("targets:\n", "targets: sam\nx-targets:\n"), "targets: should be same, or a list"),
+        (("targets:\n", "targets: {a: 1}\nx-targets:\n"), "targets: should be a list"),
+    ],
+)
+def test_mistakes_beside_baselines_are_told_in_words(tmp_path: Path, change: tuple[str, str], words: str) -> None:
+    file = tmp_path / "grid.yaml"
+    file.write_text((GRID + "baselines: [{name: regression, target: frozen, model: linear}]").replace(*change))
+    with pytest.raises(UserError, match=words):
+        load(file)
+
+
+def test_hidden_layers_of_a_sources_head_cannot_be_pruned_with_its_output_layer(made: Made) -> None:
+    head = ["model.head=[10]", "targets.1.model={head: [10]}", "head=keep"]
+    assert made("", *head).points
+    with pytest.raises(UserError, match=r"leave model.head out of the source, or set prune_output: false"):
+        made("", *head, "prune.prune_output=true")
 
 
 def test_repeated_dense_networks_are_one_for_each_kind_of_ticket_and_round(made: Made) -> None:

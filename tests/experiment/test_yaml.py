@@ -56,6 +56,8 @@ def test_two_uses_of_an_anchor_are_two_copies() -> None:
         ("a: " + "x" * 100_000, "f:1: a value of more than 64,000 characters."),
         ("[" * 200_000, "f:1: nested more than 50 levels deep."),
         ("\n".join(" " * depth + "a:" for depth in range(1000)), "f:51: nested more than 50 levels deep."),
+        ("a:\n  b: 's3://AKIA:SECRET@bucket/x'", "f:2: a.b: holds a password or a key"),
+        ("a: [1, 's3://bucket/x?secret_key=SECRET']", "f:1: a.1: holds a password or a key"),
         (BOMB, "anchors and aliases expand to more than 50,000 values."),
     ],
 )

@@ -20,6 +20,7 @@ from pipeline.lottery.training import Trained, train
 MOMENTUM = {"name": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-2}
 EVEN = {"name": "digits", "per_class": 128}  # 1,280 images: 20 whole batches
 UNEVEN = {"name": "digits", "per_class": 20}  # 200 images: 3 batches of 64 and one of 8
+VALIDATED = {**UNEVEN, "per_class": 24, "validation": 40}  # the same 200, and 40
 NET = """
 from torch import nn
 
@@ -63,7 +64,8 @@ def ticket(seed: int = 0) -> dict[str, torch.Tensor]:
 
 
 def result(trained: Trained) -> dict[str, Any]:
-    return {"status": trained.status, "final": trained.final, "captured": trained.captured, "history": trained.history}
+    weights = {"final": trained.final, "captured": trained.captured, "early_stop": trained.early_stop}
+    return {"status": trained.status, "history": trained.history, **weights}
 
 
 CONVNET = {"model": {"name": "convnet", "width": 4}, "start": {"mask": {}}, "augment": {"flip": True, "crop": 1}}
@@ -105,10 +107,11 @@ def resumed(group: Group, folder: Path) -> dict[str, Any]:
         file.write_text(NET)
     group.everyone(None)
     model = {"name": "user", "class": "Net", "source": hashlib.sha256(NET.encode()).hexdigest()}
-    schedule = fields(group, UNEVEN, model=model, iterations=24, record_every=10)
+    schedule = fields(group, VALIDATED, model=model, iterations=24, record_every=5)
     kept: list[bytes] = []
     hooks = Hooks(should_stop=lambda: True, checkpoint=lambda checkpoint: kept.append(checkpoint.to_bytes()))
-    given = {"inputs": {}, "images": images(UNEVEN), "capture": frozenset({4, 20}), "model_file": file, "group": group}
+    given = {"inputs": {}, "images": images(VALIDATED), "capture": frozenset({4, 5, 10, 15, 20}), "early_stop": True}
+    given |= {"model_file": file, "group": group}
     whole = train(schedule, **given)
     try:
         train(schedule, **given, hooks=hooks)

@@ -151,6 +151,13 @@ def test_resize_then_crop_then_channels() -> None:
     assert torch.equal(images.test_x, expected.repeat(1, 3, 1, 1))
 
 
+def test_a_margin_keeps_pixels_around_the_crop_which_only_training_sees() -> None:
+    images, native = digits(crop=4, margin=1), digits()
+    assert (images.train_x.shape[2:], images.seen) == ((6, 6), (4, 4))
+    assert torch.equal(images.train_x, native.train_x[:, :, 1:7, 1:7])
+    assert torch.equal(images.test_x[:, :, 1:5, 1:5], native.test_x[:, :, 2:6, 2:6])
+
+
 def test_colour_is_not_made_into_other_channels(tmp_path: Path) -> None:
     for part in ("train", "val"):
         picture(tmp_path / part / "x" / "1.png", (4, 4))

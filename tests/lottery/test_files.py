@@ -118,10 +118,15 @@ def forged(about: object, **tensors: torch.Tensor) -> bytes:
         (forged([]), "damaged"),
         (forged({"format": "mask", "version": 1}), "does not list"),
         (forged({"format": "mask", "version": 1, "layers": [["w", [-1], 0]]}), "entry for a layer"),
-        (forged({"format": "mask", "version": 1, "layers": [["w", [9], 0]]}), "mask of w is missing"),
+        (forged({"format": "mask", "version": 1, "layers": [["w", [9], 0]]}), "not those"),
         (forged({"format": "mask", "version": 1, "layers": [["w", [9], 0]]}, w=torch.zeros(1).byte()), "not the bits"),
         (forged({"format": "mask", "version": 1, "layers": [["w", [8], 3]]}, w=torch.ones(1).byte()), "1 survivors; 3"),
         (forged({"format": "mask", "version": 1, "layers": []}, w=torch.ones(1).byte()), "not those"),
+        (
+            forged({"format": "mask", "version": 1, "layers": [["w", [0, 9**30], 0]]}, w=torch.zeros(0).byte()),
+            "entry for",
+        ),
+        (forged({"format": "mask", "version": 1, "layers": [["w", [1] * 99, 1]]}, w=torch.ones(1).byte()), "survivors"),
     ],
 )
 def test_a_file_that_is_no_mask_is_refused_and_says_why(data: bytes, message: str) -> None:

@@ -124,12 +124,17 @@ def test_an_interrupted_group_goes_on_to_the_same_bits(found: Found) -> None:
     for each in (first, *others):
         whole, rest = each["whole"], each["rest"]
         assert each["message"] == "Stopped after 16 of 24 iterations."
-        assert rest["history"] == whole["history"] and len(whole["history"]) == 3
+        assert rest["history"] == whole["history"] and len(whole["history"]) == 5
         assert_equal(rest["final"], whole["final"])
         assert_equal(each["whole"]["final"], first["whole"]["final"])
-    assert sorted(first["rest"]["captured"]) == [4, 20]
+    assert sorted(first["rest"]["captured"]) == [4, 5, 10, 15, 20]
     for iteration, state in first["rest"]["captured"].items():
         assert_equal(state, first["whole"]["captured"][iteration])
+    losses = {record["iteration"]: record["validation_loss"] for record in first["rest"]["history"]}
+    every = {**first["whole"]["captured"], 24: first["whole"]["final"]}
+    for run in ("whole", "rest"):
+        assert_equal(first[run]["early_stop"], every[min(losses, key=lambda iteration: losses[iteration])])
+    assert [each["whole"]["early_stop"] for each in others] == [None, None]
     assert [each["handed over"] for each in (first, *others)] == [1, 0, 0]
 
 

@@ -290,7 +290,7 @@ def test_truncated_and_foreign_files_are_refused(tmp_path: Path) -> None:
         with pytest.raises(TicketError, match=r"ticket\.safetensors is not a whole ticket\. Truncated"):
             Ticket.load(path)
     path.write_bytes(b"PK\x03\x04 something else entirely, a zip file perhaps")
-    with pytest.raises(TicketError, match="not a safetensors file"):
+    with pytest.raises(TicketError, match="Not a safetensors file"):
         Ticket.load(path)
     with pytest.raises(FileNotFoundError):
         Ticket.load(tmp_path / "absent")

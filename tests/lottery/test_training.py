@@ -313,6 +313,8 @@ def test_the_learning_rate_falls_with_the_iteration_that_follows_a_milestone() -
     decay = {"optimizer": {"lr": 1.0}, "lr_decay": {"at": [2, 4], "factor": 0.5}}
     assert [learning_rate(decay, done) for done in range(6)] == [1, 1, 0.5, 0.5, 0.25, 0.25]
     assert learning_rate({"optimizer": {"lr": 0.3}}, 99) == 0.3
+    given = {"optimizer": {"lr": 1.0}, "lr_decay": {"at": [2, 4], "to": [0.3, 0.01]}}
+    assert [learning_rate(given, done) for done in range(6)] == [1, 1, 0.3, 0.3, 0.01, 0.01]
 
 
 def test_training_metrics_are_means_over_the_images_since_the_last_record(images: Images) -> None:

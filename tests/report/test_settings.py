@@ -129,3 +129,10 @@ def test_what_differs_for_one_source_is_written_with_its_name(spec):
     changed = spec_differences(spec(), spec(f"sources=[{sources}]")).set_index("field")
     assert tuple(changed.loc["prune.rewind"]) == ("1ep", "1ep (a); 3ep (b)")
     assert list(changed.index) == ["prune.rewind"]
+
+
+@pytest.mark.parametrize("mini", ["mehta2019/mini", "vansoelen2019/mini"])
+def test_the_width_of_a_small_twin_differs_from_the_papers(mini):
+    experiments = Path(__file__).parents[2] / "experiments"
+    table = in_force(load(experiments / f"{mini}.yaml", ()))
+    assert table.loc[table["field"].str.match(r"model\b"), "differs"].any()

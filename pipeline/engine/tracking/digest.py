@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
+from pipeline.engine.addresses import shown
 from pipeline.engine.tracking.description import description
 from pipeline.engine.tracking.runs import KEY
 from pipeline.engine.tracking.tracker import Tracker
@@ -40,17 +41,17 @@ def projection_digest(grid: Grid, record: Callable[[str], Mapping[str, Any] | No
     `record`: stage key -> record or None. Settings of the analysis change the report and no stage: the specification
     is part of it as a whole.
     """
-    shown = []
+    points = []
     for point in grid.points:
         found = record(point.stage)
         status = found["status"] if found else None
-        shown.append([point.source, point.target, point.ticket, point.seed, point.round, point.stage, status])
+        points.append([point.source, point.target, point.ticket, point.seed, point.round, point.stage, status])
     return key_of(
         {
             "layout": LAYOUT,
             "description": description(grid, ""),
             "spec": grid.spec.model_dump(mode="json"),
-            "points": shown,
+            "points": points,
         }
     )
 
@@ -83,7 +84,8 @@ def remember_tracked(
 
 
 def _name(tracking_uri: str, experiment: str) -> str:
-    return f"tracking/{hashlib.sha256(tracking_uri.encode()).hexdigest()}/{quote(experiment, safe='')}"
+    """Without the password: a new one is the same MLflow, and a hash of an old one could be searched for."""
+    return f"tracking/{hashlib.sha256(shown(tracking_uri).encode()).hexdigest()}/{quote(experiment, safe='')}"
 
 
 def _read_only(database: Any) -> str:

@@ -1,5 +1,6 @@
 """MLflow shows what the store has, each point once, whoever logged it and however often."""
 
+import hashlib
 import json
 import sqlite3
 import subprocess
@@ -382,6 +383,18 @@ def test_a_database_that_lost_runs_is_not_taken_for_tracked(uri, grid, store, tm
     assert not is_tracked(store, gone, grid, records.record)
     sqlite3.connect(tmp_path / "mlflow.db").close()
     assert not is_tracked(store, gone, grid, records.record)
+
+
+def test_a_password_of_mlflow_is_not_in_the_store_and_another_one_is_the_same_mlflow(grid, store):
+    class Done:
+        runs = RUNS
+
+    records = Records(grid)
+    remember_tracked(store, Done(), "postgresql://mlflow:old@host/db", grid, records.record)
+    assert is_tracked(store, "postgresql://mlflow:new@host/db", grid, records.record)
+    assert not is_tracked(store, "postgresql://mlflow:old@other/db", grid, records.record)
+    digest = hashlib.sha256(b"postgresql://mlflow:old@host/db").hexdigest()
+    assert store.read_document(f"tracking/{digest}/{grid.name}") is None, "one could guess, and compare the hash"
 
 
 def test_the_digest_follows_the_results(grid):
