@@ -10,9 +10,9 @@ from urllib.parse import quote
 import pytest
 
 from pipeline.cli import main
+from pipeline.engine.driver import Listener, RunOptions, run
 from pipeline.engine.store import Store, patience
-
-BUCKET = "s3://tickets"
+from pipeline.experiment.collections import open_work
 
 
 def results(store: Store) -> dict[str, Any]:
@@ -37,6 +37,14 @@ def holds(folder: Path, secret: str) -> list[str]:
 
 
 @pytest.fixture
+def in_a_folder(quickstart: list[str], unheard: Listener, tmp_path: Path) -> Path:
+    """A store on this disk in which the quickstart has run, undisturbed."""
+    work = open_work(Path(quickstart[1]), quickstart[3:-1:2], Path("data"))
+    assert run(work, RunOptions(str(tmp_path / "folder"), Path("data"), local=True), unheard).exit_code == 0
+    return tmp_path / "folder"
+
+
+@pytest.fixture
 def give(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str]]:
@@ -55,17 +63,19 @@ def give(
 def test_killed_and_left_by_its_store_a_run_goes_on_to_the_bits_that_a_folder_gives(
     s3: Any,
     quickstart: list[str],
+    in_a_folder: Path,
     fork: Callable[..., Any],
     give: Callable[..., tuple[int, str]],
     wait_until: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    folder, uri = tmp_path / "folder", f"{BUCKET}/quickstart"
-    assert give(*quickstart, "--store", str(folder), "--tracking", "none")[0] == 0
-    expected, store = results(Store(folder)), Store(uri)
+    uri = "s3://tickets/quickstart"
+    expected, store = results(Store(in_a_folder)), Store(uri)
 
-    killed = fork(tmp_path, *quickstart, "--store", uri, environment=s3.environment(), merged=True)
+    killed = fork(
+        tmp_path, *quickstart, "--store", uri, "--tracking", "none", environment=s3.environment(), merged=True
+    )
     wait_until(lambda: len(store.folder.files("done")) >= 4, 120, "some stages are done")
     killed.send_signal(signal.SIGKILL)
     killed.wait()
@@ -98,12 +108,8 @@ def test_killed_and_left_by_its_store_a_run_goes_on_to_the_bits_that_a_folder_gi
 
     s3.proxy.fault = disturb
     secretly = f"s3://{s3.key}:{quote(s3.secret, safe='')}@tickets/quickstart"
-    last = fork(
-        tmp_path,
-        *(*quickstart, "--store", secretly),
-        environment=s3.environment(AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY=""),
-        merged=True,
-    )
+    alone = s3.environment(TICKETS_STORE=secretly, AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="")
+    last = fork(tmp_path, *quickstart, "--tracking", "none", environment=alone, merged=True)
     try:
         wait_until(lambda: requests[0] > 200, 120, "the run is under way")
         s3.proxy.away()
