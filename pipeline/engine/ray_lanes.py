@@ -142,12 +142,16 @@ class RayLanes:
         Raises BoardLostError, and UserError for stages that this cluster can never place.
         """
         import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         room = Room()
         if not room.grows:
             check_feasible(list({stage.shape for stage in stages}), room.nodes)
         limit = self._options.lanes or lane_limit()
-        actor: Any = ray.remote(num_cpus=0, max_restarts=0, max_concurrency=1000)(BoardActor)
+        # Beside the driver: on another node it would end the run when that one goes away.
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        settings = {"num_cpus": 0, "max_restarts": 0, "max_concurrency": 1000, "scheduling_strategy": here}
+        actor: Any = ray.remote(**settings)(BoardActor)
         options = {"lease_timeout": self._options.lease_timeout, "fail_fast": self._options.fail_fast}
         board = actor.remote(list(stages), dict(wanted), dict(keep), options)
         told: float | None = None
