@@ -120,7 +120,7 @@ def postgres() -> Iterator[str]:
         subprocess.run([programs / "initdb", "-D", data, *options], check=True, stdout=log, stderr=log, **as_user)
         settings = ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-k", folder, "-p", str(port)]
         server = subprocess.Popen([programs / "postgres", "-D", data, *settings], stdout=log, stderr=log, **as_user)
-        yield f"postgresql://mlflow:{DATABASE}@127.0.0.1:{port}"
+        yield f"postgresql+psycopg2://mlflow:{DATABASE}@127.0.0.1:{port}"
     finally:
         if server is not None:
             server.send_signal(signal.SIGINT)  # a fast shutdown
