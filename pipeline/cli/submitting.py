@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from pipeline.cli.jobs import AddressOption, follow
+from pipeline.cli.jobs import AddressOption, at, follow_job
 from pipeline.cli.options import (
     DATA,
     REPORTS,
@@ -25,19 +25,21 @@ from pipeline.experiment.errors import UserError
 
 if TYPE_CHECKING:
     from pipeline.engine.jobs.cluster import Cluster
+    from pipeline.experiment.spec import Spec
     from pipeline.experiment.stages import Shape
 
 
 def submit(
+    context: typer.Context,
     file: File,
     address: AddressOption,
     overrides: Overrides = None,
     store: StoreOption = STORE,
     tracking: TrackingOption = TRACKING,
     data: Annotated[
-        Optional[Path],  # noqa: UP045 - typer reads it at run time
+        Path,
         typer.Option("--data", envvar="TICKETS_DATA", help="Root folder of the data sets, on the cluster's nodes."),
-    ] = None,
+    ] = DATA,
     reports: ReportsOption = REPORTS,
     lanes: Annotated[Optional[int], typer.Option(min=1, help="At most so many lanes. Default: what fits.")] = None,  # noqa: UP045
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first stage that fails.")] = False,
@@ -54,42 +56,52 @@ def submit(
     What cannot work there is refused here.
     """
     from pipeline.engine.jobs.checks import check_addresses, check_resources
-    from pipeline.engine.jobs.client import Jobs
+    from pipeline.engine.jobs.client import submit as send
     from pipeline.engine.jobs.cluster import find_cluster
     from pipeline.engine.jobs.packing import pack
     from pipeline.engine.jobs.submission import SUBMITTED, entrypoint, identity, job_name, place_driver
     from pipeline.experiment.loading import load_all
 
-    name, _ = load_all(file, overrides or [])
+    overrides = overrides or []
+    name, specs = load_all(file, overrides)
     cluster = find_cluster(address)
     print(f"{cluster.address}: Ray {cluster.ray}, {_has(cluster)}")
     check_addresses(cluster, store, tracking)
-    shapes, stages = _asked(file, overrides or [], data or DATA, cluster.here)
+    shapes = _shapes(specs)
     if note := check_resources(cluster, shapes):
         print(note)
-    place = place_driver(cluster, shapes, stages, lanes)
+    place = place_driver(cluster, shapes, _stages(file, overrides, data, cluster), lanes)
+    if place.lanes is not None and place.lanes < (lanes or place.lanes + 1):
+        print(f"At most {place.lanes} lanes: so many have room for their controllers, 0.4 GB each, beside the driver.")
     with tempfile.TemporaryDirectory(prefix="ticket-transfer-job-") as folder:
-        packed = pack(file, overrides or [], Path(folder), with_package=not installed)
+        packed = pack(file, overrides, Path(folder), with_package=not installed)
         what = "without the package" if installed else "with the package"
         print(f"sends {packed.files} files, {size(packed.bytes)}, {what}")
         arguments = ["run", packed.grid, "--address", "auto", "--checkpoint-minutes", f"{checkpoint_minutes:g}"]
         arguments += ["--store", store if "://" in store else str(Path(store).absolute())]
         arguments += ["--tracking", _absolute(tracking)]
         arguments += ["--lanes", str(place.lanes)] if place.lanes else []
-        arguments += [part for override in overrides or [] for part in ("--set", override)]
+        arguments += [part for override in overrides for part in ("--set", override)]
         arguments += ["--fail-fast"] if fail_fast else []
-        if data is not None or cluster.here:
-            arguments += ["--data", str((data or DATA).absolute() if cluster.here else data)]
         if cluster.here:
+            arguments += ["--data", str(data.absolute())]
+        elif _given(context, "data"):  # what this machine's environment says is of this machine
+            arguments += ["--data", str(data)]
+        if cluster.here or reports.is_absolute():
             arguments += ["--reports", str(reports.absolute())]
         job = job_name(name)
         command = entrypoint(cluster, arguments, installed=installed)
-        Jobs(cluster).submit(job, command, packed.folder, name, {SUBMITTED: identity()}, place.memory)
+        environment = {SUBMITTED: identity()} if installed else {}
+        send(cluster, job, command, packed.folder, experiment=name, environment=environment, memory=place.memory)
     print(f"submitted: {job}")
+    if not cluster.here and not reports.is_absolute():
+        print(f"Its report is MLflow's; `tickets report {file} --store {store}` writes it here.")
     if not wait:
-        print(f"Follow it with `tickets logs {job} --follow`, end it with `tickets stop {job}`.")
+        print(
+            f"Follow it with `tickets logs {job} --follow{at(cluster)}`, end it with `tickets stop {job}{at(cluster)}`."
+        )
         return
-    sys.exit(follow(cluster, job))
+    sys.exit(follow_job(cluster, job))
 
 
 def _has(cluster: "Cluster") -> str:
@@ -98,19 +110,31 @@ def _has(cluster: "Cluster") -> str:
     return f"{len(cluster.nodes)} node(s) with {cpus:g} CPUs and {gpus:g} GPUs{grows}"
 
 
-def _asked(file: Path, overrides: Sequence[str], data: Path, here: bool) -> "tuple[list[Shape], int]":
-    """The shapes of the grid's lanes, and how many stages it has; a guess where its data are on the cluster alone."""
-    from pipeline.experiment.collections import open_work
+def _shapes(specs: "Sequence[Spec]") -> "list[Shape]":
+    """Of the grids' lanes."""
     from pipeline.experiment.stages import Shape
 
+    sides = [side for spec in specs for side in (*spec.sources, *spec.targets, *spec.baselines)]
+    wanted = [side.resources for side in sides]
+    return list(dict.fromkeys(Shape(each.workers, each.gpus_per_worker, each.cpus_per_worker) for each in wanted))
+
+
+def _stages(file: Path, overrides: Sequence[str], data: Path, cluster: "Cluster") -> int:
+    """How many stages the grids have; very many where their data are not on this machine."""
+    from pipeline.experiment.collections import open_work
+
     try:
-        work = open_work(file, overrides, data)
+        return len(open_work(file, overrides, data).stages)
     except UserError as error:
-        if here or data.is_dir():
+        if cluster.here:
             raise
-        print(f"Cannot be planned here, only on the cluster: {error}")
-        return [Shape()], 10**6
-    return list({stage.shape for stage in work.stages.values()}), len(work.stages)
+        print(f"Planned on the cluster alone, not here: {error}")
+        return 10**6
+
+
+def _given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _absolute(tracking: str) -> str:

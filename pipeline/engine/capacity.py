@@ -11,6 +11,9 @@ from pipeline.experiment.stages import Shape
 CONTROLLER_BYTES = 0.4e9
 """Memory on the driver's node that the Ray Train controller of one lane takes."""
 
+AHEAD = 8
+"""Lanes that may wait for nodes which an autoscaler has yet to add."""
+
 PATIENCE = 30.0
 """Seconds a ready stage waits for a lane of its shape before lanes of other shapes are drained to make room."""
 
@@ -46,33 +49,41 @@ def fits(shape: Shape, cpus: float, gpus: float) -> int:
     return 10**6 if math.isinf(bound) else int(bound + 1e-9)
 
 
-def check_feasible(
-    shapes: Sequence[Shape], nodes: Sequence[tuple[float, float]], at_most: Sequence[tuple[float, float]] = ()
-) -> None:
+def check_feasible(shapes: Sequence[Shape], nodes: Sequence[tuple[float, float]]) -> None:
     """Raises UserError if a shape can never be placed: Ray would wait for it for ever, without a word.
 
-    `nodes`: CPUs and GPUs of each; a worker is on one of them. `at_most`: the same of all nodes that there are once an
-    autoscaler has started all that it may.
+    `nodes`: CPUs and GPUs of each; a worker is on one of them.
     """
+    cpus, gpus = sum(node[0] for node in nodes), sum(node[1] for node in nodes)
     for shape in shapes:
-        if not (fits_on(shape, nodes) or fits_on(shape, at_most)):
-            has = f"has {_told(nodes)}" + (f" and can grow to {_told(at_most)}" if at_most else "")
+        if not fits_on(shape, nodes):
+            where = f", on {len(nodes)} nodes" if len(nodes) > 1 else ""
             raise UserError(
                 f"resources: a lane of {shape.workers} worker(s) with {shape.cpus_per_worker:g} CPU and "
-                f"{shape.gpus_per_worker:g} GPU each does not fit this cluster, which {has}. "
-                "Lower `resources` in the grid, or use a larger cluster."
+                f"{shape.gpus_per_worker:g} GPU each does not fit this cluster, which has {cpus:g} CPUs and {gpus:g} "
+                f"GPUs{where}. Lower `resources` in the grid, or use a larger cluster."
             )
+
+
+def room_to_grow(
+    cpus: float, gpus: float, lanes: Sequence["LaneState"], demand: Mapping[Shape, tuple[int, float]]
+) -> tuple[float, float]:
+    """CPUs and GPUs to plan with where an autoscaler is at work, which adds nodes for lanes that wait for room.
+
+    Beside what is there, lanes that wait take nothing, and some more may begin to: AHEAD at a time in all.
+    """
+    waiting = [lane.shape for lane in lanes if lane.starting]
+    more = max(0, AHEAD - len(waiting))
+    for shape in [*waiting, *[shape for shape in demand for _ in range(more)]]:
+        cpus += shape.workers * shape.cpus_per_worker
+        gpus += shape.workers * shape.gpus_per_worker
+    return cpus, gpus
 
 
 def fits_on(shape: Shape, nodes: Sequence[tuple[float, float]]) -> bool:
     """Whether nodes with so many CPUs and GPUs each hold a lane of this shape, when nothing else runs on them."""
     worker = replace(shape, workers=1)
     return sum(fits(worker, *node) for node in nodes) >= shape.workers
-
-
-def _told(nodes: Sequence[tuple[float, float]]) -> str:
-    where = f", on {len(nodes)} nodes" if len(nodes) > 1 else ""
-    return f"{sum(node[0] for node in nodes):g} CPUs and {sum(node[1] for node in nodes):g} GPUs{where}"
 
 
 def decide(
@@ -96,7 +107,7 @@ def decide(
         own = [lane for lane in lanes if lane.shape == shape and not lane.draining]
         idle = sum(1 for lane in own if not lane.busy)
         missing = min(ready - idle, limit - len(lanes) - len(start))
-        room = min(fits(shape, free_cpus, free_gpus), max(missing, 0))
+        room = max(0, min(fits(shape, free_cpus, free_gpus), missing))  # nodes that left make what is free negative
         start += [shape] * room
         free_cpus -= room * shape.workers * shape.cpus_per_worker
         free_gpus -= room * shape.workers * shape.gpus_per_worker

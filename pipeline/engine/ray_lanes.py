@@ -17,7 +17,7 @@ from functools import cache
 from typing import Any
 
 from pipeline.engine.board_actor import BoardActor
-from pipeline.engine.capacity import LaneState, check_feasible, decide, lane_limit
+from pipeline.engine.capacity import LaneState, check_feasible, decide, lane_limit, room_to_grow
 from pipeline.engine.cluster_nodes import Room
 from pipeline.engine.lane import run_lane
 from pipeline.engine.leases import View
@@ -105,7 +105,7 @@ class RayLanes:
             )
             self._owns_ray = True
             if not local and context.dashboard_url:
-                _refuse_an_open_cluster(f"http://{context.dashboard_url}")
+                _refuse_if_open(f"http://{context.dashboard_url}")
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, on_sigterm)  # ray.init put one in its place that exits at once
         self._folder = tempfile.mkdtemp(prefix="ticket-transfer-lanes-")
@@ -142,11 +142,16 @@ class RayLanes:
         Raises BoardLostError, and UserError for stages that this cluster can never place.
         """
         import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         room = Room()
-        check_feasible(list({stage.shape for stage in stages}), room.now, room.at_most)
+        if not room.grows:
+            check_feasible(list({stage.shape for stage in stages}), room.nodes)
         limit = self._options.lanes or lane_limit()
-        actor: Any = ray.remote(num_cpus=0, max_restarts=0, max_concurrency=1000)(BoardActor)
+        # Beside the driver: on another node it would end the run when that one goes away.
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        settings = {"num_cpus": 0, "max_restarts": 0, "max_concurrency": 1000, "scheduling_strategy": here}
+        actor: Any = ray.remote(**settings)(BoardActor)
         options = {"lease_timeout": self._options.lease_timeout, "fail_fast": self._options.fail_fast}
         board = actor.remote(list(stages), dict(wanted), dict(keep), options)
         told: float | None = None
@@ -163,7 +168,7 @@ class RayLanes:
                 if view.over:
                     break
                 if told is None:
-                    self._place(board, view, *room.totals(), limit)
+                    self._place(board, view, room, limit)
                 elif time.monotonic() - told > GRACE:
                     break
                 time.sleep(every)
@@ -176,7 +181,7 @@ class RayLanes:
             with contextlib.suppress(Exception):
                 ray.kill(board)
 
-    def _place(self, board: Any, view: View, cpus: float, gpus: float, limit: int) -> None:
+    def _place(self, board: Any, view: View, room: Room, limit: int) -> None:
         import ray
 
         known = {lane.name: lane for lane in view.lanes}
@@ -185,6 +190,9 @@ class RayLanes:
             lane = known.get(name)
             # A lane that has not said hello yet is as good as idle: a stage is on its way to it.
             states.append(LaneState(name, run.shape, bool(lane and lane.lease), bool(lane and lane.draining), not lane))
+        cpus, gpus = room.totals()
+        if room.grows:
+            cpus, gpus = room_to_grow(cpus, gpus, states, view.demand)
         decision = decide(cpus, gpus, limit, states, view.demand)
         for shape in decision.start:
             self._start(board, shape)
@@ -263,12 +271,18 @@ class RayLanes:
                     os._exit(GONE)
 
 
-def _refuse_an_open_cluster(dashboard: str) -> None:
-    """Raises UserError if whoever reaches the cluster may use it; a dashboard for the head node alone tells nothing."""
-    from pipeline.engine.jobs.cluster import UnreachableError, asks_for_token
+def _refuse_if_open(dashboard: str) -> None:
+    """Raises UserError if whoever reaches the cluster may use it. A dashboard out of reach says nothing."""
+    from pipeline.engine.jobs.cluster import MODE, asks_for_token, open_to_all
 
-    with contextlib.suppress(UnreachableError):
-        asks_for_token(dashboard)
+    if os.environ.get(MODE) == "disabled":
+        return
+    try:
+        asks = asks_for_token(dashboard)
+    except UserError:
+        return
+    if not asks:
+        raise UserError(open_to_all(dashboard))
 
 
 def _kill(who: dict[str, Any]) -> None:

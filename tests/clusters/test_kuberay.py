@@ -61,8 +61,8 @@ RAY_JOB_SPEC = fields(
     submitterPodTemplate=TEMPLATE,
     rayClusterSpec=RAY_CLUSTER_SPEC,
 )
-"""Those fields of KubeRay 1.7.0's ray.io/v1 that the files use, after its API reference; its own definitions, which no
-package carries, took the files whole on 28 November 2026 (with unknown fields refused; those of 1.6.0, too)."""
+"""Those fields of KubeRay's ray.io/v1 that the files use, written after its API reference. No package carries its own
+definitions; both files were held against those of 1.7.0 and 1.6.0, whole, on 28 November 2026."""
 
 
 def schema(kind: str, spec: dict[str, Any]) -> dict[str, Any]:

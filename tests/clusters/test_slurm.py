@@ -120,7 +120,7 @@ def test_what_a_try_left_that_was_killed_is_replaced(batch: Callable[..., Batch]
 
 def test_directives_ask_for_whole_nodes_a_warning_and_requeueing() -> None:
     directives = set(re.findall("^#SBATCH (.*)$", SCRIPT.read_text(), re.MULTILINE))
-    needed = {"--ntasks-per-node=1", "--exclusive", "--mem=0", "--signal=B:USR1@120", "--requeue", "--open-mode=append"}
+    needed = {"--ntasks-per-node=1", "--exclusive", "--mem=0", "--signal=B:USR1@300", "--requeue", "--open-mode=append"}
     assert needed <= directives and "--gpus-per-node=1" in directives
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.engine.capacity import PATIENCE, LaneState, check_feasible, decide, lane_limit
+from pipeline.engine.capacity import AHEAD, PATIENCE, LaneState, check_feasible, decide, lane_limit, room_to_grow
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.stages import Shape
 
@@ -77,7 +77,23 @@ def test_the_default_number_of_lanes_follows_the_driver_nodes_memory() -> None:
     assert lane_limit(0.1e9) == 1
 
 
-def test_what_no_autoscaler_can_add_is_refused_with_what_it_can() -> None:
-    growing = [(4.0, 0.0), (16.0, 1.0)]
-    with pytest.raises(UserError, match="has 2 CPUs and 0 GPUs and can grow to 20 CPUs and 1 GPUs, on 2 nodes"):
-        check_feasible([Shape(workers=2, gpus_per_worker=1)], [(2.0, 0.0)], growing)
+def test_where_nodes_left_no_lane_is_started_that_does_not_fit() -> None:
+    gpu = Shape(gpus_per_worker=1.0)
+    lanes = [lane(number, gpu) for number in range(8)]
+    decision = decide(10, 4, 50, lanes, {gpu: (3, 1.0), SMALL: (12, 0.0)})
+    assert decision.start == (SMALL,) * 2
+
+
+def grown(cpus: float, lanes: list[LaneState], demand: dict[Shape, tuple[int, float]]) -> tuple[Shape, ...]:
+    return decide(*room_to_grow(cpus, 0, lanes, demand), 50, lanes, demand).start
+
+
+def test_where_a_cluster_grows_lanes_wait_for_nodes_but_not_without_number() -> None:
+    four = Shape(workers=4, gpus_per_worker=1.0)
+    assert grown(0, [], {four: (3, 0.0)}) == (four,) * 3, "that is what the autoscaler sees"
+    assert len(grown(0, [], {SMALL: (100, 0.0)})) == AHEAD
+    waiting = [LaneState(f"lane-{n}", SMALL, False, False, starting=True) for n in range(AHEAD)]
+    assert not grown(0, waiting, {SMALL: (100, 0.0)})
+    assert not grown(2, [lane(0), lane(1), *waiting], {SMALL: (90, 0.0)})
+    came = [lane(n) for n in range(4)] + waiting[4:]
+    assert len(grown(4, came, {SMALL: (90, 0.0)})) == 4, "as some have found room, as many more may wait"

@@ -70,7 +70,11 @@ def test_a_node_that_joins_gets_lanes_and_one_that_is_killed_loses_nothing(
     raylet: list[int] = []
     go = tmp_path / "go"
 
+    stop, deadline = threading.Event(), time.monotonic() + 240
+
     def follow(view: View) -> None:
+        if time.monotonic() > deadline:
+            stop.set()
         for event in view.events:
             if event["event"] == "done":
                 assert event["stage"] not in done, "a stage was done twice"
@@ -85,7 +89,7 @@ def test_a_node_that_joins_gets_lanes_and_one_that_is_killed_loses_nothing(
                 os.kill(raylet[0], signal.SIGKILL)
 
     with RayLanes(LaneOptions(work_on(go), heartbeat=0.5, lease_timeout=20)) as lanes:
-        lanes.run(work, {stage.key: frozenset() for stage in work}, {}, threading.Event(), follow)
+        lanes.run(work, {stage.key: frozenset() for stage in work}, {}, stop, follow)
     assert set(done) == {stage.key for stage in work}
     nodes = list(done.values())
     assert len(set(nodes)) == 2

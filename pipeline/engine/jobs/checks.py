@@ -2,26 +2,29 @@
 
 import re
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from pipeline.engine.addresses import shown
 from pipeline.engine.capacity import fits_on
 from pipeline.engine.jobs.cluster import Cluster
-from pipeline.engine.tracking.uri import SQLITE
+from pipeline.engine.tracking.uri import SQLITE, check_tracking_uri
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.stages import Shape
+from pipeline.lottery.credentials import holds_secret
 
-LOOPBACK = re.compile(r"(localhost|127\.\d+\.\d+\.\d+|\[::1\]|::1)")
+LOOPBACK = re.compile(r"(?:[/@=]|%2F)(localhost|127\.\d+\.\d+\.\d+|\[::1\])(?=[:/&]|%3A|$)", re.IGNORECASE)
+"""In a URI, or in a parameter of one (`endpoint_override`)."""
 
 
 def check_addresses(cluster: Cluster, store: str, tracking: str) -> None:
     """Raises UserError for a store or tracking URI with a password in it, or one that the cluster cannot reach."""
     for option, uri in (("--store", store), ("--tracking", tracking)):
-        if shown(uri) != uri:
+        if holds_secret(uri):
             raise UserError(
                 f"{option} {shown(uri)}: its credentials would be shown to everybody who sees the cluster's jobs. Give "
                 "them to the cluster's nodes by their environment (AWS_ACCESS_KEY_ID, MLFLOW_TRACKING_USERNAME, ...)."
             )
+    if tracking != "none":
+        check_tracking_uri(tracking)
     if cluster.here:
         return
     if _is_path(store):
@@ -35,12 +38,12 @@ def check_addresses(cluster: Cluster, store: str, tracking: str) -> None:
             f"--tracking {tracking}: a file on this machine, and the cluster at {cluster.address} is on others. Give "
             "the http address of an MLflow server, or `none`; `tickets sync` logs to MLflow from the store later."
         )
-    host = urlsplit(tracking).hostname if "://" in tracking else None
-    if host and LOOPBACK.fullmatch(host):
-        raise UserError(
-            f"--tracking {tracking}: {host} is another machine for the cluster at {cluster.address}. Give the address "
-            "that its nodes reach the server by, or `none`."
-        )
+    for option, uri in (("--store", store), ("--tracking", tracking)):
+        if "://" in uri and (host := LOOPBACK.search(uri)):
+            raise UserError(
+                f"{option} {shown(uri)}: {host[1]} is another machine for the cluster at {cluster.address}. Give the "
+                "address that its nodes reach the server by."
+            )
 
 
 def check_resources(cluster: Cluster, shapes: Sequence[Shape]) -> str | None:
@@ -59,7 +62,10 @@ def check_resources(cluster: Cluster, shapes: Sequence[Shape]) -> str | None:
                 f"resources: the grid asks for {wants}; the cluster at {cluster.address} has {has}, and no autoscaler "
                 "that would add any. Lower `resources` in the grid, or use a larger cluster."
             )
-        return f"The grid asks for {wants}, the cluster has {has}: the run waits for the autoscaler, or says it can't."
+        return (
+            f"The grid asks for {wants}, and the cluster has {has}: the run waits for its autoscaler. What that cannot "
+            "add, `ray status` on the head node names."
+        )
     return None
 
 

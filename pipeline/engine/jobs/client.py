@@ -1,19 +1,26 @@
-"""Ray's client for jobs, with errors for people."""
+"""The jobs of a cluster: submitted, listed, followed, stopped."""
 
-import asyncio
+import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlsplit
 
-from pipeline.engine.jobs.cluster import MODE, Cluster, authorization
+from pipeline.engine.jobs.cluster import Cluster
+from pipeline.engine.jobs.server import MissingError, UnreachableError, ask
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.suggestions import did_you_mean
 
+Job = Mapping[str, Any]
+"""Ray's details of a job: `submission_id`, `status`, `message`, `metadata`, `driver_exit_code`, ... (times in ms)."""
+
 EXPERIMENT = "ticket_transfer_experiment"
 """Metadata of our jobs: the name of the grid or collection."""
+EVERY = 2.0
+"""Seconds between two looks at a job that is followed."""
 AWAY = 60.0
 """Seconds without an answer after which a cluster that is followed counts as lost."""
 CHATTY = ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk", "ray._private.runtime_env.packaging")
@@ -21,144 +28,141 @@ READY = 60.0
 """Seconds that a cluster which has just started may take to be ready for jobs."""
 NOT_READY = "No available agent"
 """What it says until then."""
+STOPPING = 90.0
+"""Seconds that a job may take to end when it is told to: longer than what clusters/ gives it for its checkpoints."""
 STOPPED = 128 + 15
-"""Exit code of a run that was ended by SIGTERM, as `ray job stop` does."""
+"""Exit code of a run that was ended by SIGTERM, as a stopped job is."""
+GONE = 75
+"""Exit code of a run whose cluster went away, as the run's own driver has it."""
+LOST = ("JOB_SUPERVISOR_ACTOR_DIED", "JOB_SUPERVISOR_ACTOR_UNKNOWN_FAILURE")
+"""What Ray calls the end of a job whose node went away."""
 
 
 class ClusterLostError(Exception):
     """The cluster does not answer any more; its jobs may be running, or gone with it."""
 
 
-class Jobs:
-    """The jobs of one cluster."""
+def submit(
+    cluster: Cluster,
+    name: str,
+    command: str,
+    folder: Path,
+    *,
+    experiment: str,
+    environment: Mapping[str, str],
+    memory: int,
+) -> None:
+    """Send `folder` as the job's working directory, and have `command` run in it. Raises UserError if refused.
 
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-        # Ray's client prefers these variables to the address that it is given.
-        os.environ.pop("RAY_ADDRESS", None)
-        os.environ["RAY_API_SERVER_ADDRESS"] = cluster.address
-        os.environ.setdefault(MODE, "token")
-        from ray.job_submission import JobSubmissionClient
+    `memory`: bytes that the driver needs; 0 leaves it on the head node.
+    """
+    # Ray's client prefers this variable to the address that it is given, and would send the token to a proxy.
+    os.environ["RAY_API_SERVER_ADDRESS"] = cluster.address
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = urlsplit(cluster.address).hostname or ""
+    from ray.job_submission import JobSubmissionClient
 
-        for name in CHATTY:
-            logging.getLogger(name).setLevel(logging.WARNING)
-        headers = authorization() if os.environ[MODE] == "token" else {}
-        self._client: Any = JobSubmissionClient(cluster.address, headers=headers)
-
-    def submit(
-        self, name: str, command: str, folder: Path, experiment: str, environment: dict[str, str], memory: int
-    ) -> None:
-        """Send `folder` as the job's working directory, and have `command` run in it. Raises UserError if refused."""
-        deadline = time.monotonic() + READY
-        while True:
-            try:
-                self._client.submit_job(
-                    entrypoint=command,
-                    submission_id=name,
-                    runtime_env={"working_dir": str(folder), "env_vars": environment},
-                    metadata={EXPERIMENT: experiment},
-                    entrypoint_memory=memory or None,
-                )
-            except RuntimeError as error:
-                if NOT_READY not in str(error):
-                    raise UserError(f"The cluster refused the job: {str(error)[:1000]}") from error
-                if time.monotonic() > deadline:
-                    raise UserError(
-                        f"The cluster at {self._cluster.address} has taken no job for {READY:.0f} s: its head node's "
-                        "agent is not ready. Try again; if it stays so, look at the head node's load and logs."
-                    ) from error
-                time.sleep(2.0)
-            else:
-                return
-
-    def list(self) -> list[Any]:
-        """Ray's details of all submitted jobs, the oldest first."""
-        found = [job for job in self._client.list_jobs() if job.submission_id]
-        return sorted(found, key=lambda job: job.start_time or 0)
-
-    def get(self, name: str) -> Any:
-        """Ray's details of a job. Raises UserError if there is none of this name."""
+    for logger in CHATTY:
+        logging.getLogger(logger).setLevel(logging.WARNING)
+    deadline = time.monotonic() + READY
+    while True:
         try:
-            return self._client.get_job_info(name)
+            JobSubmissionClient(cluster.address, headers=dict(cluster.headers)).submit_job(
+                entrypoint=command,
+                submission_id=name,
+                runtime_env={"working_dir": str(folder), "env_vars": dict(environment)},
+                metadata={EXPERIMENT: experiment},
+                entrypoint_memory=memory or None,
+            )
         except RuntimeError as error:
-            names = [job.submission_id for job in self.list()]
-            raise UserError(
-                f"The cluster at {self._cluster.address} knows no job {name!r}.{did_you_mean(name, names)} "
-                "`tickets jobs` lists them."
-            ) from error
+            if NOT_READY not in str(error):
+                raise UserError(f"The cluster refused the job: {str(error)[:1000]}") from error
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"The cluster at {cluster.address} has taken no job for {READY:.0f} s: the agent of its head node "
+                    "is not ready. Try again; if it stays so, look at the node's load, and whether another Ray there "
+                    "has the agent's port (--dashboard-agent-listen-port)."
+                ) from error
+            time.sleep(2.0)
+        else:
+            return
 
-    def logs(self, name: str) -> str:
-        """All that the job has written so far."""
-        return str(self._client.get_job_logs(name))
 
-    def stop(self, name: str, seconds: float = 30.0) -> Any:
-        """SIGTERM, and SIGKILL after the cluster's grace (3 s, unless it says otherwise); the job's last details."""
-        if not self.get(name).status.is_terminal():
-            self._client.stop_job(name)
-        deadline = time.monotonic() + seconds
-        while not (job := self.get(name)).status.is_terminal() and time.monotonic() < deadline:
-            time.sleep(0.5)
-        return job
+def jobs(cluster: Cluster) -> list[Job]:
+    """All submitted jobs that are runs of this package, the oldest first."""
+    found = [job for job in ask(cluster.address, "/api/jobs/", cluster.headers) if job.get("submission_id")]
+    ours = [job for job in found if EXPERIMENT in (job.get("metadata") or {})]
+    return sorted(ours, key=lambda job: job.get("start_time") or 0)
 
-    def follow(self, name: str, write: Callable[[str], object]) -> int:
-        """Give `write` what the job writes until it ends; its exit code. Raises UserError, ClusterLostError."""
-        self.get(name)
-        output, answered = _Output(write), time.monotonic()
-        while True:
-            lost = self._tail(name, output)
-            try:
-                job = self._client.get_job_info(name)
-                answered = time.monotonic()
-                if job.status.is_terminal():
-                    output.whole(self.logs(name))
-                    return exit_code(job)
-            except Exception as error:  # whatever a lost connection raises in Ray's client
-                lost = error
-            if time.monotonic() - answered > AWAY:
-                raise ClusterLostError(str(lost))
-            time.sleep(1.0)
 
-    def _tail(self, name: str, output: "_Output") -> Exception | None:
-        """Write what comes until the connection ends; what ended it, if it was not the job's end."""
+def details(cluster: Cluster, name: str) -> Job:
+    """Of one job. Raises UserError if there is none of this name."""
+    try:
+        found: Job = ask(cluster.address, f"/api/jobs/{quote(name, safe='')}", cluster.headers)
+    except MissingError as error:
+        known = did_you_mean(name, [job["submission_id"] for job in jobs(cluster)])
+        raise UserError(
+            f"The cluster at {cluster.address} knows no job {name!r}.{known} `tickets jobs` lists them."
+        ) from error
+    return found
 
-        async def receive() -> None:
-            output.again()
-            async for text in self._client.tail_job_logs(name):
-                output.add(text)
 
+def logs(cluster: Cluster, name: str) -> str:
+    """All that the job has written so far. Raises UserError, also if the node that has it is gone."""
+    return str(ask(cluster.address, f"/api/jobs/{quote(name, safe='')}/logs", cluster.headers)["logs"] or "")
+
+
+def stop(cluster: Cluster, name: str) -> Job:
+    """Have the job ended, by SIGTERM and, after the cluster's grace, SIGKILL; its details when it has, or too late."""
+    if not has_ended(details(cluster, name)):
+        ask(cluster.address, f"/api/jobs/{quote(name, safe='')}/stop", cluster.headers, "POST")
+    deadline = time.monotonic() + STOPPING
+    while not has_ended(job := details(cluster, name)) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return job
+
+
+def follow(cluster: Cluster, name: str, write: Callable[[str], object]) -> int:
+    """Give `write` what the job writes, until it ends; its exit code. Raises UserError, ClusterLostError."""
+    written, answered = 0, time.monotonic()
+    while True:
         try:
-            asyncio.run(receive())
-        except Exception as error:  # as above; the job goes on without us
-            return error
-        return None
+            job = details(cluster, name)  # before its output: what it wrote until it ended is in that
+        except UnreachableError as error:
+            if time.monotonic() - answered < AWAY:
+                time.sleep(EVERY)
+                continue
+            raise ClusterLostError(str(error)) from error
+        answered = time.monotonic()
+        text = ""
+        with contextlib.suppress(UnreachableError):  # the node that has it is gone, or slow
+            text = logs(cluster, name)
+        if text[written:]:
+            write(text[written:])
+        written = max(written, len(text))
+        if has_ended(job):
+            if why := unsaid(job):
+                write(f"{why}\n")
+            return exit_code(job)
+        time.sleep(EVERY)
 
 
-class _Output:
-    """A job's output, which each new connection sends from its beginning, written once."""
-
-    def __init__(self, write: Callable[[str], object]) -> None:
-        self._write, self._written, self._received = write, 0, 0
-
-    def again(self) -> None:
-        self._received = 0
-
-    def add(self, text: str) -> None:
-        fresh = text[max(0, self._written - self._received) :]
-        self._received += len(text)
-        if fresh:
-            self._write(fresh)
-            self._written += len(fresh)
-
-    def whole(self, text: str) -> None:
-        self.again()
-        self.add(text)
+def has_ended(job: Job) -> bool:
+    return job["status"] in ("SUCCEEDED", "FAILED", "STOPPED")
 
 
-def exit_code(job: Any) -> int:
+def exit_code(job: Job) -> int:
     """That of the run in an ended job, as a shell would have it."""
-    if job.status == "SUCCEEDED":
+    if job["status"] == "SUCCEEDED":
         return 0
-    if job.status == "STOPPED":
+    if job["status"] == "STOPPED":
         return STOPPED
-    code = job.driver_exit_code
-    return 1 if code is None else code if code >= 0 else 128 - code
+    code = job.get("driver_exit_code")
+    if code is None:
+        return GONE if job.get("error_type") in LOST else 1
+    return int(code) if code >= 0 else 128 - int(code)
+
+
+def unsaid(job: Job) -> str | None:
+    """Why a job ended that could not say so itself: it never began, or its node was lost."""
+    failed = job["status"] == "FAILED" and job.get("driver_exit_code") is None
+    return f"The job failed: {job.get('message') or 'Ray does not say why'}" if failed else None

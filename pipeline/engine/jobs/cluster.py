@@ -4,7 +4,7 @@ import importlib.metadata
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,22 +12,14 @@ from urllib.parse import urlsplit
 from packaging.requirements import Requirement
 
 from pipeline.engine.addresses import shown
+from pipeline.engine.cluster_nodes import has_autoscaler
+from pipeline.engine.jobs.server import HOW, TIMEOUT, TOKEN_FILE, UnreachableError, ask
 from pipeline.experiment.errors import UserError
 
 PORT = 8265
 """Of Ray's dashboard, which serves jobs, too."""
-TIMEOUT = 10.0
-"""Seconds for one answer."""
-MODE, TOKEN, TOKEN_FILE = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
+MODE, TOKEN = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"
 """Ray's own variables."""
-HOW = (
-    f"Put the cluster's token into the file ~/.ray/auth_token (`ray get-auth-token` on the cluster prints it), or "
-    f"name a file with {TOKEN_FILE}."
-)
-
-
-class UnreachableError(UserError):
-    """Nothing answers, or not in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,40 +43,47 @@ class Cluster:
     """Its version."""
     nodes: tuple[ClusterNode, ...]
     grows: bool
-    """An autoscaler with kinds of nodes of its own is at work: there may be more nodes when they are asked for."""
+    """An autoscaler is at work: there may be more nodes when they are asked for."""
+    hosts: tuple[str, ...]
+    """Names of the machines."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """With which it lets us in."""
 
     @property
     def here(self) -> bool:
-        """All of its nodes are this machine: local paths mean the same there, for the same user."""
-        return all(_is_mine(node.ip) for node in self.nodes)
+        """It is on this machine alone: local paths mean the same there, for the same user."""
+        mine = bool(self.nodes) and all(_is_mine(node.ip) for node in self.nodes)
+        return mine and set(self.hosts) == {socket.gethostname()} and not self.grows
 
 
 def find_cluster(address: str) -> Cluster:
     """The cluster whose job server is at `address`. Raises UserError if it cannot be used from here."""
     url = job_address(address)
     _reach(url)
-    headers = authorization() if asks_for_token(url) else {}
-    version = _get(url, "/api/version", headers)["ray_version"]
+    asks = asks_for_token(url)
+    if not asks and os.environ.get(MODE) != "disabled":
+        raise UserError(open_to_all(url))
+    headers = authorization() if asks else {}
+    version = ask(url, "/api/version", headers)["ray_version"]
     _check_version(url, version)
-    found = _get(url, "/api/v0/nodes?detail=1&limit=10000", headers)["data"]["result"]["result"]
+    found = ask(url, "/api/v0/nodes?detail=1&limit=10000", headers)["data"]["result"]["result"]
     nodes = tuple(_node(each) for each in found if each["state"] == "ALIVE")
-    status = _get(url, "/api/cluster_status", headers)
-    return Cluster(url, version, nodes, _grows(status))
+    hosts = tuple(ask(url, "/nodes?view=hostnameList", headers)["data"]["hostNameList"])
+    status = ask(url, "/api/cluster_status?format=1", headers)["data"]["clusterStatus"]
+    return Cluster(url, version, nodes, has_autoscaler(status or ""), hosts, headers)
 
 
 def asks_for_token(url: str) -> bool:
-    """Whether the cluster lets only those in who have its token.
+    """Whether the cluster lets only those in who have its token. Raises UserError where no cluster says so."""
+    return bool(ask(url, "/api/authentication_mode", {}).get("authentication_mode") == "token")
 
-    Raises UserError if not, unless the user says that this is meant.
-    """
-    if _get(url, "/api/authentication_mode", {}).get("authentication_mode") == "token":
-        return True
-    if os.environ.get(MODE) != "disabled":
-        raise UserError(
-            f"The cluster at {url} asks nobody for a token: whoever reaches it runs code on it. Start it with "
-            f"{MODE}=token on every node, or set {MODE}=disabled here to use it all the same."
-        )
-    return False
+
+def open_to_all(url: str) -> str:
+    """Why a cluster that asks for no token is refused, and what to do."""
+    return (
+        f"The cluster at {url} asks nobody for a token: whoever reaches it runs code on it. Start it with "
+        f"{MODE}=token on every node, or set {MODE}=disabled here to use it all the same."
+    )
 
 
 def job_address(address: str) -> str:
@@ -113,8 +112,9 @@ def authorization() -> dict[str, str]:
         file = Path(named).expanduser() if named else Path.home() / ".ray" / "auth_token"
         try:
             token = file.read_text().strip()
-        except FileNotFoundError:
-            pass
+        except FileNotFoundError as error:
+            if named:
+                raise UserError(f"{TOKEN_FILE} names {file}, and there is no such file.") from error
         except OSError as error:
             raise UserError(f"The token's file {file} cannot be read: {error.strerror}.") from error
     if not token:
@@ -131,30 +131,6 @@ def _reach(url: str) -> None:
             f"Nothing answers at {url}: {error.strerror or error}. Does the cluster run, is this the port of its "
             "dashboard (8265), and does a tunnel or port-forward lead there?"
         ) from error
-
-
-def _get(url: str, path: str, headers: Mapping[str, str]) -> Any:
-    import requests
-
-    try:
-        answer = requests.get(url + path, headers=dict(headers), timeout=TIMEOUT)
-    except requests.exceptions.RequestException as error:
-        raise UnreachableError(f"{url} does not answer as a Ray cluster does: {_reason(error)}.") from error
-    if answer.status_code in (401, 403):
-        raise UserError(f"The cluster at {url} refuses the token that was given. {HOW}")
-    try:
-        answer.raise_for_status()
-        return answer.json()
-    except (requests.exceptions.RequestException, ValueError) as error:
-        raise UserError(
-            f"{url}{path.partition('?')[0]} does not answer as a Ray job server does (status {answer.status_code}). "
-            "Is it the address of the dashboard, and is the cluster not much older than this machine's Ray?"
-        ) from error
-
-
-def _reason(error: Exception) -> str:
-    """Without the long inner text of connection errors."""
-    return type(error).__name__ if len(str(error)) > 200 else str(error).rstrip(".")
 
 
 def _check_version(url: str, version: str) -> None:
@@ -175,13 +151,6 @@ def _node(found: Mapping[str, Any]) -> ClusterNode:
     return ClusterNode(
         found["node_ip"], found["is_head_node"], has.get("CPU", 0.0), has.get("GPU", 0.0), has.get("memory", 0.0)
     )
-
-
-def _grows(status: Mapping[str, Any]) -> bool:
-    """A cluster without an autoscaler reports its nodes as kinds of their own, `node_<its id>`."""
-    report = ((status.get("data") or {}).get("clusterStatus") or {}).get("autoscalerReport") or {}
-    kinds = report.get("nodeTypeMapping") or {}
-    return any(kind != f"node_{node}" for node, kind in kinds.items())
 
 
 def _is_mine(ip: str) -> bool:

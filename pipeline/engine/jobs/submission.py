@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import re
 import shlex
 import sys
 import uuid
@@ -18,7 +19,7 @@ DRIVER_BYTES = 1.5e9
 """Memory of the driver itself and of its board, beside the lanes' controllers."""
 
 SUBMITTED = "TICKETS_SUBMITTED_WITH"
-"""In a job's environment: the package that it was submitted with."""
+"""In the environment of a job that uses the cluster's own package: the one that it was submitted with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,12 @@ def place_driver(cluster: Cluster, shapes: Sequence[Shape], stages: int, lanes: 
     if wanted <= lane_limit(head) or head == largest:
         return Placement(lanes if wanted <= lane_limit(head) else lane_limit(head), 0)
     fewer = min(wanted, lane_limit(largest))
-    return Placement(fewer, int(DRIVER_BYTES + fewer * CONTROLLER_BYTES))
+    return Placement(fewer, int(min(largest, DRIVER_BYTES + fewer * CONTROLLER_BYTES)))
 
 
 def job_name(experiment: str) -> str:
-    """A fresh one that says whose job it is."""
-    return f"tickets-{experiment}-{uuid.uuid4().hex[:8]}"
+    """A fresh one that says whose job it is; part of addresses and of the names of files."""
+    return f"tickets-{re.sub(r'[^A-Za-z0-9.-]+', '-', experiment)[:60]}-{uuid.uuid4().hex[:8]}"
 
 
 def entrypoint(cluster: Cluster, arguments: Sequence[str], *, installed: bool) -> str:
@@ -76,8 +77,8 @@ def identity() -> str:
 
 def check_identity() -> None:
     """Raises UserError in a job whose package is another than that of who submitted it."""
-    submitted = os.environ.get(SUBMITTED, identity())
-    if submitted != identity():
+    submitted = os.environ.get(SUBMITTED)
+    if submitted is not None and submitted != identity():
         raise UserError(
             f"This cluster has ticket-transfer {identity()}, and the run was submitted with {submitted}. Build the "
             "cluster's image anew, or submit without --installed."

@@ -1,10 +1,9 @@
 """The address of a cluster's job server: what is understood, and who is let in."""
 
-import json
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import socket
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,39 +16,32 @@ NODE = {
     "state": "ALIVE",
     "resources_total": {"CPU": 8.0, "GPU": 1.0, "memory": 16e9},
 }
-OPEN = {"/api/authentication_mode": {"authentication_mode": "disabled"}}
-ANSWERS = {
-    **OPEN,
+STATUS = """======== Autoscaler status: 2026-11-28 01:05:00 ========
+Node status
+---------------------------------------------------------------
+Active:
+ 1 {}
+Idle:
+ (no idle nodes)
+Pending:
+ (no pending nodes)
+Recent failures:
+ (no failures)
+
+Resources
+---------------------------------------------------------------
+Total Usage:
+ 0.0/2.0 CPU
+"""
+ALONE = "node_02ca36f2e751f1309760adb32a8347943036d4c4fa1ca38a80ac9885"
+ANSWERS: dict[str, Any] = {
+    "/api/authentication_mode": {"authentication_mode": "disabled"},
     "/api/version": {"ray_version": "2.60.0"},
     "/api/v0/nodes": {"data": {"result": {"result": [NODE, {**NODE, "state": "DEAD"}]}}},
-    "/api/cluster_status": {"data": {"clusterStatus": {"autoscalerReport": {"nodeTypeMapping": {"a": "node_a"}}}}},
+    "/nodes": {"data": {"hostNameList": [socket.gethostname()]}},
+    "/api/cluster_status": {"data": {"clusterStatus": STATUS.format(ALONE)}},
 }
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[dict[str, object]], str]]:
-    """Start a server that gives these answers in JSON; its address."""
-    started: list[ThreadingHTTPServer] = []
-
-    def start(answers: dict[str, object]) -> str:
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                found = answers.get(self.path.partition("?")[0])
-                self.send_response(404 if found is None else 200)
-                self.end_headers()
-                self.wfile.write(json.dumps(found).encode())
-
-            def log_message(self, *_: object) -> None: ...
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        started.append(server)
-        return f"http://127.0.0.1:{server.server_port}"
-
-    yield start
-    for server in started:
-        server.shutdown()
-        server.server_close()
+Serve = Callable[[dict[str, Any]], str]
 
 
 @pytest.mark.parametrize(
@@ -81,14 +73,12 @@ def test_an_address_at_which_nothing_listens_is_told() -> None:
         find_cluster("127.0.0.1:9")
 
 
-def test_a_server_that_is_not_rays_is_told(serve: Callable[[dict[str, object]], str]) -> None:
+def test_a_server_that_is_not_rays_is_told(serve: Serve) -> None:
     with pytest.raises(UserError, match="does not answer as a Ray job server does"):
         find_cluster(serve({}))
 
 
-def test_a_cluster_without_tokens_is_refused_unless_one_says_so(
-    serve: Callable[[dict[str, object]], str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cluster_without_tokens_is_refused_unless_one_says_so(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     url = serve(ANSWERS)
     monkeypatch.setenv(MODE, "token")
     with pytest.raises(UserError, match=r"whoever reaches it runs code on it.*RAY_AUTH_MODE=token on every node"):
@@ -99,21 +89,44 @@ def test_a_cluster_without_tokens_is_refused_unless_one_says_so(
     assert [(node.cpus, node.gpus, node.memory, node.head) for node in cluster.nodes] == [(8.0, 1.0, 16e9, True)]
 
 
-def test_a_ray_that_this_package_cannot_use_is_refused(
-    serve: Callable[[dict[str, object]], str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_ray_that_this_package_cannot_use_is_refused(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(MODE, "disabled")
     with pytest.raises(UserError, match=r"has Ray 2.9.0, and this package needs ray"):
         find_cluster(serve({**ANSWERS, "/api/version": {"ray_version": "2.9.0"}}))
 
 
+@pytest.mark.parametrize("kind", ["headgroup", "local.cluster.node", "ray.head.default"])
 def test_kinds_of_nodes_with_names_of_their_own_are_an_autoscalers(
-    serve: Callable[[dict[str, object]], str], monkeypatch: pytest.MonkeyPatch
+    kind: str, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(MODE, "disabled")
-    report = {"nodeTypeMapping": {"a": "head", "b": "gpu-workers"}}
-    growing = {"data": {"clusterStatus": {"autoscalerReport": report}}}
-    assert find_cluster(serve({**ANSWERS, "/api/cluster_status": growing})).grows
+    growing = find_cluster(serve({**ANSWERS, "/api/cluster_status": {"data": {"clusterStatus": STATUS.format(kind)}}}))
+    assert growing.grows and not growing.here, "its workers come from elsewhere"
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"/nodes": {"data": {"hostNameList": ["another-machine"]}}},
+        {"/nodes": {"data": {"hostNameList": [socket.gethostname(), "another-machine"]}}},
+        {"/api/v0/nodes": {"data": {"result": {"result": [{**NODE, "node_ip": "192.0.2.200"}]}}}},
+        {"/api/v0/nodes": {"data": {"result": {"result": []}}}},
+    ],
+)
+def test_a_cluster_is_here_only_if_all_of_it_is(
+    answers: dict[str, Any], serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a tunnel, another machine's nodes may have addresses that are this machine's, too."""
+    monkeypatch.setenv(MODE, "disabled")
+    assert find_cluster(serve(ANSWERS)).here
+    assert not find_cluster(serve({**ANSWERS, **answers})).here
+
+
+def test_no_proxy_sees_what_is_sent_to_a_cluster(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(MODE, "disabled")
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert find_cluster(serve(ANSWERS)).ray == "2.60.0"
 
 
 def test_the_token_is_found_where_ray_looks_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,8 +138,10 @@ def test_the_token_is_found_where_ray_looks_for_it(tmp_path: Path, monkeypatch: 
     (tmp_path / ".ray").mkdir()
     (tmp_path / ".ray" / "auth_token").write_text("from home\n")
     assert authorization() == {"Authorization": "Bearer from home"}
-    (tmp_path / "token").write_text("from a file\n")
     monkeypatch.setenv(TOKEN_FILE, str(tmp_path / "token"))
+    with pytest.raises(UserError, match=r"RAY_AUTH_TOKEN_PATH names .*token, and there is no such file"):
+        authorization()
+    (tmp_path / "token").write_text("from a file\n")
     assert authorization() == {"Authorization": "Bearer from a file"}
     monkeypatch.setenv(TOKEN, "from the environment")
     assert authorization() == {"Authorization": "Bearer from the environment"}

@@ -21,6 +21,8 @@ MakeCluster = Callable[..., Cluster]
         (STORE, "sqlite:///mlflow.db", "--tracking sqlite:///mlflow.db: a file on this machine.*`none`"),
         (STORE, "http://localhost:5000", "localhost is another machine"),
         (STORE, "https://127.0.0.1:5000", "127.0.0.1 is another machine"),
+        (f"{STORE}?endpoint_override=http://localhost:9000", SERVER, "--store .*: localhost is another machine"),
+        (f"{STORE}?scheme=http&endpoint_override=127.0.0.1:9000", SERVER, "--store .*: 127.0.0.1 is another machine"),
     ],
 )
 def test_what_is_on_this_machine_alone_is_refused_for_a_cluster_on_others(
@@ -31,7 +33,15 @@ def test_what_is_on_this_machine_alone_is_refused_for_a_cluster_on_others(
     check_addresses(cluster_of((4, 0, 8), ip="127.0.0.1"), store, tracking)
 
 
-@pytest.mark.parametrize("store", [STORE, "gs://bucket", "file:///mounted/everywhere"])
+def test_a_folder_for_mlflow_is_refused_everywhere(cluster_of: MakeCluster) -> None:
+    for ip in ("127.0.0.1", "192.0.2.200"):
+        with pytest.raises(UserError, match="MLflow does not track in a folder"):
+            check_addresses(cluster_of((4, 0, 8), ip=ip), STORE, "./mlruns")
+
+
+@pytest.mark.parametrize(
+    "store", [STORE, "gs://localhost-bucket", "file:///mounted/everywhere", "abfs://container@account.example/store"]
+)
 @pytest.mark.parametrize("tracking", [SERVER, "none"])
 def test_what_every_node_reaches_is_let_through(store: str, tracking: str, cluster_of: MakeCluster) -> None:
     check_addresses(cluster_of((4, 0, 8)), store, tracking)
@@ -57,4 +67,4 @@ def test_a_request_that_no_node_can_hold_is_refused_where_no_autoscaler_is(clust
 
 def test_an_autoscaler_is_waited_for(cluster_of: MakeCluster) -> None:
     told = check_resources(cluster_of((2, 0, 8), grows=True), [Shape(gpus_per_worker=1.0)])
-    assert told is not None and "waits for the autoscaler" in told
+    assert told is not None and "waits for its autoscaler" in told

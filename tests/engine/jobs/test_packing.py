@@ -58,6 +58,14 @@ def test_a_file_named_by_an_override_travels_too(project: Path, tmp_path: Path) 
     assert files(packed.folder) == {"grids/grids/two.yaml", "grids/common/base.yaml", "grids/models/other.py"}
 
 
+def test_a_file_named_by_an_override_is_looked_for_beside_each_grid_of_a_collection(
+    project: Path, tmp_path: Path
+) -> None:
+    (project / "grids" / "own.py").write_text(MODEL)
+    packed = pack(project / "all.yaml", [" model = own.py:Net"], tmp_path / "job", with_package=False)
+    assert "grids/grids/own.py" in files(packed.folder)
+
+
 def test_the_package_travels_without_what_python_made_of_it(project: Path, tmp_path: Path) -> None:
     packed = pack(project / "grids" / "two.yaml", [], tmp_path / "job", with_package=True)
     found = files(packed.folder)
@@ -77,6 +85,12 @@ def test_what_cannot_travel_is_refused(project: Path, tmp_path: Path, monkeypatc
     absolute = [f"model={project / 'models' / 'net.py'}:Net"]
     with pytest.raises(UserError, match="relative to the grid's folder"):
         pack(project / "grids" / "two.yaml", absolute, tmp_path / "job", with_package=False)
+    (project / "data.yaml").write_text("extends: grids/two.yaml\nsources: [{dataset: {name: images, path: ./data}}]")
+    with pytest.raises(UserError, match=r"path: \./data is beside the grid, and data are not sent along"):
+        pack(project / "data.yaml", [], tmp_path / "job", with_package=False)
+    (project / "far.yaml").write_text(f"extends: {project / 'grids' / 'two.yaml'}\nname: far\n")
+    with pytest.raises(UserError, match="relative to the grid's folder"):
+        pack(project / "far.yaml", [], tmp_path / "job", with_package=False)
     with pytest.raises(UserError, match=r"missing\.py: there is no such file"):
         pack(project / "grids" / "two.yaml", ["model=missing.py:Net"], tmp_path / "job", with_package=False)
     monkeypatch.setattr(packing, "LIMIT", 100)

@@ -1,5 +1,7 @@
 """The command of a job, and where its driver finds memory for its lanes' controllers."""
 
+import importlib.metadata
+import re
 import sys
 from collections.abc import Callable
 
@@ -7,7 +9,7 @@ import pytest
 
 from pipeline.engine.jobs import submission
 from pipeline.engine.jobs.cluster import Cluster
-from pipeline.engine.jobs.submission import SUBMITTED, check_identity, entrypoint, identity, place_driver
+from pipeline.engine.jobs.submission import SUBMITTED, check_identity, entrypoint, identity, job_name, place_driver
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.stages import Shape
 
@@ -43,6 +45,24 @@ def test_the_driver_keeps_to_the_head_of_a_cluster_whose_nodes_come_and_go(clust
     assert (place.lanes, place.memory) == (10, 0)
 
 
+def test_no_driver_asks_for_more_memory_than_a_node_has(cluster_of: MakeCluster) -> None:
+    assert place_driver(cluster_of((0, 0, 0.5), (40, 0, 2.5)), ONE, stages=500, lanes=None).memory <= 2.5e9
+
+
+def test_a_jobs_name_can_be_part_of_an_address() -> None:
+    assert re.fullmatch(r"tickets-a-b-c-[0-9a-f]{8}", job_name("a/b c"))
+    assert job_name("a") != job_name("a")
+
+
+def test_a_package_that_was_sent_need_not_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.delenv(SUBMITTED, raising=False)
+    monkeypatch.setattr(importlib.metadata, "version", absent)
+    check_identity()
+
+
 def test_the_command_is_quoted_and_takes_its_shells_place(cluster_of: MakeCluster) -> None:
     command = entrypoint(cluster_of((1, 0, 8)), ["run", "grids/a b.yaml", "--set", "seeds=[0, 1]"], installed=False)
     assert command == "exec python -m pipeline run 'grids/a b.yaml' --set 'seeds=[0, 1]'"
@@ -52,7 +72,6 @@ def test_the_command_is_quoted_and_takes_its_shells_place(cluster_of: MakeCluste
 
 
 def test_another_package_on_the_cluster_than_the_submitters_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    check_identity()
     monkeypatch.setenv(SUBMITTED, identity())
     check_identity()
     monkeypatch.setattr(submission, "RECIPE", submission.RECIPE + 1)

@@ -88,7 +88,7 @@ def test_a_run_that_cannot_work_ends_with_its_own_exit_code_and_words(give: Give
         ((), {"RAY_AUTH_TOKEN": "", "HOME": "/nonexistent"}, "asks for a token, and there is none here"),
         (("--set", "resources.cpus_per_worker=1000"), {}, "no autoscaler that would add any"),
         (("--set", "prune.rounds=many"), {}, "prune.rounds"),
-        (("--store", "s3://key:secret@bucket/store"), {}, "credentials would be shown"),
+        ((), {"TICKETS_STORE": "s3://key:secret@bucket/store"}, "credentials would be shown"),
     ],
 )
 def test_what_cannot_work_is_refused_and_nothing_is_submitted(
