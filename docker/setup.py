@@ -1,4 +1,4 @@
-"""What the services of compose.yaml need at their first start: two buckets, and a user of MLflow for the cluster's jobs.
+"""What the services of compose.yaml need at their first start: two buckets, and a user of MLflow for jobs.
 
 It may run any number of times: what is there stays as it is.
 """
