@@ -38,8 +38,9 @@ aws_access_key_id = $user
 aws_secret_access_key = $key"
     actions="\"Read:$user\", \"Write:$user\", \"List:$user\""
     if [ "$user" = setup ]; then actions='"Admin"'; fi
+    pair="{\"accessKey\": \"$user\", \"secretKey\": \"$key\"}"
     users="$users${users:+,
-}  {\"name\": \"$user\", \"credentials\": [{\"accessKey\": \"$user\", \"secretKey\": \"$key\"}], \"actions\": [$actions]}"
+}  {\"name\": \"$user\", \"credentials\": [$pair], \"actions\": [$actions]}"
 done
 secret objects-users.json "{\"identities\": [
 $users

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipeline.engine.addresses import shown
+from pipeline.engine.addresses import Address, shown
 from pipeline.engine.collector import Collector
 from pipeline.engine.experiments import remember, remember_failures
 from pipeline.engine.leases import View
@@ -231,7 +231,7 @@ def discard_if_lost(store: Store, key: str, output: str | None) -> None:
 
 def _lanes(options: RunOptions, store: str, driver: str) -> Any:
     """The lanes that `options` ask for; Ray is imported only if they are Ray's."""
-    make = partial(_make_work_for, store, str(options.data_root), driver, options.checkpoint_seconds)
+    make = partial(_make_work_for, Address(store), str(options.data_root), driver, options.checkpoint_seconds)
     if options.local:
         from pipeline.engine.local_lane import LocalLane
 

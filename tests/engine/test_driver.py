@@ -1,5 +1,6 @@
 """What a run does beside its stages: failures, divergence, retention, extension, what it refuses."""
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -173,3 +174,14 @@ def test_fail_fast_makes_no_second_pass_for_lost_inputs(
     monkeypatch.setattr(execute, "_read_inputs", fail)
     summary, listener = run_locally(small, tmp_path, fail_fast=True)
     assert len(calls) == 2 and summary.exit_code == 1 and len(listener.plans) == 1
+
+
+def test_what_lanes_are_given_tells_no_password(tmp_path: Path) -> None:
+    from pipeline.engine.driver import RunOptions, _lanes
+    from pipeline.experiment.stages import Shape
+
+    address = "s3://AKIA:SECRET@bucket/store"
+    make = vars(_lanes(RunOptions(address, tmp_path, local=True), address, "driver"))["_make_work"]
+    for given in (make, pickle.loads(pickle.dumps(make)), make(Shape())):
+        assert "s3://bucket/store" in repr(given) and "SECRET" not in repr(given)
+        assert given.args[0] == address
