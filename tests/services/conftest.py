@@ -22,7 +22,7 @@ import pytest
 
 QUICKSTART = Path(__file__).parents[2] / "experiments" / "quickstart.yaml"
 CUT = ["seeds=[0, 1]", "prune.rounds=2", "training.length=2ep", "training.lr_decay=null"]
-"""The quickstart with a smaller budget: 36 stages, of a third of a second."""
+"""The quickstart with a smaller budget: 36 stages, half of them for each seed."""
 ALLOWED = {
     "Version": "2012-10-17",
     "Statement": [
@@ -234,6 +234,6 @@ def s3(_s3_server: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
 
 
 @pytest.fixture(scope="session")
-def quickstart() -> list[str]:
-    """The arguments of `tickets run` for the quickstart, with a budget that is cut."""
-    return ["run", str(QUICKSTART), *(word for change in CUT for word in ("--set", change)), "--local"]
+def quickstart() -> Callable[..., list[str]]:
+    """The arguments of `tickets run`, and of others, for the quickstart with a budget that is cut, and `changes`."""
+    return lambda *changes: [str(QUICKSTART), *(word for change in (*CUT, *changes) for word in ("--set", change))]

@@ -149,7 +149,7 @@ def server(
     running = Server(folder, postgres)
     running.start()
     try:
-        wait_until(running.is_up, 120, "MLflow answers")
+        wait_until(running.is_up, 300, "MLflow answers")
         running.create_user("researcher", RESEARCHER)
         yield running
     finally:
@@ -205,11 +205,11 @@ def artifacts(folder: Path) -> list[str]:
 
 
 def test_a_wrong_password_is_refused_before_anything_runs(
-    server: Server, quickstart: list[str], fork: Callable[..., Any], tmp_path: Path
+    server: Server, quickstart: Callable[..., list[str]], fork: Callable[..., Any], tmp_path: Path
 ) -> None:
     theirs = {"environment": server.environment("a-wrong-password"), "merged": True}
-    run = fork(tmp_path, *quickstart, "--tracking", server.uri, **theirs)
-    said = run.communicate(timeout=120)[0]
+    run = fork(tmp_path, "run", *quickstart(), "--local", "--tracking", server.uri, **theirs)
+    said = run.communicate(timeout=300)[0]
     assert run.returncode == 2, said
     assert said.startswith(f"error: MLflow at {server.uri} refuses: it does not know this user with this password. Set")
     assert "MLFLOW_TRACKING_PASSWORD" in said and "a-wrong-password" not in said and "Traceback" not in said
@@ -226,36 +226,35 @@ def test_a_name_that_the_server_does_not_go_by_is_refused(server: Server, monkey
 
 def test_the_absence_of_the_server_in_the_middle_loses_and_doubles_nothing(
     server: Server,
-    quickstart: list[str],
+    quickstart: Callable[..., list[str]],
     fork: Callable[..., Any],
     tmp_path: Path,
     wait_until: Callable[..., None],
 ) -> None:
     tracking, theirs = f"{server.database}/tracking", {"environment": server.environment(), "merged": True}
-    run = fork(tmp_path, *quickstart, "--tracking", server.uri, **theirs)
-    wait_until(lambda: any(one["points"] for one in shown(tracking).values()), 120, "the first points are there")
+    run = fork(tmp_path, "run", *quickstart(), "--local", "--tracking", server.uri, **theirs)
+    wait_until(lambda: any(one["points"] for one in shown(tracking).values()), 300, "the first points are there")
     server.kill()
     wait_until(lambda: "could not be written" in run.said(), 120, "the run has noticed")
     assert run.poll() is None and "The run goes on without it" in run.said()
     run.send_signal(signal.SIGSTOP)  # or it might be over before the server is there again
     server.start()
-    wait_until(server.is_up, 120, "MLflow answers again")
+    wait_until(server.is_up, 300, "MLflow answers again")
     assert len(shown(tracking)) < 25, "the server was killed in the middle"
     run.send_signal(signal.SIGCONT)
-    said = run.communicate(timeout=180)[0]
+    said = run.communicate(timeout=300)[0]
     assert run.returncode == 0, said
 
-    file, changes = quickstart[1], quickstart[2:-1]
-    sync = fork(tmp_path, "sync", file, *changes, "--tracking", "sqlite:///local/mlflow.db", **theirs)
-    assert "has all of 'quickstart'" in sync.communicate(timeout=120)[0]
+    sync = fork(tmp_path, "sync", *quickstart(), "--tracking", "sqlite:///local/mlflow.db", **theirs)
+    assert "has all of 'quickstart'" in sync.communicate(timeout=300)[0]
     logged = shown(tracking)
     assert logged == shown(f"sqlite:///{tmp_path}/local/mlflow.db")
     assert len(logged) == 25 and sum(len(one["points"]) for one in logged.values()) > 100
     assert {one["status"] for one in logged.values()} == {"FINISHED"}
     assert artifacts(server.folder / "artifacts") == artifacts(tmp_path / "local" / "artifacts") != []
 
-    again = fork(tmp_path, "sync", file, *changes, "--tracking", server.uri, **theirs)
-    more = again.communicate(timeout=120)[0]
+    again = fork(tmp_path, "sync", *quickstart(), "--tracking", server.uri, **theirs)
+    more = again.communicate(timeout=300)[0]
     assert "0 runs made, 0 points logged, 0 runs removed, 0 tickets registered" in more, more
 
     for password in (RESEARCHER, ADMIN, DATABASE):
