@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from pipeline.cli import main
+from pipeline.report.stills import figures
 
 GRID = """
 name: tiny
@@ -27,6 +28,10 @@ SETTINGS = ("TICKETS_STORE", "TICKETS_DATA", "TICKETS_RAY_ADDRESS", "MLFLOW_TRAC
 SECRET = "SECRET-of-the-environment"
 SECRETS = {"AWS_SECRET_ACCESS_KEY": SECRET, "MLFLOW_TRACKING_PASSWORD": SECRET, "RAY_AUTH_TOKEN": SECRET}
 ENTRY = [sys.executable, "-c", "from pipeline.cli import main; main()"]
+HUNG = 600
+"""Seconds after which a command is taken to hang: on a machine that runs other tests, ten times what it needs."""
+DRAWN = {name: figures.FIGURES[name] for name in ("curves", "sensitivity")}
+"""Stills of reports that are made in this process: all ten take four seconds a report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +48,27 @@ def environment() -> dict[str, str]:
 
 
 def as_process(folder: Path, *arguments: str, entry: list[str] = ENTRY) -> Said:
-    whole = {"cwd": folder, "env": environment() | SECRETS, "text": True, "capture_output": True, "timeout": 90}
+    whole = {"cwd": folder, "env": environment() | SECRETS, "text": True, "capture_output": True, "timeout": HUNG}
     said = subprocess.run([*entry, *arguments], **whole)
     return Said(said.returncode, said.stdout, said.stderr)
 
 
+def reporting(*modules: str) -> list[str]:
+    """An entry point that ends with the line `imported: ...` on standard error."""
+    watched = f"[name for name in {modules!r} if name in sys.modules]"
+    ending = f"print('imported:', *{watched}, file=sys.stderr)"
+    return [sys.executable, "-c", f"import sys\nfrom pipeline.cli import main\ntry:\n main()\nfinally:\n {ending}"]
+
+
 @pytest.fixture(scope="session")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Said]:
-    """A working directory in which `tickets run tiny.yaml --local` has just ended, and what it said. Do not change."""
+    """A working directory in which `tickets run tiny.yaml --local` has just ended, and what it said. Do not change.
+
+    Its last line says which of Ray and torch the run has imported.
+    """
     folder = tmp_path_factory.mktemp("tiny")
     (folder / "tiny.yaml").write_text(GRID)
-    return folder, as_process(folder, "run", "tiny.yaml", "--local")
+    return folder, as_process(folder, "run", "tiny.yaml", "--local", entry=reporting("ray", "torch"))
 
 
 @pytest.fixture(scope="session")
@@ -81,9 +96,10 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def tickets(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
-    """Give a command in this process, in the current directory."""
+    """Give a command in this process, in the current directory. Of a report's stills it draws few."""
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(figures, "FIGURES", DRAWN)
 
     def give(*arguments: str) -> Said:
         monkeypatch.setattr(sys, "argv", ["tickets", *arguments])
@@ -105,21 +121,13 @@ def begin(fork: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
-def process(begin: Callable[..., Any]) -> Callable[..., Said]:
-    """Give a command as a process of its own: `process(folder, *arguments)`."""
+def interpreter() -> Callable[..., Said]:
+    """Give a command to an interpreter of its own, which has imported nothing: `interpreter(folder, *arguments)`.
 
-    def give(folder: Path, *arguments: str) -> Said:
-        command = begin(folder, *arguments)
-        try:
-            out, err = command.communicate(timeout=90)
-        finally:
-            command.kill()
-        return Said(command.returncode, out, err)
+    `watching=modules`: the last line that it prints to standard error is `imported: ...`, of these.
+    """
+
+    def give(folder: Path, *arguments: str, watching: tuple[str, ...] = ()) -> Said:
+        return as_process(folder, *arguments, entry=reporting(*watching) if watching else ENTRY)
 
     return give
-
-
-@pytest.fixture(scope="session")
-def interpreter() -> Callable[..., Said]:
-    """Give a command to an interpreter of its own, which has imported nothing: `interpreter(folder, *arguments)`."""
-    return as_process

@@ -91,29 +91,29 @@ def test_the_terminal_has_a_papers_tests_and_winning_tickets_where_the_grid_asks
     assert set(own["reference_accuracy"]) == {at_start["test_accuracy"].mean()}
 
 
-def test_a_cached_run_leaves_its_report_as_it_is(finished: Path, process: Callable[..., Any]) -> None:
-    process(finished, "report", "tiny.yaml")
+def test_a_cached_run_leaves_its_report_as_it_is(finished: Path, tickets: Callable[..., Any]) -> None:
+    assert tickets("report", "tiny.yaml").code == 0
     before = {file: file.stat().st_mtime_ns for file in PAGE.parent.iterdir()}
-    assert process(finished, "run", "tiny.yaml", "--local").code == 0
+    assert tickets("run", "tiny.yaml", "--local").code == 0
     assert {file: file.stat().st_mtime_ns for file in PAGE.parent.iterdir()} == before
     PAGE.unlink()
-    assert process(finished, "run", "tiny.yaml", "--local").code == 0
+    assert tickets("run", "tiny.yaml", "--local").code == 0
     assert PAGE.is_file(), "a report that lacks a file is written anew"
 
 
 def test_a_watched_report_is_renewed_and_ends_with_the_grid(
     fresh: Path,
-    process: Callable[..., Any],
+    tickets: Callable[..., Any],
     begin: Callable[..., Any],
     wait_until: Callable[..., None],
 ) -> None:
     quiet = ("--tracking", "none", "--local")
-    assert process(fresh, "run", "tiny.yaml", "--set", "seeds=[0]", *quiet).code == 0
+    assert tickets("run", "tiny.yaml", "--set", "seeds=[0]", *quiet).code == 0
     watching = begin(fresh, "report", "tiny.yaml", "--watch")
     try:
-        wait_until(lambda: "http-equiv" in _text() and "Partial" in _text(), 60, "a partial page that renews itself")
-        assert process(fresh, "run", "tiny.yaml", *quiet, "--reports", "elsewhere").code == 0
-        out, err = watching.communicate(timeout=60)
+        wait_until(lambda: "http-equiv" in _text() and "Partial" in _text(), 600, "a partial page that renews itself")
+        assert tickets("run", "tiny.yaml", *quiet, "--reports", "elsewhere").code == 0
+        out, err = watching.communicate(timeout=600)
     finally:
         watching.kill()
     assert watching.returncode == 0, err
@@ -131,11 +131,11 @@ def test_a_watched_report_ends_when_all_that_is_left_has_failed(finished: Path, 
 
 
 def test_a_report_that_cannot_be_written_keeps_neither_the_results_from_mlflow_nor_the_failures_from_the_terminal(
-    finished: Path, process: Callable[..., Any]
+    finished: Path, tickets: Callable[..., Any]
 ) -> None:
     shutil.rmtree(finished / "reports")
     (finished / "reports").write_text("a file")
-    said = process(finished, "run", "tiny.yaml", "--local", "--tracking", "sqlite:///other.db")
+    said = tickets("run", "tiny.yaml", "--local", "--tracking", "sqlite:///other.db")
     assert said.code == 2 and "cannot be written to reports" in said.err
     assert "0 stages run, 14 cached" in said.out
     with contextlib.closing(sqlite3.connect(finished / "other.db")) as database:

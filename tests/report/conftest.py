@@ -3,7 +3,10 @@
 import json
 import math
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
 TOTAL = 266_200
 LAYERS = {"fc1.weight": 235_200, "fc2.weight": 30_000, "fc3.weight": 1_000}
 MADE = 1_790_000_000.0
-LONG = (0, 1, 2, 3, 4, 5, 6, 9, 12, 15, 18, 21, 24, 27, 30)
 GRID = """
 name: {name}
 description: {description}
@@ -50,8 +52,9 @@ diagonal: share
 
 @pytest.fixture(scope="session")
 def findings_of(tmp_path_factory) -> Callable[..., Findings]:
-    """`findings_of(...)` makes the findings of an experiment as the arguments of `make` say."""
+    """`findings_of(...)` makes the findings of an experiment as the arguments of `make` say, once. Do not change."""
 
+    @cache
     def make(
         sources: int = 2,
         targets: int = 2,
@@ -86,12 +89,6 @@ def findings_of(tmp_path_factory) -> Callable[..., Findings]:
 
 
 @pytest.fixture(scope="session")
-def thousands_of_curves(findings_of) -> Findings:
-    """Of 44 sources on 44 targets; made once, for it takes ten seconds. Do not change."""
-    return findings_of(sources=44, targets=44, rounds=LONG)
-
-
-@pytest.fixture(scope="session")
 def findings_from(tmp_path_factory) -> Callable[..., Findings]:
     """`findings_from(text, accuracy)` makes the findings of a grid in YAML, its points and layers those of the plan.
 
@@ -116,12 +113,12 @@ def findings_from(tmp_path_factory) -> Callable[..., Findings]:
 def _findings(
     spec: Any, results: pd.DataFrame, layers: pd.DataFrame, overlap: pd.DataFrame, records: int, failed: Any, text: str
 ) -> Findings:
-    histories = _histories(results, records)
+    histories, compared = _histories(results, records), comparisons(results, spec)
     return Findings(
         spec=spec,
         results=results,
         curves=curves(results),
-        comparisons=comparisons(results, spec),
+        comparisons=compared,
         histories=histories,
         convergence=convergence(histories, spec.analysis.convergence),
         layers=layers,
@@ -130,7 +127,7 @@ def _findings(
         networks=pd.DataFrame(columns=networks.COLUMNS).astype(networks.TYPES),
         paired_networks=pd.DataFrame(columns=paired_networks.COLUMNS).astype(paired_networks.TYPES),
         beside_paper=pd.DataFrame(columns=published.COLUMNS).astype(published.TYPES),
-        sensitivity=sensitivity(comparisons(results, spec), results, spec),
+        sensitivity=sensitivity(compared, results, spec),
         beside_dense=beside_dense(results, spec),
         winning_tickets=winning_tickets(results, histories, spec),
         overlap=overlap,
@@ -294,6 +291,8 @@ def _cost(results: pd.DataFrame) -> dict[str, Any]:
     return {**counts, **more, "iterations": 123_456, "first": MADE - 900, "last": MADE, "hosts": 1}
 
 
+SLOW = 120_000
+"""Milliseconds in which a page does what is waited for, on a machine that runs other tests."""
 DRAWN = "(id) => document.querySelectorAll(`#${id} .scatterlayer .trace`).length > 0"
 VISITED = "(id) => document.getElementById(id).scrollIntoView({behavior: 'instant', block: 'center'})"
 TRACES = "(id) => document.querySelectorAll(`#${id} .scatterlayer .trace`).length"
@@ -307,6 +306,22 @@ class Opened:
     problems: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Note what the browser says while it is so."""
+        listeners: dict[str, Callable[[Any], None]] = {
+            "console": lambda message: self.problems.append(message.text),
+            "pageerror": lambda error: self.problems.append(str(error)),
+            "request": lambda request: self.requests.append(request.url),
+        }
+        for event, listener in listeners.items():
+            self.page.on(event, listener)
+        try:
+            yield
+        finally:
+            for event, listener in listeners.items():
+                self.page.remove_listener(event, listener)
+
     def traces(self, chart: str) -> int:
         """Scroll to a chart and count its marks."""
         self.page.evaluate(VISITED, chart)
@@ -318,26 +333,38 @@ class Opened:
         return self.page.evaluate(TRACES, chart)
 
 
-@pytest.fixture
-def opened(browser, tmp_path) -> Iterator[Callable[..., Opened]]:
-    """`opened(findings, **context)` renders, writes and opens a page; nothing may have gone wrong in the end."""
-    contexts, pages = [], []
+@pytest.fixture(scope="module")
+def visit(browser, tmp_path_factory) -> Iterator[Callable[..., AbstractContextManager[Opened]]]:
+    """`with visit(page) as one` opens findings, rendered, or a page's text. In the end nothing may have gone wrong.
 
-    def open_page(findings, **options) -> Opened:
-        file = tmp_path / f"{len(pages)}.html"
-        file.write_text(render(findings), encoding="utf-8")
-        contexts.append(browser.new_context(offline=True, **{"viewport": {"width": 1300, "height": 900}} | options))
-        one = Opened(contexts[-1].new_page())
-        one.page.on("console", lambda message: one.problems.append(message.text))
-        one.page.on("pageerror", lambda error: one.problems.append(str(error)))
-        one.page.on("request", lambda request: one.requests.append(request.url))
-        one.page.goto(file.as_uri())
-        pages.append(one)
-        return one
+    All pages of a file of tests are opened in one tab, one after another: in a new tab Chromium reads plotly anew.
+    """
+    tab = browser.new_context(offline=True, has_touch=True).new_page()
+    tab.set_default_timeout(SLOW)
+    folder, numbers = tmp_path_factory.mktemp("pages"), count()
+
+    @contextmanager
+    def open_page(
+        page: Findings | str, width: int = 1300, height: int = 900, color_scheme: str = "light"
+    ) -> Iterator[Opened]:
+        file = folder / f"{next(numbers)}.html"
+        file.write_text(page if isinstance(page, str) else render(page), encoding="utf-8")
+        one = Opened(tab)
+        one.page.set_viewport_size({"width": width, "height": height})
+        one.page.emulate_media(media="screen", color_scheme=color_scheme)
+        with one.heard():
+            one.page.goto(file.as_uri())
+            yield one
+        one.page.goto("about:blank")
+        assert one.problems == []
+        assert {url for url in one.requests if not url.startswith(("data:", "blob:"))} == {file.as_uri()}
 
     yield open_page
-    for one in pages:
-        assert one.problems == []
-        assert [url for url in one.requests if not url.startswith(("data:", "blob:"))] == one.requests[:1]
-    for context in contexts:
-        context.close()
+    tab.context.close()
+
+
+@pytest.fixture
+def opened(visit) -> Iterator[Callable[..., Opened]]:
+    """`opened(page)` opens one for the rest of the test, as `visit` does."""
+    with ExitStack() as pages:
+        yield lambda page, **options: pages.enter_context(visit(page, **options))

@@ -1,7 +1,6 @@
 """The still figures beside the page."""
 
 import shutil
-import time
 from xml.etree import ElementTree
 
 import numpy as np
@@ -136,13 +135,3 @@ def test_learning_curves_and_overlap_stand_beside_dense_and_chance(findings_of):
     assert panels(learning_figure(findings))[0].get_lines()[-1].get_label() == "dense network"
     labels = [line.get_label() for line in panels(overlap_figure(findings))[0].get_lines()]
     assert labels == ["set-0 and set-1", "chance, over all layers", "chance, within layers"]
-
-
-def test_of_a_large_grid_the_figures_say_what_they_leave_out(thousands_of_curves):
-    findings = thousands_of_curves
-    started = time.perf_counter()
-    figure = curves_figure(findings)
-    assert "12 of 44 panels" in figure.get_suptitle()
-    assert len(panels(figure)) == 12
-    assert "the first 16 sources" in matrix_figure(findings).get_suptitle()
-    assert time.perf_counter() - started < 20

@@ -16,7 +16,10 @@ from pipeline.report.gathering import gather
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 BUDGETS = {
     "quickstart": ["training.lr_decay=null", "training.length=2ep", "training.record_every=1ep", "seeds=3"],
-    "mnist_to_fashion": ["training.lr_decay=null", "training.length=40it", "training.record_every=20it"],
+    "mnist_to_fashion": [
+        *("training.lr_decay=null", "training.length=40it", "training.record_every=20it", "seeds=2"),
+        *("prune.rounds=4", "prune.evaluate=[2, 4]"),
+    ],
 }
 REWIND = "prune.rewind=10it"
 
@@ -31,9 +34,32 @@ def experiment(request, tmp_path_factory, unheard):
     return grid, store
 
 
-def test_every_figure_has_its_marks_and_every_cell_its_number(experiment, opened):
+@pytest.fixture(scope="module")
+def one(experiment, visit):
+    """Its page, opened."""
     grid, store = experiment
-    one = opened(gather(grid, store, store.snapshot()))
+    with visit(gather(grid, store, store.snapshot())) as page:
+        yield page
+
+
+def test_a_page_fits_its_screen_in_both_themes(one):
+    for width in (400, 800, 1400):
+        one.page.set_viewport_size({"width": width, "height": 900})
+        backgrounds = set()
+        for scheme in ("light", "dark"):
+            one.page.emulate_media(color_scheme=scheme)
+            one.page.wait_for_function(f"() => matchMedia('(prefers-color-scheme: {scheme})').matches")
+            one.traces("curves-1")
+            one.page.wait_for_function(f"() => document.scrollingElement.scrollWidth <= {width}")
+            # the styles follow the scheme a moment later
+            background = "getComputedStyle(document.body).backgroundColor"
+            one.page.wait_for_function(f"() => !{json.dumps(sorted(backgrounds))}.includes({background})")
+            backgrounds.add(one.page.evaluate(background))
+        assert "rgba(0, 0, 0, 0)" not in backgrounds
+
+
+def test_every_figure_has_its_marks_and_every_cell_its_number(experiment, one):
+    grid, store = experiment
     charts = one.page.evaluate("[...document.querySelectorAll('.chart')].map((box) => box.id)")
     kinds = {
         "curves": 2,
@@ -65,21 +91,3 @@ def test_every_figure_has_its_marks_and_every_cell_its_number(experiment, opened
         for source, *values in one.page.evaluate(cells):
             for target, value in zip(targets, values, strict=True):
                 assert value == expected.get((source, target), "own source")
-
-
-def test_a_page_fits_its_screen_in_both_themes(experiment, opened):
-    grid, store = experiment
-    one = opened(gather(grid, store, store.snapshot()), viewport={"width": 400, "height": 900})
-    for width in (400, 800, 1400):
-        one.page.set_viewport_size({"width": width, "height": 900})
-        backgrounds = set()
-        for scheme in ("light", "dark"):
-            one.page.emulate_media(color_scheme=scheme)
-            one.page.wait_for_function(f"matchMedia('(prefers-color-scheme: {scheme})').matches")
-            one.traces("curves-1")
-            one.page.wait_for_function(f"document.scrollingElement.scrollWidth <= {width}", timeout=5000)
-            # the styles follow the scheme a moment later
-            background = "getComputedStyle(document.body).backgroundColor"
-            one.page.wait_for_function(f"!{json.dumps(sorted(backgrounds))}.includes({background})", timeout=10_000)
-            backgrounds.add(one.page.evaluate(background))
-        assert "rgba(0, 0, 0, 0)" not in backgrounds
