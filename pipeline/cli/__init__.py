@@ -33,10 +33,6 @@ app = typer.Typer(
 )
 app.command("run")(running.run)
 app.command("plan")(plans.plan)
-app.command("submit")(submitting.submit)
-app.command("jobs")(jobs.jobs)
-app.command("logs")(jobs.logs)
-app.command("stop")(jobs.stop)
 app.command("status")(inspection.status)
 app.command("report")(reporting.report)
 app.command("compare")(comparing.compare)
@@ -47,6 +43,10 @@ app.command("verify")(inspection.verify)
 app.command("ui")(tracking.ui)
 app.command("prepare")(preparing.prepare)
 app.command("doctor")(doctor.doctor)
+app.command("submit")(submitting.submit)
+app.command("jobs")(jobs.jobs)
+app.command("logs")(jobs.logs)
+app.command("stop")(jobs.stop)
 
 
 def main() -> None:

@@ -196,6 +196,9 @@ def test_looking_makes_no_store(
     assert not (tmp_path / "none").exists()
 
 
-def test_credentials_are_not_shown(finished: Path, tickets: Callable[..., Any]) -> None:
-    said = tickets("doctor", "--tracking", "postgresql://user:hunter2@host/db")
+def test_credentials_are_not_shown(
+    finished: Path, tickets: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://user:hunter2@host/db")
+    said = tickets("doctor")
     assert said.code == 0 and "hunter2" not in said.out and "host/db" in said.out

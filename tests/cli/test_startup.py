@@ -29,7 +29,7 @@ def test_help_lists_every_command_in_the_order_of_use_with_a_whole_sentence(
 ) -> None:
     text = interpreter(tmp_path, "--help").out
     listed = [line.split()[0] for line in text.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()]
-    wanted = "run plan status report compare show export sync verify ui prepare doctor"
+    wanted = "run plan status report compare show export sync verify ui prepare doctor submit jobs logs stop"
     assert listed == wanted.split()
     assert "..." not in text.partition("Commands:")[2]
 
