@@ -177,15 +177,23 @@ class Command:
 
 
 @pytest.fixture(scope="session")
-def fork(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Command]:
-    """`fork(folder, *arguments)` begins a `tickets` command in a process that is forked from one which has imported
+def fork_script() -> Callable[..., multiprocessing.process.BaseProcess]:
+    """`fork_script(path, **given)`: a process, not yet started, that runs a script as `__main__`, with globals `given`.
 
-    everything: a command starts in a moment instead of ten seconds, and is as real, and as mortal, as any other.
-    `environment`: its whole one; `merged`: stderr goes where stdout goes.
+    It is forked from one which has imported everything, so that it starts in a moment instead of ten seconds.
     """
     os.environ["OMP_NUM_THREADS"] = "1"
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(IMPORTED)
+    return lambda path, **given: context.Process(target=runpy.run_path, args=(str(path), given, "__main__"))
+
+
+@pytest.fixture(scope="session")
+def fork(fork_script: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Command]:
+    """`fork(folder, *arguments)` begins a `tickets` command in a forked process, which is as mortal as any other.
+
+    `environment`: its whole one; `merged`: stderr goes where stdout goes.
+    """
     script, streams, numbers = ROOT / "tests" / "forked_command.py", tmp_path_factory.mktemp("streams"), count()
 
     def begin(folder: Path, *arguments: str, environment: Mapping[str, str], merged: bool = False) -> Command:
@@ -195,7 +203,7 @@ def fork(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Command]:
             stream.touch()
         given = {"folder": str(folder), "environment": dict(environment), "arguments": arguments}
         given |= {"out": str(out), "err": str(err)}
-        return Command(context.Process(target=runpy.run_path, args=(str(script), given)), out, err)
+        return Command(fork_script(script, **given), out, err)
 
     return begin
 

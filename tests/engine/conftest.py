@@ -99,12 +99,18 @@ def results_of() -> Callable[[Path], dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
-def expected(small: Grid, run_locally: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The results of `small`, uninterrupted, in one process."""
-    store = tmp_path_factory.mktemp("expected")
+def uninterrupted(small: Grid, run_locally: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of `small`, run in one process without a break. Do not change."""
+    store = tmp_path_factory.mktemp("uninterrupted")
     summary, _ = run_locally(small, store)
     assert summary.exit_code == 0 and summary.ran == len(small.stages)
-    return results(store)
+    return store
+
+
+@pytest.fixture(scope="session")
+def expected(uninterrupted: Path) -> dict[str, Any]:
+    """The results of `small`, uninterrupted, in one process."""
+    return results(uninterrupted)
 
 
 @pytest.fixture

@@ -27,16 +27,9 @@ def empty(path: Path) -> None:
     path.write_bytes(b"")
 
 
-@pytest.fixture(scope="module")
-def finished(small: Any, run_locally: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    store = tmp_path_factory.mktemp("finished")
-    run_locally(small, store)
-    return store
-
-
 @pytest.fixture
-def store(finished: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(finished, tmp_path / "store"))
+def store(uninterrupted: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(uninterrupted, tmp_path / "store"))
 
 
 def some(store: Path, pattern: str) -> Path:

@@ -15,6 +15,7 @@ from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import Grid, expand
 from pipeline.experiment.loading import load
 
+WORKER = Path(__file__).with_name("group_without_ray.py")
 GRID = """
 name: wide
 model: {name: convnet, width: 4}
@@ -34,19 +35,42 @@ resources: {workers: 2}
 
 
 @pytest.fixture(scope="module")
-def grid(tmp_path_factory: pytest.TempPathFactory) -> Grid:
+def grid_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("wide") / "wide.yaml"
     path.write_text(GRID)
-    return expand(load(path, []), "data")
+    return path
 
 
 @pytest.fixture(scope="module")
-def store(ray_cluster: None, grid: Grid, run_locally: Callable[..., Any], tmp_path_factory: Any) -> Path:
-    """What an uninterrupted run leaves."""
-    folder: Path = tmp_path_factory.mktemp("store")
-    summary, listener = run_locally(grid, folder, local=False)
-    assert summary.exit_code == 0 and summary.ran == len(grid.stages), listener.text
-    return folder
+def grid(grid_file: Path) -> Grid:
+    return expand(load(grid_file, []), "data")
+
+
+@pytest.fixture(scope="module")
+def expected(
+    grid_file: Path,
+    grid: Grid,
+    fork_script: Callable[..., Any],
+    run_locally: Callable[..., Any],
+    results_of: Callable[[Path], dict[str, Any]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Any]:
+    """The results of two processes that know each other without Ray."""
+    folder = tmp_path_factory.mktemp("without_ray")
+    given = {"size": 2, "grid": str(grid_file), "folder": str(folder)}
+    workers = [fork_script(WORKER, rank=rank, **given) for rank in range(2)]
+    for worker in workers:
+        worker.start()
+    try:
+        for worker in workers:
+            worker.join(timeout=600)
+            assert worker.exitcode == 0
+    finally:
+        for worker in workers:
+            worker.kill()
+    summary, listener = run_locally(grid, folder / "store")  # what no stage reads any more is collected
+    assert (summary.exit_code, summary.ran, summary.cached) == (0, 0, len(grid.stages)), listener.text
+    return results_of(folder / "store")
 
 
 def followers(leader: int) -> list[int]:
@@ -59,31 +83,37 @@ def followers(leader: int) -> list[int]:
     return [actor.pid for actor in found if "TrainWorker" in actor.class_name and actor.pid != leader]
 
 
-@pytest.mark.ray
-def test_a_worker_of_a_group_killed_in_the_middle_of_a_stage_changes_nothing(
-    store: Path, grid: Grid, tmp_path: Path, results_of: Callable[[Path], Any], quiet: type
-) -> None:
-    killed: list[int] = []
+@pytest.fixture(scope="module")
+def killed(ray_cluster: None, grid: Grid, quiet: type, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of a lane of which the second worker was killed in the middle of a stage."""
+    store, pids = tmp_path_factory.mktemp("killed"), list[int]()
 
     class Killer(quiet):  # type: ignore[misc]
         def followed(self, view: View) -> None:
             super().followed(view)
             busy = [lane for lane in view.lanes if lane.lease and lane.lease.stage.kind == "train"]
-            if busy and not killed and any((tmp_path / "checkpoints").rglob("*.safetensors")):
-                killed.extend(followers(busy[0].who["pid"]))
-                os.kill(killed[0], signal.SIGKILL)
+            if busy and not pids and any((store / "checkpoints").rglob("*.safetensors")):
+                pids.extend(followers(busy[0].who["pid"]))
+                os.kill(pids[0], signal.SIGKILL)
 
     listener = Killer()
-    summary = run(grid, RunOptions(str(tmp_path), Path("data"), checkpoint_seconds=0.01), listener)
+    summary = run(grid, RunOptions(str(store), Path("data"), checkpoint_seconds=0.1), listener)
     retried = [event["class"] for event in listener.events if event["event"] == "retried"]
-    assert len(killed) == 1 and retried == ["lost worker"], listener.text
+    assert len(pids) == 1 and retried == ["lost worker"], listener.text
     assert summary.exit_code == 0, listener.text
-    assert results_of(tmp_path) == results_of(store)
+    return store
 
 
 @pytest.mark.ray
-def test_the_record_says_how_many_workers_trained(store: Path) -> None:
-    snapshot = Store(str(store)).snapshot()
+def test_a_lane_of_two_workers_trains_as_two_processes_do_though_one_of_its_workers_is_killed(
+    killed: Path, expected: dict[str, Any], results_of: Callable[[Path], dict[str, Any]]
+) -> None:
+    assert results_of(killed) == expected
+
+
+@pytest.mark.ray
+def test_the_record_says_how_many_workers_trained(killed: Path) -> None:
+    snapshot = Store(str(killed)).snapshot()
     records = [record for key in snapshot if (record := snapshot.record(key)) is not None]
     assert records
     for record in records:

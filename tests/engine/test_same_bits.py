@@ -2,8 +2,10 @@
 
 import os
 import random
+import shutil
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ def kill_at_random(process: Any, store: Path, chance: random.Random) -> bool:
     """SIGKILL the process some way into what is left to do. False if it was faster."""
     done = store / "done"
     before = len(list(done.glob("*.json"))) if done.exists() else 0
-    goal, deadline = before + chance.randint(0, 3), time.monotonic() + 120
+    goal, deadline = before + chance.randint(0, 3), time.monotonic() + 600
     while process.poll() is None and time.monotonic() < deadline:
         at_work = (store / "claims").exists() and list((store / "claims").iterdir())
         if at_work and len(list(done.glob("*.json")) if done.exists() else []) >= goal:
@@ -48,14 +50,17 @@ def test_a_driver_killed_ten_times_ends_with_the_same_results_and_runs_no_finish
     chance, kills, first_start = random.Random(0), 0, dict[str, float]()
     while kills < 10:
         process = start(*arguments)
-        if not kill_at_random(process, tmp_path / "store", chance):
-            pytest.fail(f"finished after {kills} kills: {process.communicate(10)[0]}")
-        kills += 1
+        if kill_at_random(process, tmp_path / "store", chance):
+            kills += 1
         now = started_at(tmp_path / "store")
         assert {key: now[key] for key in first_start} == first_start
         first_start = now
+        if process.returncode == 0:  # faster than this process, which other tests may hold up: once more from the start
+            assert results_of(tmp_path / "store") == expected
+            shutil.rmtree(tmp_path / "store")
+            first_start = {}
     last = start(*arguments)
-    output = last.communicate(timeout=120)[0]
+    output = last.communicate(timeout=600)[0]
     assert last.returncode == 0, output
     assert results_of(tmp_path / "store") == expected
     final = started_at(tmp_path / "store")
@@ -69,10 +74,10 @@ def test_a_driver_on_ray_that_is_killed_leaves_no_process_and_another_one_goes_o
     store = tmp_path / "store"
     process = start("--lanes", "1", "--checkpoint-minutes", "0.0005")
     assert kill_at_random(process, store, random.Random(1))
-    wait_until(lambda: not children_of_session(process.pid), 60, "Ray's processes are gone")
+    wait_until(lambda: not children_of_session(process.pid), 600, "Ray's processes are gone")
     before = started_at(store)
     last = start("--local")
-    output = last.communicate(timeout=120)[0]
+    output = last.communicate(timeout=600)[0]
     assert last.returncode == 0, output
     assert results_of(store) == expected
     after = started_at(store)
@@ -93,21 +98,7 @@ def children_of_session(driver: int) -> list[str]:
 
 
 @pytest.mark.ray
-def test_a_lane_gives_the_same_results_as_this_process(
-    ray_cluster: None,
-    small: Any,
-    run_locally: Callable[..., Any],
-    tmp_path: Path,
-    expected: dict[str, Any],
-    results_of: Results,
-) -> None:
-    summary, _ = run_locally(small, tmp_path, local=False, lanes=1)
-    assert summary.exit_code == 0 and summary.ran == len(small.stages)
-    assert results_of(tmp_path) == expected
-
-
-@pytest.mark.ray
-def test_a_worker_killed_in_the_middle_of_a_stage_changes_nothing(
+def test_a_lane_gives_the_same_results_as_this_process_though_its_worker_is_killed_in_the_middle_of_a_stage(
     ray_cluster: None,
     small: Any,
     tmp_path: Path,
@@ -130,7 +121,8 @@ def test_a_worker_killed_in_the_middle_of_a_stage_changes_nothing(
     options = RunOptions(str(tmp_path), Path("data"), lanes=1)
     summary = run(small, options, listener)
     assert killed and any(event["event"] == "retried" for event in listener.events)
-    assert summary.exit_code == 0
+    done = Counter(event["stage"] for event in listener.events if event["event"] == "done")
+    assert summary.exit_code == 0 and done == Counter(small.stages.keys())
     assert results_of(tmp_path) == expected
 
 
@@ -139,12 +131,12 @@ def test_control_c_checkpoints_and_says_how_to_go_on(
 ) -> None:
     process = start("--local")
     claims = tmp_path / "store" / "claims"
-    wait_until(lambda: claims.exists() and any(claims.iterdir()), 60, "a stage is running")
+    wait_until(lambda: claims.exists() and any(claims.iterdir()), 600, "a stage is running")
     process.send_signal(signal.SIGINT)
-    output = process.communicate(timeout=60)[0]
+    output = process.communicate(timeout=600)[0]
     assert process.returncode == 130 and "run the same command again to go on" in output, output
     assert Store(str(tmp_path / "store")).drivers() == {}
     again = start("--local")
-    output = again.communicate(timeout=120)[0]
+    output = again.communicate(timeout=600)[0]
     assert again.returncode == 0, output
     assert results_of(tmp_path / "store") == expected

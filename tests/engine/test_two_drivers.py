@@ -16,7 +16,7 @@ def test_two_drivers_at_once_both_finish_with_the_same_results(
     run_locally: Any,
 ) -> None:
     drivers = [start("--local") for _ in range(2)]
-    outputs = [driver.communicate(timeout=180)[0] for driver in drivers]
+    outputs = [driver.communicate(timeout=600)[0] for driver in drivers]
     assert [driver.returncode for driver in drivers] == [0, 0], outputs
     store = tmp_path / "store"
     assert not [problem for problem in Store(str(store)).verify() if problem.severity == "error"]

@@ -1,7 +1,6 @@
-"""A worker of test_parallel.py: python parallel_worker.py RANK FOLDER; leaves FOLDER/<scenario>-<size>-<rank>.pt."""
+"""A worker of test_parallel.py, given the globals `rank` and `folder`; leaves FOLDER/<scenario>-<size>-<rank>.pt."""
 
 import hashlib
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -149,7 +148,7 @@ def differing(group: Group, folder: Path) -> dict[str, Any]:
 SCENARIOS = {2: [steps, adam, untrained, differing], 3: [uneven, resumed]}
 
 
-def main(rank: int, folder: Path) -> None:
+def main(rank: int, folder: Path, **_: Any) -> None:
     deterministic()
     for size, scenarios in SCENARIOS.items():
         if rank >= size:
@@ -161,4 +160,4 @@ def main(rank: int, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    main(**globals())

@@ -1,7 +1,5 @@
 """Several workers train one stage as one worker would: the mean over the whole batch, one mask, rank 0's statistics."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,22 +14,16 @@ Found = Callable[[str, int], list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
+def found(tmp_path_factory: pytest.TempPathFactory, fork_script: Callable[..., Any]) -> Found:
     """`found(scenario, size)`: what each rank found."""
     folder = tmp_path_factory.mktemp("groups")
-    workers = [
-        subprocess.Popen(
-            [sys.executable, str(WORKER), str(rank), str(folder)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(3)
-    ]
+    workers = [fork_script(WORKER, rank=rank, folder=folder) for rank in range(3)]
+    for worker in workers:
+        worker.start()
     try:
         for worker in workers:
-            output, _ = worker.communicate(timeout=300)
-            assert worker.returncode == 0, output
+            worker.join(timeout=600)
+            assert worker.exitcode == 0
     finally:
         for worker in workers:
             worker.kill()

@@ -83,8 +83,9 @@ def snapshot() -> type[Snapshot]:
     return Snapshot
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One database for all tests, each with an experiment of its own name: MLflow migrates a new one for seconds."""
     return f"sqlite:///{tmp_path_factory.mktemp('tracking')}/mlflow.db"
 
 

@@ -87,11 +87,6 @@ def store(tmp_path) -> Store:
     return Store(str(tmp_path / "store"))
 
 
-@pytest.fixture(scope="module")
-def uri(tmp_path_factory) -> str:
-    return f"sqlite:///{tmp_path_factory.mktemp('tracking')}/mlflow.db"
-
-
 @pytest.fixture
 def grid(request, make_grid):
     return make_grid(request.node.name)
@@ -217,7 +212,7 @@ def test_results_appear_while_the_grid_runs(uri, grid, wait_until):
     tracker = Tracker(uri, grid)
     chain = [point for point in grid.points if _is_chain(point, 0)]
     tracker.log((point, record_of(point)) for point in chain[:2])
-    wait_until(lambda: "a -> a, winning, sgd, seed 0" in shown(uri, grid), 20, "the first seed is in MLflow")
+    wait_until(lambda: "a -> a, winning, sgd, seed 0" in shown(uri, grid), 600, "the first seed is in MLflow")
     assert shown(uri, grid)["a -> a, winning, sgd, seed 0"].info.status == "RUNNING"
     tracker.log_stages({point.stage: record_of(point) for point in grid.points})
     assert tracker.finish()
@@ -278,7 +273,7 @@ def test_two_drivers_at_once_leave_one_run_each(uri, grid):
 def test_twins_made_while_the_tracker_works_are_gone_when_it_finishes(uri, grid, wait_until):
     tracker = Tracker(uri, grid)
     tracker.log_stages(Records(grid))
-    wait_until(lambda: len(shown(uri, grid)) == RUNS - 1, 20, "the runs are in MLflow")
+    wait_until(lambda: len(shown(uri, grid)) == RUNS - 1, 600, "the runs are in MLflow")
     run, experiment = shown(uri, grid)["a -> a, winning, sgd, seed 0"], connect(uri, grid.name)
     twin = experiment.client.create_run(experiment.experiment_id, tags=run.data.tags, run_name=run.info.run_name)
     assert tracker.finish()
@@ -289,11 +284,11 @@ def test_a_run_deleted_under_the_tracker_is_made_again(uri, grid, wait_until):
     problems: list[str] = []
     tracker = Tracker(uri, grid, on_problem=problems.append)
     tracker.log_stages(Records(grid, lambda point: point.round == 0))
-    wait_until(lambda: len(shown(uri, grid)) == RUNS - 1, 20, "the runs are in MLflow")
+    wait_until(lambda: len(shown(uri, grid)) == RUNS - 1, 600, "the runs are in MLflow")
     deleted = shown(uri, grid)["a -> a, winning, sgd"].info.run_id
     connect(uri, grid.name).client.delete_run(deleted)
     tracker.log_stages(Records(grid))
-    wait_until(lambda: "a -> a, winning, sgd" in shown(uri, grid), 20, "the run is there again")
+    wait_until(lambda: "a -> a, winning, sgd" in shown(uri, grid), 600, "the run is there again")
     assert not problems
     assert tracker.finish()
     runs = shown(uri, grid)
