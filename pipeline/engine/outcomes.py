@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pipeline.engine.addresses import shown
+
 TRANSIENT = "transient"
 """Marks an output in a record that may be collected once the stages that read it are done."""
 
@@ -27,6 +29,11 @@ class Outcome:
     """(stage, output) that is missing or damaged; the output is None for the stage's record."""
     poisoned: bool = False
     """The process can no longer be trusted (a CUDA error) and must be replaced."""
+
+    def __post_init__(self) -> None:
+        """What went wrong is printed, and kept in the store and the report: without the passwords of addresses."""
+        object.__setattr__(self, "message", shown(self.message))
+        object.__setattr__(self, "trace", shown(self.trace))
 
 
 @dataclass(slots=True)
