@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pipeline.engine.addresses import shown
 from pipeline.engine.store.patience import StoreError
 
 TRANSIENT = "transient"
@@ -31,6 +32,11 @@ class Outcome:
     store_error: StoreError | None = None
     poisoned: bool = False
     """The process can no longer be trusted (a CUDA error) and must be replaced."""
+
+    def __post_init__(self) -> None:
+        """What went wrong is printed, and kept in the store and the report: without the passwords of addresses."""
+        object.__setattr__(self, "message", shown(self.message))
+        object.__setattr__(self, "trace", shown(self.trace))
 
 
 @dataclass(slots=True)

@@ -74,7 +74,7 @@ class Ticket:
         """Read what `save` wrote. Raises TicketError for a truncated or foreign file, OSError if it cannot be read.
 
         Safe for a file from a stranger: nothing in it is run, no name in it is a path, and it takes three times its
-        size of memory (200 MB for the largest header). Values are not judged: weights may be NaN, and provenance may
+        size of memory (and up to 200 MB for names). Values are not judged: weights may be NaN, and provenance may
         say anything.
         """
         try:

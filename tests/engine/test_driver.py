@@ -95,12 +95,15 @@ def test_fail_fast_stops_at_the_first_failure(
     import pipeline.engine.execute as execute
 
     def fail(*arguments: Any) -> Any:
-        raise RuntimeError("at once")
+        raise RuntimeError("at once, by s3://AKIA:SECRET@bucket/store")
 
     monkeypatch.setattr(execute, "prune", fail)
-    summary, _ = run_locally(small, tmp_path, fail_fast=True)
+    summary, listener = run_locally(small, tmp_path, fail_fast=True)
     assert len(summary.failed) == 1 and summary.exit_code == 1
     assert summary.ran < len(small.stages) - 10
+    kept = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    assert b"at once, by s3://bucket/store" in kept
+    assert "SECRET" not in listener.text + str(listener.events) + str(summary.failed) and b"SECRET" not in kept
 
 
 def test_results_from_different_hardware_are_warned_of(tmp_path: Path, small: Grid, run_locally: Run) -> None:
