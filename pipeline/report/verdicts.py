@@ -129,10 +129,11 @@ def _is_it_real(here: pd.DataFrame, level: float, curves: pd.DataFrame) -> list[
             clauses.append(f"{ticket} minus {reference} cannot be tested ({_reasons(rows)})")
             continue
         seeds = " to ".join(dict.fromkeys([str(tested["n"].min()), str(tested["n"].max())]))
+        effects = " to ".join(dict.fromkeys(f"{value:.1f}" for value in tested["effect"].agg(["min", "max"])))
         clauses.append(
             f"{ticket} minus {reference} has p < {SIGNIFICANT:g} in {int((tested['p_holm'] < SIGNIFICANT).sum())} of "
             f"{len(tested)} tests on {seeds} seeds, Holm-corrected over all of them, with effects (Hedges' g) of "
-            f"{tested['effect'].min():.1f} to {tested['effect'].max():.1f}"
+            f"{effects}"
         )
     # of several rounds at one level only the first is compared
     diverged = int(curves.loc[(level_of(curves) == level) & curves["round"].isin(here["round"]), "n_diverged"].sum())

@@ -162,4 +162,4 @@ def _seeds(findings: Findings) -> str:
     least, most = int(there["n"].min()), int(there["n"].max())
     diverged = int(there["n_diverged"].sum())
     counted = f"n = {most}" if least == most else f"n = {least} to {most}"
-    return counted + (f", {diverged} diverged runs among them" if diverged else "")
+    return counted + (f", {diverged} diverged run{'s' * (diverged != 1)} among them" if diverged else "")
