@@ -30,7 +30,7 @@ begin() { # NAME, arguments of `ray start`: in the background, until the node is
         >"$folder/$name.log" 2>&1 </dev/null &
     echo $! >"$folder/$name.pid"
     for ((second = 0; second < 120; second++)); do
-        grep -q "Ray runtime started" "$folder/$name.log" && return
+        grep -qs "Ray runtime started" "$folder/$name.log" && return
         kill -0 $! 2>/dev/null || break
         sleep 1
     done

@@ -97,7 +97,7 @@ def _from_where(rows: pd.DataFrame, transferred: "pd.Series[bool]", level: float
 
 def _how_far(dense: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
     if dense.empty:
-        return ["How far can it be pruned? Not said: `dense: false`, no network is trained from scratch on the targets."]
+        return ["How far can it be pruned? Not said: `dense: false` trains no network from scratch on a target."]
     ticket, margin = dense["ticket"].iloc[0], _margin(dense)
     of_dense = curves[curves["ticket"] == DENSE].set_index("target")["mean"]
     how_far = reach(dense)

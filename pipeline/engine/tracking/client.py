@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -170,7 +171,16 @@ def client_of(tracking_uri: str) -> Any:
 
     # MLflow sets its own loggers' levels when it is imported.
     logging.getLogger("mlflow").setLevel(logging.WARNING)
+    _have_a_folder()
     return MlflowClient(tracking_uri=tracking_uri)
+
+
+def _have_a_folder() -> None:
+    """MLflow asks for the current folder, and Ray removes a stopped job's while its driver still logs what is done."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        os.chdir(tempfile.gettempdir())
 
 
 def connect(tracking_uri: str, name: str) -> MlflowExperiment:

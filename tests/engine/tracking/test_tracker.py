@@ -406,3 +406,13 @@ def test_knowing_that_all_is_tracked_needs_no_mlflow():
         "print(sorted({'mlflow', 'torch', 'ray', 'pandas'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_driver_whose_folder_was_removed_still_reaches_mlflow(uri, grid, tmp_path, monkeypatch):
+    """As a stopped job's is, which may not have asked MLflow for anything yet."""
+    gone = tmp_path / "job"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    not_yet_asked = f"{uri}?timeout=30"
+    assert connect(not_yet_asked, grid.name).client.get_experiment_by_name(grid.name) is not None
