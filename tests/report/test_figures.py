@@ -96,7 +96,7 @@ def test_the_title_says_how_many_seeds_and_how_many_diverged(findings_of):
     def status(results: pd.DataFrame) -> list[str]:
         return [{20: "missing", 21: "diverged"}.get(number, "ok") for number in range(len(results))]
 
-    assert "n = 5 to 6, 1 diverged" in curves_figure(findings_of(status=status)).get_suptitle()
+    assert "n = 5 to 6, 1 diverged run among them" in curves_figure(findings_of(status=status)).get_suptitle()
 
 
 def test_of_many_lines_the_targets_own_the_controls_and_dense_stand_out(findings_of):

@@ -194,6 +194,8 @@ def test_the_difference_is_real_by_corrected_tests_with_seeds_and_effects(spec):
     compared = comparisons(results(GOOD), spec)
     effects = compared.loc[(compared["comparison"] == "control") & (compared["left"] == 0.125), "effect"]
     assert f"(Hedges' g) of {effects.min():.1f} to {effects.max():.1f}" in line
+    of_one = {pair: by_round for pair, by_round in GOOD.items() if pair[0] != "b"}
+    assert f"with effects (Hedges' g) of {effects.iloc[0]:.1f}. " in answer(results(of_one), spec, "Is")
 
 
 def test_what_is_significant_alone_and_not_after_correction_is_no_difference(spec):
