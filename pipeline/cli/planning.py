@@ -144,6 +144,7 @@ def describe(work: "Work", todo: "Plan", rates: "Rates") -> dict[str, Any]:
         "estimated_from": [asdict(basis) for basis in time.bases],
         "bytes_kept": work.kept_bytes,
         "results": len(work.points),
+        "notes": list(work.notes),
         "lane_limit": lane_limit(),
         "lane_shapes": [f"{workers} x ({cpus:g} CPU, {gpus:g} GPU)" for workers, cpus, gpus in shapes],
     }
@@ -174,6 +175,8 @@ def _show(facts: dict[str, Any], console: Console) -> None:
     print(f"store: about {size(facts['bytes_kept'])} stay when all is done")
     for reason in sorted(set(facts["blocked"].values())):
         print(f"missing: {reason}")
+    for note in facts["notes"]:
+        print(f"note: {note}")
 
 
 def _show_time(facts: dict[str, Any]) -> None:

@@ -61,6 +61,8 @@ def run(
     check_identity()
     console = open_console()
     work = open_work(file, overrides or [], data)
+    for note in work.notes:
+        say(console, f"note: {note}", "yellow")
     options = RunOptions(
         store,
         data.resolve(),

@@ -108,6 +108,7 @@ def encode(grid: Grid) -> dict[str, Any]:
         "starts": [[*names, number[read.stage], read.output] for names, read in grid.starts.items()],
         "requested": grid.requested,
         "kept_bytes": grid.kept_bytes,
+        "notes": list(grid.notes),
     }
 
 
@@ -131,6 +132,7 @@ def decode(document: Mapping[str, Any]) -> Grid:
         {key: role for key, _, _, _, role, _ in document["stages"]},
         dict(document["requested"]),
         document["kept_bytes"],
+        tuple(document.get("notes", ())),
         spec=spec,
         starts={(source, seed): Input(keys[stage], output) for source, seed, stage, output in document["starts"]},
     )

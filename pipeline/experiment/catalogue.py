@@ -40,6 +40,8 @@ class Data:
     location: str | None
     has_margin: bool = False
     """Whether more is stored than models see."""
+    notes: tuple[str, ...] = ()
+    """What a plan and a report say of it."""
 
 
 def _spelled_out(raw: Any) -> Any:
@@ -91,7 +93,7 @@ def describe(dataset: Known, root: Path, channels: int | None) -> Data:
         fields["normalized"] = False
     shape = _shape(dataset, facts.shape(), channels, fields)
     has_margin = dataset.square is not None or dataset.margin is not None
-    return Data(fields, shape, len(kept), images, facts.augment, facts.location, has_margin)
+    return Data(fields, shape, len(kept), images, facts.augment, facts.location, has_margin, facts.notes)
 
 
 def content(dataset: Known, root: Path) -> tuple[dict[str, Any], str | None]:

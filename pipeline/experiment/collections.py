@@ -60,4 +60,5 @@ def together(name: str, grids: Sequence[Grid]) -> Collection:
             stages.setdefault(key, stage)
             roles.setdefault(key, grid.roles[key])
     points = [point for grid in grids for point in grid.points]
-    return Collection(name, stages, points, dict(keep), roles, dict(requested), kept, members=tuple(grids))
+    notes = tuple(dict.fromkeys(note for grid in grids for note in grid.notes))
+    return Collection(name, stages, points, dict(keep), roles, dict(requested), kept, notes, members=tuple(grids))

@@ -30,6 +30,8 @@ class Facts:
     fields: dict[str, Any] = field(default_factory=dict)
     """Data fields of its own: what tells its content from another's."""
     location: str | None = None
+    notes: tuple[str, ...] = ()
+    """Sentences that a plan and a report show: what is unusual about it, though no mistake."""
 
 
 def counted(
@@ -38,9 +40,10 @@ def counted(
     augment: dict[str, Any] | None = None,
     fields: dict[str, Any] | None = None,
     location: str | None = None,
+    notes: tuple[str, ...] = (),
 ) -> Facts:
     """Facts of a data set whose training images are counted already, by label."""
-    return Facts(lambda: shape, len(counts), sum(counts), lambda: counts, augment or {}, fields or {}, location)
+    return Facts(lambda: shape, len(counts), sum(counts), lambda: counts, augment or {}, fields or {}, location, notes)
 
 
 EACH = "each"

@@ -56,6 +56,8 @@ class Work:
     """Stages by kind if every evaluated round were trained anew: what sharing saves is the difference."""
     kept_bytes: int = 0
     """Roughly, of all that `keep` names: weights of 4 bytes, masks of one bit."""
+    notes: tuple[str, ...] = ()
+    """What a plan, a run and a report say of the data, the models and the spec: sentences, each once."""
 
     @property
     def grids(self) -> "tuple[Grid, ...]":
@@ -85,9 +87,11 @@ def expand(spec: Spec, data_root: str | Path = "data") -> Grid:
     root = Path(data_root)
     sets = _sets(spec, root, spec.seeds[0])
     building = _Building()
+    building.note(sets)
     for seed in spec.seeds:
         if spec.differs_by_seed:
             sets = _sets(spec, root, seed)
+            building.note(sets)
         chains = []
         for source, prune, schedule, its_targets in sets.plans:
             chain = checked(spec, (*source.at, "prune", "criterion"), Chain.build, source, prune, schedule, seed)
@@ -156,6 +160,12 @@ class _Building:
         """Trainings of the chain at hand by key, wanted or not."""
         self.counts_only: set[str] = set()
         self.starts: dict[tuple[str, int], Input] = {}
+        self.notes: dict[str, None] = {}
+
+    def note(self, sets: _Sets) -> None:
+        """What is to be said of the sides."""
+        for side in (*(plan[0] for plan in sets.plans), *sets.targets, *sets.baselines):
+            self.notes |= dict.fromkeys(side.notes)
 
     def add(self, stage: Stage, role: str) -> None:
         if stage.key not in self.stages:
@@ -272,6 +282,7 @@ class _Building:
             self.roles,
             dict(self.requested),
             self.kept_bytes,
+            tuple(self.notes),
             spec=spec,
             starts=self.starts,
         )

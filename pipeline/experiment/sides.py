@@ -32,6 +32,8 @@ class Side:
     shape: Shape
     locations: dict[str, str]
     keeps_weights: bool
+    notes: tuple[str, ...] = ()
+    """What a plan and a report say of its data and its model."""
 
     @property
     def features(self) -> dict[str, Any]:
@@ -84,6 +86,7 @@ def side(entry: Target, at: tuple[str | int, ...], root: Path, keeps_weights: bo
         shape=Shape(resources.workers, resources.gpus_per_worker, resources.cpus_per_worker, resources.images),
         locations={role: file for role, file in locations.items() if file},
         keeps_weights=keeps_weights,
+        notes=data.notes,
     )
 
 
