@@ -13,6 +13,14 @@ REQUESTS = 16
 """Files of an object store that are asked at once; a set of 1,400 shards would take minutes one after another."""
 
 
+class ParquetError(ValueError):
+    """What is wrong with a Parquet set; `option`, of the data set, is what it is about: path, image or label."""
+
+    def __init__(self, what: str, option: str = "path") -> None:
+        super().__init__(what)
+        self.option = option
+
+
 def at_once(ask: Callable[[str], Result], files: Iterable[str]) -> list[Result]:
     """What `ask` returns for each file, in their order. Raises what it raises for the first one."""
     with ThreadPoolExecutor(REQUESTS) as threads:
