@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.lottery.locations import Folder
-from pipeline.lottery.parquet_files import ParquetError
+from pipeline.lottery.parquet_files import ParquetError, footer
+from pipeline.lottery.parquet_footer import null_count
 
 IMAGES = "Images are {bytes, path} with the bytes embedded, or plain binary."
 
@@ -36,26 +37,28 @@ def label_column(folder: Folder, file: str, image: str, label: str) -> LabelColu
     """
     where = folder.shown(file)
     try:
-        opened = pq.ParquetFile(folder.path(file), filesystem=folder.filesystem)
-        if not opened.metadata.num_rows:
-            return None
-        schema = opened.schema_arrow
-        for option, column in (("image", image), ("label", label)):
-            if (found := schema.names.count(column)) != 1:
-                problem = f"has {found} columns" if found else "has no column"
-                raise ParquetError(
-                    f"{where} {problem} {column!r}; set `{option}:` to one of {', '.join(schema.names)}.", option
-                )
-        _refuse_images(opened, where, image)
-        kind = schema.field(label).type
-        plain = kind.value_type if pa.types.is_dictionary(kind) else kind
-        is_text = pa.types.is_string(plain) or pa.types.is_large_string(plain) or pa.types.is_string_view(plain)
-        if not is_text and not pa.types.is_integer(plain):
-            raise ParquetError(f"{where}: column {label!r} is {kind}. Labels are integers or strings.", "label")
-        values = opened.read(columns=[label])[label].cast(pa.large_string() if is_text else plain).combine_chunks()
-        values.validate(full=True)
+        with folder.filesystem.open_input_file(folder.path(file)) as source:
+            opened = pq.ParquetFile(source)
+            rows, schema = opened.metadata.num_rows, opened.schema_arrow
+            if not rows:
+                return None
+            for option, column in (("image", image), ("label", label)):
+                if (found := schema.names.count(column)) != 1:
+                    problem = f"has {found} columns" if found else "has no column"
+                    raise ParquetError(
+                        f"{where} {problem} {column!r}; set `{option}:` to one of {', '.join(schema.names)}.", option
+                    )
+            path = _path_of_images(schema, where, image)
+            plain = _type_of_labels(schema, where, label)
+            values = opened.read(columns=[label])[label].cast(plain).combine_chunks()
+            values.validate(full=True)
+            nulls = null_count(footer(source, source.size()), path)
     except (OSError, pa.ArrowException) as error:
         raise ParquetError(f"{where} cannot be read as Parquet: {error}") from error
+    if nulls:
+        raise ParquetError(
+            f"{where}: {nulls:,} of {rows:,} rows of {image!r} have no image, or only its path. {IMAGES}", "image"
+        )
     if values.null_count:
         raise ParquetError(
             f"{where}: {values.null_count:,} of {len(values):,} rows of {label!r} have no label.", "label"
@@ -68,8 +71,9 @@ def bytes_of(images: Any) -> Any:
     return pc.struct_field(images, "bytes") if pa.types.is_struct(images.type) else images
 
 
-def _refuse_images(opened: Any, where: str, image: str) -> None:
-    kind = opened.schema_arrow.field(image).type
+def _path_of_images(schema: Any, where: str, image: str) -> list[str]:
+    """The path of the encoded images below the schema. Raises ParquetError if the column cannot hold any."""
+    kind = schema.field(image).type
     is_struct = pa.types.is_struct(kind)
     cells = kind.field("bytes").type if is_struct and kind.get_field_index("bytes") >= 0 else kind
     if not (
@@ -79,16 +83,18 @@ def _refuse_images(opened: Any, where: str, image: str) -> None:
         or pa.types.is_fixed_size_binary(cells)
     ):
         raise ParquetError(f"{where}: column {image!r} is {kind}. {IMAGES}", "image")
-    path = f"{image}.bytes" if is_struct else image
-    leaf = next(number for number in range(len(opened.schema)) if opened.schema.column(number).path == path)
-    metadata = opened.metadata
-    chunks = (metadata.row_group(group).column(leaf).statistics for group in range(metadata.num_row_groups))
-    nulls = sum(chunk.null_count for chunk in chunks if chunk is not None and chunk.has_null_count)
-    if nulls:
-        raise ParquetError(
-            f"{where}: {nulls:,} of {metadata.num_rows:,} rows of {image!r} have no image, or only its path. {IMAGES}",
-            "image",
-        )
+    return [image, "bytes"] if is_struct else [image]
+
+
+def _type_of_labels(schema: Any, where: str, label: str) -> Any:
+    """What they are read as: an integer type or large strings. Raises ParquetError for anything else."""
+    kind = schema.field(label).type
+    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if pa.types.is_string(plain) or pa.types.is_large_string(plain) or pa.types.is_string_view(plain):
+        return pa.large_string()
+    if pa.types.is_integer(plain):
+        return plain
+    raise ParquetError(f"{where}: column {label!r} is {kind}. Labels are integers or strings.", "label")
 
 
 def _class_names(schema: Any, label: str) -> tuple[str, ...] | None:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pipeline.lottery.locations import Folder
 
@@ -41,9 +41,13 @@ def fingerprint(folder: Folder, files: Mapping[str, int]) -> str:
 
 
 def _footer(folder: Folder, file: str, size: int) -> bytes:
-    """The footer, its length and the magic at its end."""
     with folder.filesystem.open_input_file(folder.path(file)) as opened:
-        opened.seek(max(0, size - 8))
-        length = int.from_bytes(opened.read(4), "little")
-        opened.seek(max(0, size - 8 - length))
-        return bytes(opened.read())
+        return footer(opened, size)
+
+
+def footer(opened: Any, size: int) -> bytes:
+    """The footer of a file of pyarrow, its length and the magic at its end. Raises OSError."""
+    opened.seek(max(0, size - 8))
+    length = int.from_bytes(opened.read(4), "little")
+    opened.seek(max(0, size - 8 - length))
+    return bytes(opened.read())

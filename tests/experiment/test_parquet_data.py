@@ -203,7 +203,6 @@ def test_training_refuses_files_that_came_after_planning(tmp_path: Path) -> None
         ([0, None, 1], "1 of 3 rows of 'label' have no label"),
         (pa.array(["a", None]).dictionary_encode(), "1 of 2 rows of 'label' have no label"),
     ],
-    ids=str,
 )
 @pytest.mark.parametrize("part", ["train", "test"])
 def test_a_label_that_is_no_class_number_is_refused_in_planning(
@@ -337,7 +336,6 @@ def test_images_are_binary_or_a_struct_of_it(
         ([{"bytes": png(), "path": None}, {"bytes": None, "path": "a.png"}], "1 of 2 rows of 'image' have no image"),
         ([png(), None], "1 of 2 rows of 'image' have no image"),
     ],
-    ids=str,
 )
 @pytest.mark.parametrize("part", ["train", "test"])
 def test_a_column_without_images_is_refused_in_planning(tmp_path: Path, part: str, images: Any, message: str) -> None:
