@@ -53,7 +53,7 @@ def label_column(folder: Folder, file: str, image: str, label: str) -> LabelColu
             values = opened.read(columns=[label])[label].cast(plain).combine_chunks()
             values.validate(full=True)
             nulls = null_count(footer(source, source.size()), path)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise ParquetError(f"{where} cannot be read as Parquet: {error}") from error
     if nulls:
         raise ParquetError(

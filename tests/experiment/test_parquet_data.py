@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import random
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -364,3 +365,20 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     for file in (TRAIN, TEST):
         pq.write_table(pa.table([[png()], [0], [1]], ["image", "label", "label"]), tmp_path / file)
     assert "has 2 columns 'label'" in refused(tmp_path)
+
+
+def test_whatever_is_damaged_is_refused_in_words(tmp_path: Path) -> None:
+    for file in (TRAIN, TEST):
+        write(tmp_path / file, ["a", "b", "c"])
+    whole = (tmp_path / TRAIN).read_bytes()
+    numbers, refusals = random.Random(0), 0
+    for trial in range(400):
+        damaged = bytearray(whole)
+        for _ in range(numbers.choice((1, 1, 2, 5))):  # most of them in the footer, whose damage ended the process
+            damaged[numbers.randrange(0 if trial % 3 else len(whole) - 800, len(whole))] = numbers.randrange(256)
+        (tmp_path / TRAIN).write_bytes(damaged[: numbers.randrange(len(whole))] if trial % 10 == 0 else damaged)
+        try:
+            planned(tmp_path)
+        except UnfitError:
+            refusals += 1
+    assert refusals > 100
