@@ -1,18 +1,23 @@
 """A folder of Parquet files in the Hugging Face image layout: rows, labels and image size without decoding pixels."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.experiment.datasets import Dataset, Facts, counted
 from pipeline.experiment.image_folders import size_of
-from pipeline.experiment.suggestions import did_you_mean
+from pipeline.experiment.model_base import Input
 from pipeline.experiment.user_files import UnfitError
 from pipeline.lottery.locations import Folder, folder_at
-from pipeline.lottery.parquet_files import at_once, fingerprint
+from pipeline.lottery.parquet_files import ParquetError, fingerprint
+from pipeline.lottery.parquet_layout import Parts, parts
 
-LAYOUT = "Expected: train*.parquet and test*.parquet (or validation*.parquet, val*.parquet)"
+if TYPE_CHECKING:
+    from pipeline.lottery.parquet_labels import Labels
+
+SHOWN = 8
+"""Labels that a note names."""
 
 
 class Parquet(Dataset):
@@ -24,18 +29,53 @@ class Parquet(Dataset):
     label: str = "label"
 
     def facts(self, root: Path) -> Facts:
+        from pipeline.lottery.parquet_labels import read_labels
+
         try:
             folder = _folder(self.path, root)
-            sizes = folder.sizes()
-            train = _named(folder, sizes, "train")
-            test = _named(folder, sizes, "test", "validation", "val")
-            counts = _label_counts(folder, train, self.label, self.image)
-            fields: dict[str, Any] = {"fingerprint": fingerprint(folder, {**train, **test})}
-            shape = _first_size(folder, next(iter(train)), self.image)
+            found = parts(folder)
+            labels = read_labels(folder, found.train, found.test, self.image, self.label)
+            counts = tuple(labels.counts.get(number, 0) for number in range(max(labels.counts) + 1))
+            labels.refuse_unseen(folder, self.label, self._chosen(len(counts)))
+            fields: dict[str, Any] = {"fingerprint": fingerprint(folder, found.files)}
+            shape = _first_size(folder, labels, self.image)
+        except ParquetError as error:
+            raise UnfitError(str(error), error.option) from error
         except OSError as error:
             raise UnfitError(f"{Folder(self.path)} cannot be read: {error}", "path") from error
+        if labels.classes:
+            fields["labels"] = labels.digest
         fields |= {key: value for key in ("image", "label") if (value := getattr(self, key)) != key}
-        return counted(shape, counts, fields=fields, location=folder.place)
+        notes = tuple(f"{folder}: {sentence}" for sentence in self._notes(found, labels, len(counts)))
+        return counted(shape, counts, fields=fields, location=folder.place, notes=notes)
+
+    def _chosen(self, classes: int) -> set[int] | None:
+        """The labels that are surely used, as the data fields have them: None stands for all, whatever they are."""
+        if self.split is not None:
+            return set()
+        return None if self.classes is None or len(self.classes) == classes else set(self.classes)
+
+    def _notes(self, found: Parts, labels: "Labels", classes: int) -> Iterator[str]:
+        used = range(classes) if self.classes is None else sorted(self.classes)
+        absent = [number for number in used if number not in labels.counts]
+        if labels.classes:
+            named = (f"{number} {name!r}" for number, name in enumerate(labels.classes))
+            yield f"the labels are strings, which are numbered in sorted order: {_listed(named, classes)}."
+        elif absent == [0]:
+            yield f"labels begin with 1: class 0 has no images, and is one of {classes} classes all the same."
+        elif absent:
+            numbers = _listed(map(str, absent), len(absent))
+            yield f"no training image has label {numbers}; each is one of {classes:,} classes all the same."
+        untested = [number for number in used if number in labels.counts and number not in labels.test_counts]
+        if untested:
+            yield f"no test image has label {_listed(map(str, untested), len(untested))}."
+        if found.unread:
+            yield f"of neither part, and so not read: {_listed(found.unread, len(found.unread))}."
+
+
+def _listed(names: Iterable[str], count: int) -> str:
+    shown = [name for name, _ in zip(names, range(SHOWN), strict=False)]
+    return ", ".join(shown) + (f" and {count - SHOWN:,} more" if count > SHOWN else "")
 
 
 def _folder(path: str, root: Path) -> Folder:
@@ -46,51 +86,20 @@ def _folder(path: str, root: Path) -> Folder:
     return Folder(str(Path(folder.place).resolve())) if folder.local else folder
 
 
-def _named(folder: Folder, sizes: dict[str, int], *prefixes: str) -> dict[str, int]:
-    """Bytes by name of the files of a part, in name order."""
-    for prefix in prefixes:
-        if files := {n: size for n, size in sizes.items() if n.startswith(prefix) and n.endswith(".parquet")}:
-            return files
-    raise UnfitError(f"{folder} has no {' or '.join(f'{prefix}*.parquet' for prefix in prefixes)}. {LAYOUT}.", "path")
-
-
-def _label_counts(folder: Folder, files: Iterable[str], label: str, image: str) -> tuple[int, ...]:
-    of_files = at_once(lambda file: _label_counts_of(folder, file, label, image), files)
-    counts: dict[int, int] = {}
-    for of_file in of_files:
-        for value, count in of_file.items():
-            counts[value] = counts.get(value, 0) + count
-    if not counts or min(counts) < 0:
-        raise UnfitError(f"column {label!r} should hold labels 0, 1, 2, ... and at least one row.", "label")
-    return tuple(counts.get(number, 0) for number in range(max(counts) + 1))
-
-
-def _label_counts_of(folder: Folder, file: str, label: str, image: str) -> dict[int, int]:
+def _first_size(folder: Folder, labels: "Labels", image: str) -> Input:
+    """Of the first training image: some files may have no rows."""
     import pyarrow as pa
-    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
+    from pipeline.lottery.parquet_columns import bytes_of
+
+    file = next(file for file, of_file in labels.train.items() if len(of_file))
     try:
         opened = pq.ParquetFile(folder.path(file), filesystem=folder.filesystem)
-        names = opened.schema_arrow.names
-        for option, column in (("label", label), ("image", image)):
-            if column not in names:
-                raise UnfitError(f"{file} has no column {column!r}.{did_you_mean(column, names)}", option)
-        column = opened.read(columns=[label])[label]
+        batch = next(batch for batch in opened.iter_batches(batch_size=1, columns=[image]) if len(batch))
     except (OSError, pa.ArrowException) as error:
         raise UnfitError(f"{folder.shown(file)} cannot be read as Parquet: {error}", "path") from error
-    if not pa.types.is_integer(column.type) or column.null_count:
-        raise UnfitError(f"{file}: column {label!r} should hold an integer in every row.", "label")
-    return {entry["values"]: entry["counts"] for entry in pc.value_counts(column).to_pylist()}
-
-
-def _first_size(folder: Folder, file: str, image: str) -> tuple[int, int, int]:
-    import pyarrow.parquet as pq
-
-    opened = pq.ParquetFile(folder.path(file), filesystem=folder.filesystem)
-    batch = next(opened.iter_batches(batch_size=1, columns=[image]), None)
-    value = batch.to_pylist()[0][image] if batch is not None else None
-    data = value.get("bytes") if isinstance(value, dict) else value
-    if not isinstance(data, bytes):
-        raise UnfitError(f"{file}: column {image!r} should hold {{bytes, path}} with the images embedded.", "image")
+    data = bytes_of(batch.column(image))[0].as_py()
+    if data is None:
+        raise UnfitError(f"{folder.shown(file)}, row 0: there is no image in column {image!r}.", "image")
     return size_of(io.BytesIO(data), f"{file}, row 0")

@@ -61,10 +61,20 @@ class Folder:
 
     def sizes(self) -> dict[str, int]:
         """Bytes of the files in it by name, in name order; those of folders below are left out. Raises OSError."""
+        return self.listed()[0]
+
+    def listed(self, below: str = "") -> tuple[dict[str, int], list[str]]:
+        """Bytes of its files by name, and names of its folders, both in name order; of a folder `below` it if given.
+
+        Nothing where there is no such folder. Raises OSError.
+        """
         from pyarrow.fs import FileSelector
 
-        found = self.filesystem.get_file_info(FileSelector(self._opened[1], allow_not_found=True))
-        return {info.base_name: info.size for info in sorted(found, key=lambda info: info.base_name) if info.is_file}
+        place = self.path(below) if below else self._opened[1]
+        found = self.filesystem.get_file_info(FileSelector(place, allow_not_found=True))
+        entries = sorted(found, key=lambda info: info.base_name)
+        files = {info.base_name: info.size for info in entries if info.is_file}
+        return files, [info.base_name for info in entries if not info.is_file]
 
     def shown(self, name: str) -> str:
         """The place of a file in messages."""

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pipeline.lottery.locations import Folder
 
@@ -11,6 +11,14 @@ Result = TypeVar("Result")
 
 REQUESTS = 16
 """Files of an object store that are asked at once; a set of 1,400 shards would take minutes one after another."""
+
+
+class ParquetError(ValueError):
+    """What is wrong with a Parquet set; `option`, of the data set, is what it is about: path, image or label."""
+
+    def __init__(self, what: str, option: str = "path") -> None:
+        super().__init__(what)
+        self.option = option
 
 
 def at_once(ask: Callable[[str], Result], files: Iterable[str]) -> list[Result]:
@@ -33,9 +41,13 @@ def fingerprint(folder: Folder, files: Mapping[str, int]) -> str:
 
 
 def _footer(folder: Folder, file: str, size: int) -> bytes:
-    """The footer, its length and the magic at its end."""
     with folder.filesystem.open_input_file(folder.path(file)) as opened:
-        opened.seek(max(0, size - 8))
-        length = int.from_bytes(opened.read(4), "little")
-        opened.seek(max(0, size - 8 - length))
-        return bytes(opened.read())
+        return footer(opened, size)
+
+
+def footer(opened: Any, size: int) -> bytes:
+    """The footer of a file of pyarrow, its length and the magic at its end. Raises OSError."""
+    opened.seek(max(0, size - 8))
+    length = int.from_bytes(opened.read(4), "little")
+    opened.seek(max(0, size - 8 - length))
+    return bytes(opened.read())

@@ -101,7 +101,7 @@ def test_parquet_is_told_by_names_sizes_and_footers(tmp_path: Path) -> None:
     assert first.fields["image"] == "img"
     assert first.fields["fingerprint"] == write([0, 1, 1, 3]).fields["fingerprint"]
     assert first.fields["fingerprint"] != write([0, 1, 1, 2]).fields["fingerprint"]
-    with pytest.raises(UnfitError, match=r"no column 'image'\. Did you mean 'img'"):
+    with pytest.raises(UnfitError, match=r"no column 'image'; set `image:` to one of img, label"):
         described(tmp_path, name="parquet", path=".")
 
 

@@ -211,7 +211,7 @@ def test_what_a_network_says_is_no_mistake_of_the_users(pets: Path, monkeypatch:
     (pets.parent / "far" / "bucket" / "pets" / "train-00000-of-00001.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(DataError, match="cannot be read as Parquet"):
         load(fields, NOWHERE, place)
-    monkeypatch.setattr(Folder, "sizes", lambda self: (_ for _ in ()).throw(away))
+    monkeypatch.setattr(Folder, "listed", lambda self: (_ for _ in ()).throw(away))
     with pytest.raises(OSError, match="NETWORK_CONNECTION"):
         load(fields, NOWHERE, place)
     with pytest.raises(DataError, match="NETWORK_CONNECTION"):
@@ -263,6 +263,18 @@ def test_a_prepared_set_that_is_not_whole_or_not_this_one_is_refused(mnist: Path
     shard.write_bytes(shard.read_bytes()[:-1])
     with pytest.raises(DataError, match=r"train-00000-of-00001\.parquet has .* bytes\. Give `tickets prepare mnist"):
         load({"name": "mnist"}, mnist, "whole")
+
+
+def test_a_prepared_set_whose_labels_are_not_those_of_its_manifest_is_refused(mnist: Path) -> None:
+    told(mnist / "out", {"name": "mnist"}, mnist)
+    file = mnist / "out" / "prepared.json"
+    manifest = json.loads(file.read_text())
+    file.write_text(json.dumps({**manifest, "test": manifest["test"][::-1]}))
+    with pytest.raises(DataError, match=r"has other labels than prepared\.json counts\. Give `tickets prepare mnist"):
+        load({"name": "mnist"}, mnist, "out")
+    file.write_text(json.dumps({**manifest, "train": None}))
+    with pytest.raises(DataError, match=r"prepared\.json is damaged"):
+        load({"name": "mnist"}, mnist, "out")
 
 
 def test_a_prepared_set_of_other_counts_is_not_said_to_be_unpacked_wrongly(

@@ -1,6 +1,7 @@
 """Any folder of Parquet files in the layout of Hugging Face image data sets, on this machine or at a URI."""
 
 import bisect
+import contextlib
 import hashlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,12 +22,11 @@ from pipeline.lottery.data.raw import RawPart, RawSet, raw_set
 from pipeline.lottery.data.source import Encoded, Like
 from pipeline.lottery.data.spool import SCHEMA, Spool, spooled
 from pipeline.lottery.locations import Folder, folder_at
-from pipeline.lottery.parquet_files import at_once, fingerprint
+from pipeline.lottery.parquet_columns import bytes_of
+from pipeline.lottery.parquet_files import ParquetError, fingerprint
+from pipeline.lottery.parquet_labels import read_labels
+from pipeline.lottery.parquet_layout import LAYOUT, parts
 
-LAYOUT = (
-    "Expected: train*.parquet and test*.parquet (or validation*.parquet, val*.parquet), "
-    "with a column of {bytes, path} images and one of integer labels."
-)
 ROWS = 64
 """Rows of a Parquet file that are in memory at a time."""
 
@@ -37,66 +37,42 @@ def parquet(fields: Mapping[str, Any], root: Path, location: str | None) -> RawS
     Raises DataError, and OSError about a network, which may pass.
     """
     if location is None:
-        raise DataError(f"parquet: no folder is given. {LAYOUT}")
+        raise DataError(f"parquet: no folder is given. {LAYOUT}.")
     folder = folder_at(location, root)
-    try:
-        sizes = folder.sizes()
-        train = _named(folder, sizes, "train")
-        test = _named(folder, sizes, "test", "validation", "val")
+    image, label = fields.get("image", "image"), fields.get("label", "label")
+    with data_errors(folder):
+        found = parts(folder)
         content = fields.get("fingerprint")
-        if content is not None and fingerprint(folder, {**train, **test}) != content:
+        same = content is None or fingerprint(folder, found.files) == content
+        labels = read_labels(folder, found.train, found.test, image, label) if same else None
+        if labels is None or fields.get("labels") not in (None, labels.digest):
             raise DataError(f"{folder} has changed since it was planned: other files are there now. Plan it again.")
-    except OSError as error:
-        if may_pass(error, folder):
-            raise
-        raise DataError(f"{folder} cannot be read: {error}. {LAYOUT}") from error
-    columns = fields.get("image", "image"), fields.get("label", "label")
-    return raw_set(
-        parquet_part(folder, train, *columns, content), parquet_part(folder, test, *columns, content), str(folder)
-    )
+        labels.refuse_unseen(folder, label, fields.get("classes"))
+    train = parquet_part(folder, found.train, labels.train, image, content)
+    return raw_set(train, parquet_part(folder, found.test, labels.test, image, content), str(folder))
+
+
+@contextlib.contextmanager
+def data_errors(folder: Folder) -> Iterator[None]:
+    """What is wrong with the folder as a DataError; an OSError that may pass stays one."""
+    try:
+        yield
+    except (ParquetError, OSError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if isinstance(cause, OSError) and may_pass(cause, folder):
+            raise cause from None
+        if isinstance(error, OSError):
+            raise DataError(f"{folder} cannot be read: {error}. Check the location and the data root.") from error
+        raise DataError(str(error)) from error
 
 
 def parquet_part(
-    folder: Folder, files: Mapping[str, int], image: str, label: str, content: str | None = None
+    folder: Folder, files: Mapping[str, int], labels: Mapping[str, pa.Array], image: str, content: str | None = None
 ) -> RawPart:
-    """The part in `files` (name -> bytes). `content` names what is in the folder. Raises as `parquet`."""
-    tables = at_once(lambda file: _labels(folder, file, image, label), files)
-    source = RowGroups(folder, files, [len(table) for table in tables], image, content)
-    return RawPart(torch.cat([torch.from_numpy(table.to_numpy().copy()).long() for table in tables]), source)
-
-
-def _named(folder: Folder, sizes: Mapping[str, int], *prefixes: str) -> dict[str, int]:
-    for prefix in prefixes:
-        if files := {n: size for n, size in sizes.items() if n.startswith(prefix) and n.endswith(".parquet")}:
-            return files
-    wanted = " or ".join(f"{prefix}*.parquet" for prefix in prefixes)
-    problem = f"has no {wanted}" if folder.exists() else "is not a folder"
-    raise DataError(f"{folder} {problem}. {LAYOUT} Check the location and the data root (--data, TICKETS_DATA).")
-
-
-def _labels(folder: Folder, file: str, image: str, label: str) -> pa.ChunkedArray:
-    where = folder.shown(file)
-    try:
-        opened = pq.ParquetFile(folder.path(file), filesystem=folder.filesystem)
-        columns = opened.schema_arrow
-        for column, option in ((image, "image"), (label, "label")):
-            if column not in columns.names:
-                raise DataError(
-                    f"{where} has no column {column!r}; set `{option}:` to one of {', '.join(columns.names)}."
-                )
-        kind = columns.field(image).type
-        if not pa.types.is_struct(kind) or kind.get_field_index("bytes") < 0:
-            raise DataError(f"{where}: column {image!r} is {kind}. {LAYOUT}")
-        if not pa.types.is_integer(columns.field(label).type):
-            raise DataError(f"{where}: column {label!r} is {columns.field(label).type}, not integers.")
-        labels = opened.read(columns=[label])[label]
-    except (OSError, pa.ArrowException) as error:
-        if may_pass(error, folder):
-            raise
-        raise DataError(f"{where} cannot be read as Parquet: {error}") from error
-    if labels.null_count:
-        raise DataError(f"{where}: {labels.null_count} rows of {label!r} have no label.")
-    return labels
+    """The part in `files` (name -> bytes). `content` names what is in the folder."""
+    source = RowGroups(folder, files, [len(of_file) for of_file in labels.values()], image, content)
+    numbers = pa.chunked_array(list(labels.values())).to_numpy()
+    return RawPart(torch.from_numpy(numbers.copy()), source)
 
 
 class RowGroups:
@@ -163,7 +139,8 @@ class RowGroups:
             last = first + len(column)
             for row in rows[bisect.bisect_left(rows, first) : bisect.bisect_left(rows, last)]:
                 cell = column[row - first].as_py()
-                found[begin + row] = Encoded(self._present(cell, file, row), cell.get("path") or "")
+                name = cell.get("path") if isinstance(cell, dict) else None
+                found[begin + row] = Encoded(self._present(cell, file, row), name or "")
         return found
 
     def _columns(self, file: str, rows: Sequence[int]) -> Iterator[tuple[int, pa.Array]]:
@@ -189,20 +166,19 @@ class RowGroups:
         for number, file in enumerate(self._files):
             begin, end = self._begins[number : number + 2]
             for first, column in self._columns(file, range(end - begin)):
-                data = pc.struct_field(column, "bytes")
+                data = bytes_of(column)
                 if data.null_count:
-                    missing = data.is_null().index(True).as_py()
-                    self._present({"bytes": None}, file, first + missing)
-                named = column.type.get_field_index("path") >= 0
+                    self._present(None, file, first + data.is_null().index(True).as_py())
+                named = pa.types.is_struct(column.type) and column.type.get_field_index("path") >= 0
                 names = pc.struct_field(column, "path") if named else pa.nulls(len(column))
                 columns = [data.cast(pa.large_binary()), names.cast(pa.string()).fill_null("")]
                 yield pa.record_batch(columns, schema=SCHEMA)
 
-    def _present(self, cell: Mapping[str, Any] | None, file: str, row: int) -> bytes:
-        data = cell.get("bytes") if cell else None
+    def _present(self, cell: Mapping[str, Any] | bytes | None, file: str, row: int) -> bytes:
+        data = cell.get("bytes") if isinstance(cell, dict) else cell
         if not isinstance(data, bytes):
             raise DataError(
-                f"{self._folder.shown(file)}, row {row}: the image is a path without its bytes. "
+                f"{self._folder.shown(file)}, row {row}: there is no image, or a path without its bytes. "
                 "Write the Parquet with the images embedded."
             )
         return data

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.lottery.data.errors import DataError, may_pass
-from pipeline.lottery.data.parquet import parquet_part
+from pipeline.lottery.data.parquet import data_errors, parquet_part
 from pipeline.lottery.data.raw import RawSet, raw_set
 from pipeline.lottery.locations import Folder, folder_at
+from pipeline.lottery.parquet_labels import read_labels
 from pipeline.lottery.published_data import IMAGENET_STATISTICS, PUBLISHED, SQUARE
 
 MANIFEST = "prepared.json"
@@ -44,7 +45,8 @@ class Manifest:
         """Raises DataError."""
         try:
             fields = json.loads(data)
-            return cls(**{**fields, "shards": [Shard(**shard) for shard in fields["shards"]]})
+            counts = {part: [int(count) for count in fields[part]] for part in ("train", "test")}
+            return cls(**{**fields, **counts, "shards": [Shard(**shard) for shard in fields["shards"]]})
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{where} is damaged: {error}. Prepare the data set again.") from error
 
@@ -94,10 +96,20 @@ def _opened(name: str, manifest: Manifest, folder: Folder) -> RawSet:
             )
     content = "".join(shard.sha256 for shard in manifest.shards)
     train, test = (
-        parquet_part(
-            folder, {s.name: s.bytes for s in manifest.shards if s.name.startswith(f"{part}-")}, IMAGE, LABEL, content
-        )
+        {shard.name: shard.bytes for shard in manifest.shards if shard.name.startswith(f"{part}-")}
         for part in ("train", "test")
     )
+    with data_errors(folder):
+        labels = read_labels(folder, train, test, IMAGE, LABEL)
+    for counts, counted in ((labels.counts, manifest.train), (labels.test_counts, manifest.test)):
+        if counts != {number: count for number, count in enumerate(counted) if count}:
+            raise DataError(
+                f"{folder} has other labels than {MANIFEST} counts. "
+                f"Give `tickets prepare {name} {folder}`: it makes damaged shards again."
+            )
+    of_train, of_test = (
+        parquet_part(folder, files, of_part, IMAGE, content)
+        for files, of_part in ((train, labels.train), (test, labels.test))
+    )
     large = PUBLISHED[name].counts is None
-    return raw_set(train, test, str(folder), SQUARE if large else None, IMAGENET_STATISTICS if large else None)
+    return raw_set(of_train, of_test, str(folder), SQUARE if large else None, IMAGENET_STATISTICS if large else None)
