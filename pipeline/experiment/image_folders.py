@@ -1,5 +1,8 @@
 """Images in folders, one a class: train/<class>/*, and val/<class>/* or test/<class>/*."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import IO, Literal
@@ -7,8 +10,23 @@ from typing import IO, Literal
 from pipeline.experiment.datasets import Dataset, Facts
 from pipeline.experiment.model_base import Input
 from pipeline.experiment.user_files import UnfitError
-from pipeline.lottery.image_folders import FolderError, image_folder
+from pipeline.lottery.image_folders import FolderError, ImageFolder, image_folder
 from pipeline.lottery.pictures import PictureError, shape
+
+_looked_at: ContextVar[dict[Path, ImageFolder] | None] = ContextVar("_looked_at", default=None)
+
+
+@contextmanager
+def looking_once() -> Iterator[None]:
+    """Within it a folder is looked at once, however many sources, targets and seeds use it."""
+    if _looked_at.get() is not None:
+        yield
+        return
+    token = _looked_at.set({})
+    try:
+        yield
+    finally:
+        _looked_at.reset(token)
 
 
 class Images(Dataset):
@@ -20,7 +38,7 @@ class Images(Dataset):
     def facts(self, root: Path) -> Facts:
         folder = folder_at(self.path, root)
         try:
-            found = image_folder(folder)
+            found = _found(folder)
             fingerprint = found.fingerprint
         except FolderError as error:
             raise UnfitError(str(error), "path") from error
@@ -60,6 +78,15 @@ def folder_at(path: str, root: Path) -> Path:
             f"there is no folder {folder}. Give a path below the data root (--data, TICKETS_DATA).", "path"
         )
     return folder.resolve()
+
+
+def _found(folder: Path) -> ImageFolder:
+    seen = _looked_at.get()
+    if seen is None:
+        return image_folder(folder)
+    if folder not in seen:
+        seen[folder] = image_folder(folder)
+    return seen[folder]
 
 
 def size_of(file: Path | IO[bytes], where: str) -> Input:

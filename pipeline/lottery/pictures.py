@@ -81,6 +81,7 @@ def _opened(file: Path | IO[bytes], where: str) -> Iterator["Image.Image"]:
     # Imported here: planning needs Pillow only where there are pictures.
     from PIL import Image, UnidentifiedImageError
 
+    where = readable(where)
     try:
         # Pillow warns of what is odd in a header, once a picture; what is wrong raises.
         with warnings.catch_warnings(action="ignore"), Image.open(file, formats=FORMATS) as image:
@@ -102,6 +103,6 @@ def _channels(image: "Image.Image", where: str) -> int:
     if image.mode in COLOURED:
         return 3
     raise PictureError(
-        f"{where}: pixels of mode {image.mode} are not supported (of more than 8 bits, or of no colours of a screen). "
-        "Convert it first."
+        f"{readable(where)}: pixels of mode {image.mode} are not supported: more than 8 bits, or no colours of a "
+        "screen. Convert it first."
     )

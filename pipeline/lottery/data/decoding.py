@@ -88,7 +88,7 @@ def decode(pictures: Sequence[Picture], geometry: Geometry, like: Like | None = 
 def _decoded(picture: Picture, geometry: Geometry) -> Tensor:
     where, data = picture
     try:
-        flat, shape = pixels(data if isinstance(data, Path) else io.BytesIO(data), readable(where), geometry.upright)
+        flat, shape = pixels(data if isinstance(data, Path) else io.BytesIO(data), where, geometry.upright)
     except PictureError as error:
         raise DataError(str(error)) from error
     try:
