@@ -76,8 +76,9 @@ def test_a_picture_is_set_upright(orientation: int, kind: str) -> None:
 
 def test_an_orientation_may_stand_in_xmp_or_behind_the_pixels() -> None:
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
-    data = encoded(Image.fromarray(np.ascontiguousarray(STORED[6])), "WEBP", lossless=True, xmp=xmp)
-    assert np.array_equal(both(data).permute(1, 2, 0).numpy(), UPRIGHT)
+    stored = Image.fromarray(np.ascontiguousarray(STORED[6]))
+    for data in (encoded(stored, "WEBP", lossless=True, xmp=xmp), encoded(stored, "TIFF", tiffinfo={700: xmp})):
+        assert np.array_equal(both(data).permute(1, 2, 0).numpy(), UPRIGHT)
     png = turned(6, "PNG")
     begin = png.index(b"eXIf") - 4
     end = begin + 12 + int.from_bytes(png[begin : begin + 4], "big")
