@@ -94,9 +94,8 @@ def _opened(file: Path | IO[bytes], where: str) -> Iterator["Image.Image"]:
         raise
     except UnidentifiedImageError as error:
         raise PictureError(f"{where} cannot be read as an image: it is none of {', '.join(FORMATS)}.") from error
-    except (
-        Exception
-    ) as error:  # a damaged picture may raise anything: Pillow has some fifty decoders of untrusted bytes
+    except Exception as error:
+        # Pillow's decoders let through whatever damaged bytes make them raise.
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise PictureError(f"{where} cannot be read as an image: {reason}") from error
 

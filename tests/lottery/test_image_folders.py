@@ -98,6 +98,13 @@ def long_loop(pets: Path) -> None:
     (more(pets) / "set").symlink_to(pets)
 
 
+def linked_folder_that_leads_up(pets: Path) -> None:
+    for name, mark in (("pool/more", "more"), ("pool/other", "other")):
+        pictures(pets.parent / name, 3, mark=mark)
+    link(pets, "train/cat/more", pets.parent / "pool/more")
+    (pets.parent / "pool/more/up").symlink_to("..")
+
+
 def link_into_another_class(pets: Path) -> None:
     pictures(pets / "train/dog/puppies", 1)
     link(pets, "train/cat/puppies", pets / "train/dog/puppies")
@@ -140,6 +147,7 @@ def absent_from_the_test_images(pets: Path) -> None:
         (file_links, 6, 4),
         (loops, 4, 4),
         (long_loop, 7, 4),
+        (linked_folder_that_leads_up, 7, 4),
         (link_into_another_class, 4, 5),
         (hidden, 5, 4),
         (suffixes, 9, 4),
@@ -336,7 +344,8 @@ def test_a_damaged_cache_is_no_harm(pets: Path, cache: Path, read: list[str], da
     before = key(pets)
     for file in (cache / "contents").iterdir():
         data = file.read_bytes()
-        file.write_bytes(data[:-70] + b"0" + data[-69:] if damage is None else damage)
+        flipped = data[:-70] + bytes([data[-70] ^ 1]) + data[-69:]
+        file.write_bytes(flipped if damage is None else damage)
     assert key(pets) == before and len(read) == 24
     assert key(pets) == before and len(read) == 24, "it was made anew"
 
