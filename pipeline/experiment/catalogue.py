@@ -91,7 +91,7 @@ def describe(dataset: Known, root: Path, channels: int | None) -> Data:
         images -= dataset.validation
     if not dataset.normalized:
         fields["normalized"] = False
-    shape = _shape(dataset, facts.shape(), channels, fields)
+    shape = _shape(dataset, facts, channels, fields)
     has_margin = dataset.square is not None or dataset.margin is not None
     return Data(fields, shape, len(kept), images, facts.augment, facts.location, has_margin, facts.notes)
 
@@ -146,9 +146,9 @@ def _kept_classes(dataset: Dataset, total: int) -> list[int]:
     return kept if dataset.split is None else part_of(kept, dataset.split)
 
 
-def _shape(dataset: Dataset, native: Input, channels: int | None, fields: dict[str, Any]) -> Input:
+def _shape(dataset: Dataset, facts: Facts, channels: int | None, fields: dict[str, Any]) -> Input:
     """The shape after resize, crop and channels, in that order; what changes nothing stays out of `fields`."""
-    depth, height, width = native
+    depth, height, width = facts.shape()
     if dataset.square is not None:
         height = width = _seen(dataset, dataset.square, fields)
     else:
@@ -156,9 +156,9 @@ def _shape(dataset: Dataset, native: Input, channels: int | None, fields: dict[s
     wanted = dataset.channels or channels or depth
     if channels and wanted != channels:
         raise UnfitError(f"the model needs {channels} channels.", "channels")
-    if wanted != depth:
-        if depth != 1:
-            raise UnfitError(f"images of {depth} channels cannot be made {wanted}: only grey ones can.", "channels")
+    if wanted != depth and depth != 1:
+        raise UnfitError(f"images of {depth} channels cannot be made {wanted}: only grey ones can.", "channels")
+    if wanted != depth or facts.mixed():
         fields["channels"] = wanted
     return wanted, height, width
 

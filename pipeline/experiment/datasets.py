@@ -32,6 +32,8 @@ class Facts:
     location: str | None = None
     notes: tuple[str, ...] = ()
     """Sentences that a plan and a report show: what is unusual about it, though no mistake."""
+    mixed: Callable[[], bool] = lambda: False
+    """Whether grey images may be among coloured ones: the key then says that they become coloured, too."""
 
 
 def counted(

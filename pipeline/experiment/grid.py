@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.experiment.chains import Chain, dense_stage, prunes_output, train_stage
 from pipeline.experiment.evaluations import Evaluation, dense_draws, evaluations
+from pipeline.experiment.image_folders import looking_once
 from pipeline.experiment.resolving import baseline_sides, checked, reached, rounds_of, source_sides, target_sides
 from pipeline.experiment.sides import Side
 from pipeline.experiment.spec import ANY, DENSE, Spec
@@ -78,6 +79,7 @@ class Grid(Work):
         return (self,)
 
 
+@looking_once()
 def expand(spec: Spec, data_root: str | Path = "data") -> Grid:
     """All stages of `spec`, shared ones once. Reads headers and labels of data sets, never their pixels.
 

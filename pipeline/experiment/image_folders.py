@@ -1,18 +1,32 @@
 """Images in folders, one a class: train/<class>/*, and val/<class>/* or test/<class>/*."""
 
-import hashlib
-import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
 from pathlib import Path
 from typing import IO, Literal
 
 from pipeline.experiment.datasets import Dataset, Facts
 from pipeline.experiment.model_base import Input
 from pipeline.experiment.user_files import UnfitError
+from pipeline.lottery.image_folders import FolderError, ImageFolder, image_folder
+from pipeline.lottery.pictures import PictureError, shape
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".gif")
-GREY = ("1", "L", "LA", "La")
-LAYOUT = "Expected: train/<class>/<image> and val/<class>/<image> (or test/)"
+_looked_at: ContextVar[dict[Path, ImageFolder] | None] = ContextVar("_looked_at", default=None)
+
+
+@contextmanager
+def looking_once() -> Iterator[None]:
+    """Within it a folder is looked at once, however many sources, targets and seeds use it."""
+    if _looked_at.get() is not None:
+        yield
+        return
+    token = _looked_at.set({})
+    try:
+        yield
+    finally:
+        _looked_at.reset(token)
 
 
 class Images(Dataset):
@@ -23,38 +37,32 @@ class Images(Dataset):
 
     def facts(self, root: Path) -> Facts:
         folder = folder_at(self.path, root)
-        test = next((folder / name for name in ("val", "test") if (folder / name).is_dir()), None)
-        if not (folder / "train").is_dir() or test is None:
-            missing = "train/" if test else "val/ or test/"
-            raise UnfitError(f"{folder} has no {missing}. {LAYOUT}.", "path")
-        digest = hashlib.sha256()
-        train = list(_listed(folder / "train"))
-        for relative, size in [*train, *_listed(test)]:
-            digest.update(f"{relative}\0{size}\0".encode())
-        classes = sorted(
-            entry.name for entry in (folder / "train").iterdir() if entry.is_dir() and not entry.name.startswith(".")
-        )
-        counts = dict.fromkeys(classes, 0)
-        first: dict[str, str] = {}
-        for relative, _ in train:
-            name = relative.split("/")[1]
-            counts[name] += 1
-            first.setdefault(name, relative)
-        if not counts:
-            raise UnfitError("there are no classes in train/.", "path")
-        if empty := [name for name, count in counts.items() if not count]:
-            raise UnfitError(f"{folder / 'train'} has no images in {', '.join(empty[:5])}.", "path")
+        try:
+            found = _found(folder)
+            fingerprint = found.fingerprint
+        except FolderError as error:
+            raise UnfitError(str(error), "path") from error
+        train = found.train
+        first = [files[0].path for files in train.pictures.values()]
+        counts = tuple(map(len, train.pictures.values()))
+
+        @cache
+        def shapes() -> set[Input]:
+            """Of the first image of each class; to read all headers of a large set would take minutes a plan."""
+            return {size_of(train.folder / file, f"{train.folder.name}/{file}") for file in first}
+
         return Facts(
-            lambda: self._shape({size_of(folder / file, file) for file in first.values()}),
+            lambda: self._shape(shapes()),
             len(counts),
-            len(train),
-            lambda: tuple(counts.values()),
-            fields={"fingerprint": digest.hexdigest()},
+            sum(counts),
+            lambda: counts,
+            fields={"fingerprint": fingerprint},
             location=str(folder),
+            notes=found.notes,
+            mixed=lambda: self.channels == 3 or len({channels for channels, _, _ in shapes()}) > 1,
         )
 
     def _shape(self, shapes: set[Input]) -> Input:
-        """From the first image of each class; reading all headers of a large set would take minutes a plan."""
         if len({shape[1:] for shape in shapes}) > 1 and not (self.resize and self.crop):
             sizes = sorted(f"{height}x{width}" for _, height, width in shapes)[:4]
             raise UnfitError(f"the images differ in size ({', '.join(sizes)}, ...): give resize and crop.", "path")
@@ -72,26 +80,21 @@ def folder_at(path: str, root: Path) -> Path:
     return folder.resolve()
 
 
+def _found(folder: Path) -> ImageFolder:
+    seen = _looked_at.get()
+    if seen is None:
+        return image_folder(folder)
+    if folder not in seen:
+        seen[folder] = image_folder(folder)
+    return seen[folder]
+
+
 def size_of(file: Path | IO[bytes], where: str) -> Input:
-    """Channels, height and width from the header alone; 1 channel for grey, else 3 as the images are decoded."""
-    from PIL import Image
+    """Channels (1 for grey, else 3), height and width as the image is decoded, from its header alone.
 
+    Raises UnfitError.
+    """
     try:
-        with Image.open(file) as image:
-            return 1 if image.mode in GREY else 3, image.height, image.width
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UnfitError(f"{where} cannot be read as an image: {error}", "path") from error
-
-
-def _listed(part: Path) -> Iterator[tuple[str, int]]:
-    """(path relative to the data set, bytes) of every image in a class folder, in path order."""
-    found: list[tuple[str, int]] = []
-    for folder, below, files in os.walk(part, followlinks=True):
-        below[:] = [name for name in below if Path(folder) != part or not name.startswith(".")]
-        if Path(folder) == part:
-            continue
-        for name in files:
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
-                file = Path(folder) / name
-                found.append((file.relative_to(part.parent).as_posix(), file.stat().st_size))
-    return iter(sorted(found))
+        return shape(file, where)
+    except PictureError as error:
+        raise UnfitError(str(error), "path") from error

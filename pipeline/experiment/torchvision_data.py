@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pipeline.experiment.datasets import Dataset, Facts
 from pipeline.experiment.user_files import UnfitError
+from pipeline.lottery.image_folders import FolderError, part_at
 from pipeline.lottery.published_data import PUBLISHED, SQUARE
 
 DIGITS = {"crop": 4}
@@ -142,5 +143,7 @@ def _file_counts(name: str, root: Path) -> tuple[int, ...]:
         lines = (folder / "places365_train_standard.txt").read_text().splitlines()
         found = Counter(int(line.rsplit(" ", 1)[1]) for line in lines)
         return tuple(found[label] for label in range(max(found, default=-1) + 1))
-    classes = sorted(entry for entry in (folder / "train").iterdir() if entry.is_dir())
-    return tuple(sum(1 for _ in of_class.iterdir()) for of_class in classes)
+    try:
+        return tuple(map(len, part_at(folder / "train").pictures.values()))
+    except FolderError as error:
+        raise UnfitError(f"{error} {known.how(root)}", "name") from error

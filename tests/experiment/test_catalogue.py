@@ -210,6 +210,9 @@ def test_a_selection_of_imagenet_reads_how_many_images_its_classes_have(
         file.touch()
     (tmp_path / "imagenet" / "val").mkdir()
     (tmp_path / "imagenet" / "meta.bin").touch()
+    for hidden in ("train/.DS_Store", "train/n01/.DS_Store", "train/n02/._0.JPEG", "train/.cache/0.JPEG"):
+        (tmp_path / "imagenet" / hidden).parent.mkdir(exist_ok=True)
+        (tmp_path / "imagenet" / hidden).touch()
     assert described(tmp_path, name="imagenet", half="a").images == 1 + 2
     with pytest.raises(UnfitError, match="only 2 training images of a class"):
         described(tmp_path, name="imagenet", per_class=3)

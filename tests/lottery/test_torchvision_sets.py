@@ -21,6 +21,8 @@ from torchvision import datasets
 
 from pipeline.lottery import published_data
 from pipeline.lottery.data import DataError, load
+from pipeline.lottery.data.preparing import prepare
+from pipeline.lottery.locations import Folder
 from pipeline.lottery.published_data import IMAGENET_STATISTICS, PUBLISHED
 
 RANDOM = np.random.default_rng(0)
@@ -136,6 +138,37 @@ def test_imagenet_is_stored_as_the_middle_square_and_seen_at_224(tmp_path: Path,
     assert torch.equal(test[0, 0], test[0, 2]), "grey pictures have three channels"
     small = load({"name": "imagenet", "resize": 32, "crop": 28, "classes": [1]}, tmp_path, images=mode)
     assert small.train_x.shape == (2, 3, 32, 32) and small.size == (28, 28)
+
+
+def test_what_is_hidden_in_imagenet_is_no_class_and_no_image(tmp_path: Path, holds: Holds) -> None:
+    write_imagenet(tmp_path)
+    holds("imagenet", 4, 2)
+    expected = load({"name": "imagenet"}, tmp_path)
+    picture(tmp_path / "imagenet" / "train" / ".ipynb_checkpoints" / "x.JPEG", (300, 280))
+    picture(tmp_path / "imagenet" / "train" / "n01" / "._n01_0.JPEG", (300, 280))
+    (tmp_path / "imagenet" / "val" / "n02" / ".DS_Store").touch()
+    found = load({"name": "imagenet"}, tmp_path)
+    assert found.train_y.tolist() == expected.train_y.tolist() and found.classes == 2
+    assert torch.equal(torch.as_tensor(found.train_x), torch.as_tensor(expected.train_x))
+
+
+def test_pictures_of_published_sets_are_not_turned_for_torchvision_does_not_either(
+    tmp_path: Path, holds: Holds
+) -> None:
+    write_imagenet(tmp_path)
+    holds("imagenet", 4, 2)
+    expected = load({"name": "imagenet"}, tmp_path)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for file in (tmp_path / "imagenet").rglob("*.JPEG"):
+        data = file.read_bytes()
+        length = (len(exif.tobytes()) + 2).to_bytes(2, "big")
+        file.write_bytes(data[:2] + b"\xff\xe1" + length + exif.tobytes() + data[2:])
+        assert Image.open(file).getexif()[0x0112] == 6
+    prepare({"name": "imagenet"}, tmp_path, None, Folder(str(tmp_path / "shards")))
+    for location in (None, "shards"):
+        found = load({"name": "imagenet"}, tmp_path, location)
+        assert torch.equal(torch.as_tensor(found.train_x), torch.as_tensor(expected.train_x))
 
 
 def test_places365_is_read_at_256_by_torchvisions_lists(

@@ -1,23 +1,16 @@
-"""The folder of what a machine makes once and reads often: statistics and encoded images."""
+"""Files of the cache folder that are made once: statistics and encoded images."""
 
 import contextlib
 import fcntl
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from pipeline.lottery.cache_folder import VARIABLE, cache_folder
 from pipeline.lottery.data.errors import DataError
 
-VARIABLE = "TICKETS_CACHE"
-
-
-def cache_folder() -> Path:
-    """TICKETS_CACHE, by default `ticket-transfer` in the user's cache folder. It may be deleted between runs."""
-    if chosen := os.environ.get(VARIABLE):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ticket-transfer"
+__all__ = ["cache_folder", "made_once"]
 
 
 def made_once(file: Path, write: Callable[[Path], None]) -> Path:

@@ -16,6 +16,8 @@ class Geometry:
     resize: int | None = None
     crop: int | None = None
     channels: int | None = None
+    upright: bool = True
+    """Whether a picture that says that it lies on its side is turned, before anything else."""
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> "Geometry":

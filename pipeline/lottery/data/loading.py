@@ -190,7 +190,8 @@ def _sizes(data_fields: Mapping[str, Any], square: int | None) -> tuple[Geometry
     seen = data_fields.get("crop", stored * 7 // 8)
     if seen > stored:
         raise DataError(f"crop: {seen} does not fit into images of {stored}x{stored}. Resize to {seen} or more.")
-    return Geometry(stored, stored, 3), (seen, seen)
+    # As torchvision reads these sets, and as everybody's results of them are: no picture is turned.
+    return Geometry(stored, stored, 3, upright=False), (seen, seen)
 
 
 def _statistics(chosen: Selection, pixels: Pixels, data_fields: Mapping[str, Any]) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ SMALLEST_STD = 1 / 255
 """One grey level: a channel that never varies is shifted, not divided by zero."""
 NAMED_BY_CONTENT = ("parquet", "images")
 """Sets whose content is told by a `fingerprint` alone; that of the others follows from their fields."""
-COUNTING = 1
+COUNTING = 2
 """To be raised whenever the same fields would give other counts."""
 
 

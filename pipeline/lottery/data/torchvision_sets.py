@@ -11,7 +11,9 @@ import torch
 from pipeline.lottery.data.decoding import Files
 from pipeline.lottery.data.downloading import complete
 from pipeline.lottery.data.errors import DataError
+from pipeline.lottery.data.folder import labelled
 from pipeline.lottery.data.raw import RawPart, RawSet, in_memory, raw_set
+from pipeline.lottery.image_folders import FolderError, part_at
 from pipeline.lottery.published_data import IMAGENET_STATISTICS, PUBLISHED, SQUARE
 
 
@@ -44,12 +46,19 @@ def svhn(fields: Mapping[str, Any], root: Path, location: str | None) -> RawSet:
 
 
 def imagenet(fields: Mapping[str, Any], root: Path, location: str | None) -> RawSet:
-    """ILSVRC 2012: 1,281,167 pictures of 1,000 classes, and the 50,000 of its validation as test. Raises DataError."""
-    from torchvision.datasets import ImageNet
+    """ILSVRC 2012: 1,281,167 pictures of 1,000 classes, and the 50,000 of its validation as test. Raises DataError.
 
+    In torchvision's order; found by the same rule as in planning, which torchvision does not share (it sees hidden
+    folders).
+    """
     complete("imagenet", root)
-    train, test = (_opened("imagenet", root, partial(ImageNet, root / "imagenet", split)) for split in ("train", "val"))
-    return _pictures(train.samples, test.samples, root / "imagenet")
+    folder = root / "imagenet"
+    try:
+        train, test = part_at(folder / "train"), part_at(folder / "val")
+    except FolderError as error:
+        raise DataError(f"{error} {PUBLISHED['imagenet'].how(root)}") from error
+    classes = sorted(train.pictures.keys() | test.pictures.keys())
+    return raw_set(labelled(train, classes), labelled(test, classes), str(folder), SQUARE, IMAGENET_STATISTICS)
 
 
 def places365(fields: Mapping[str, Any], root: Path, location: str | None) -> RawSet:
