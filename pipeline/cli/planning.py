@@ -66,7 +66,7 @@ def plan(
         for grid in work.grids:
             print(draw(grid, todo))
         return
-    facts = describe(work, todo, known_rates(snapshot, throughput))
+    facts = describe(work, todo, known_rates(snapshot, throughput), data)
     if as_json:
         print(json.dumps({**facts, "reasons": todo.reasons}, indent=2))
         return
@@ -105,8 +105,9 @@ def known_rates(snapshot: "Snapshot", throughput: dict[str, float]) -> "Rates":
     return Rates.of((record for key in snapshot if (record := snapshot.record(key)) is not None), throughput)
 
 
-def describe(work: "Work", todo: "Plan", rates: "Rates") -> dict[str, Any]:
+def describe(work: "Work", todo: "Plan", rates: "Rates", data: Path) -> dict[str, Any]:
     """The facts of a plan, as `--json` prints them. Seconds are of one lane; bytes are what stays in the store."""
+    from pipeline.cli.missing_data import as_json, planned_without
     from pipeline.engine.capacity import lane_limit
     from pipeline.experiment.estimate import estimate
 
@@ -145,6 +146,7 @@ def describe(work: "Work", todo: "Plan", rates: "Rates") -> dict[str, Any]:
         "bytes_kept": work.kept_bytes,
         "results": len(work.points),
         "notes": list(work.notes),
+        "missing_data": as_json(planned_without(work, todo, data)),
         "lane_limit": lane_limit(),
         "lane_shapes": [f"{workers} x ({cpus:g} CPU, {gpus:g} GPU)" for workers, cpus, gpus in shapes],
     }
@@ -175,6 +177,8 @@ def _show(facts: dict[str, Any], console: Console) -> None:
     print(f"store: about {size(facts['bytes_kept'])} stay when all is done")
     for reason in sorted(set(facts["blocked"].values())):
         print(f"missing: {reason}")
+    for absent in facts["missing_data"]:
+        print(f"missing data: {absent['said']}")
     for note in facts["notes"]:
         print(f"note: {note}")
 

@@ -43,6 +43,9 @@ def submit(
     reports: ReportsOption = REPORTS,
     lanes: Annotated[Optional[int], typer.Option(min=1, help="At most so many lanes. Default: what fits.")] = None,  # noqa: UP045
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first stage that fails.")] = False,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Leave out stages whose prepared data are not at their URI.")
+    ] = False,
     checkpoint_minutes: Annotated[
         float, typer.Option(min=0.0, help="Minutes between checkpoints of a long stage.")
     ] = 10.0,
@@ -83,6 +86,7 @@ def submit(
         arguments += ["--lanes", str(place.lanes)] if place.lanes else []
         arguments += [part for override in overrides for part in ("--set", override)]
         arguments += ["--fail-fast"] if fail_fast else []
+        arguments += ["--allow-missing"] if allow_missing else []
         if cluster.here:
             arguments += ["--data", str(data.absolute())]
         elif _given(context, "data"):  # what this machine's environment says is of this machine

@@ -2,6 +2,7 @@
 
 from pipeline.experiment.spec_sides import Target
 from pipeline.experiment.user_files import UnfitError
+from pipeline.lottery.counting import counted
 
 
 def check_last_batch(entry: Target, images: int) -> None:
@@ -16,7 +17,7 @@ def check_last_batch(entry: Target, images: int) -> None:
         return
     shared = [f"{workers} workers"] * (workers > 1) + [f"{groups} groups of batch norm"] * (groups > 1)
     raise UnfitError(
-        f"leaves {last} image{'s' * (last != 1)} for the last batch of an epoch, fewer than two for each of "
+        f"leaves {counted(last, 'image')} for the last batch of an epoch, fewer than two for each of "
         f"{' with '.join(shared)}.",
         "training",
         "batch_size",
