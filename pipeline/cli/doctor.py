@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.cli.options import DATA, STORE, TRACKING, DataOption, JsonOption, StoreOption, TrackingOption
 from pipeline.cli.quantities import size
 from pipeline.experiment.errors import UserError
-from pipeline.lottery.counting import counted
+from pipeline.lottery.counting import count_of
 
 if TYPE_CHECKING:
     from pipeline.lottery.published_data import Published
@@ -54,8 +54,8 @@ def doctor(
 def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
     store, data, ray = facts["store"], facts["data"], facts["ray_address"]
     found = f"found {', '.join(data['found'])}" if data["found"] else "nothing found; set --data or TICKETS_DATA"
-    stages = f"{counted(store['stages'], 'stage')} done"
-    stages += f", {counted(store['damaged'], 'damaged file')}" if store["damaged"] else ""
+    stages = f"{count_of(store['stages'], 'stage')} done"
+    stages += f", {count_of(store['damaged'], 'damaged file')}" if store["damaged"] else ""
     return [
         ("versions", ", ".join(f"{name} {version}" for name, version in facts["versions"].items())),
         ("cpus", str(facts["cpus"])),

@@ -13,7 +13,7 @@ from rich.console import Console
 from pipeline.cli.terminal import say
 from pipeline.experiment.absent_data import Absent, absent_data, without_data
 from pipeline.experiment.errors import UserError
-from pipeline.lottery.counting import counted
+from pipeline.lottery.counting import count_of
 
 if TYPE_CHECKING:
     from pipeline.experiment.grid import Work
@@ -60,7 +60,7 @@ def left_out(
         say(console, f"missing data: {told}{one.hint}", "yellow")
     for reason, some in labels.items():
         more = f" and {len(some) - 1} more" if len(some) > 1 else ""
-        say(console, f"left out, {counted(len(some), 'stage')}, as {reason}: {some[0]}{more}", "yellow")
+        say(console, f"left out, {count_of(len(some), 'stage')}, as {reason}: {some[0]}{more}", "yellow")
     return out
 
 
@@ -83,7 +83,7 @@ def _still_missing(absent: Absent, root: Path, console: Console) -> str:
 def _refusal(lacking: Mapping[Absent, str], without: int, to_run: int) -> str:
     sets = "\n".join(f"{told}{one.hint}" for one, told in lacking.items())
     what = "1 data set is" if len(lacking) == 1 else f"{len(lacking)} data sets are"
-    rest = f"--allow-missing runs the {counted(to_run - without, 'stage')} that can do without."
+    rest = f"--allow-missing runs the {count_of(to_run - without, 'stage')} that can do without."
     return f"{what} not there, and nothing was started.\n{sets}" + (f"\n{rest}" if without < to_run else "")
 
 

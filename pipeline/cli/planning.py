@@ -20,6 +20,7 @@ from pipeline.cli.options import DATA, STORE
 from pipeline.cli.quantities import duration, size
 from pipeline.cli.terminal import PIPE_WIDTH, open_console
 from pipeline.experiment.errors import UserError
+from pipeline.lottery.counting import count_of
 
 if TYPE_CHECKING:
     from pipeline.engine.store import Snapshot
@@ -154,8 +155,9 @@ def describe(work: "Work", todo: "Plan", rates: "Rates", data: Path) -> dict[str
 
 def _show(facts: dict[str, Any], console: Console) -> None:
     print(
-        f"{facts['name']}: {facts['to_run'] + facts['cached']:,} stages ({facts['trainings']:,} trainings, "
-        f"{facts['prunings']:,} prunings) for {facts['results']:,} results"
+        f"{facts['name']}: {count_of(facts['to_run'] + facts['cached'], 'stage')} "
+        f"({count_of(facts['trainings'], 'training')}, {count_of(facts['prunings'], 'pruning')}) "
+        f"for {count_of(facts['results'], 'result')}"
     )
     table = Table(box=None, padding=(0, 2))
     table.add_column("")
@@ -166,11 +168,12 @@ def _show(facts: dict[str, Any], console: Console) -> None:
     console.print(table)
     asked, saved = facts["requested"].get("train", 0), facts["shared"].get("train", 0)
     print(
-        f"shared: {asked:,} trainings the paper's way (every evaluation anew), "
-        f"{asked - saved:,} different ones: {saved:,} ({100 * saved / max(1, asked):.0f} %) saved"
+        f"shared: {count_of(asked, 'training')} the paper's way (every evaluation anew), "
+        f"{count_of(asked - saved, 'different one')}: {saved:,} ({100 * saved / max(1, asked):.0f} %) saved"
     )
-    epochs = "" if facts["chain_epochs"] is None else f" ({facts['chain_epochs']:,} epochs)"
-    print(f"longest chain: {facts['chain_stages']} stages, {facts['chain_iterations']:,} iterations{epochs}")
+    epochs = "" if facts["chain_epochs"] is None else f" ({count_of(facts['chain_epochs'], 'epoch')})"
+    chain = f"{count_of(facts['chain_stages'], 'stage')}, {count_of(facts['chain_iterations'], 'iteration')}"
+    print(f"longest chain: {chain}{epochs}")
     if facts["to_run"]:
         _show_time(facts)
     print(f"a lane holds: {', '.join(facts['lane_shapes'])}")
@@ -189,7 +192,7 @@ def _show_time(facts: dict[str, Any]) -> None:
         print("time: unknown; nothing like it has run on this store yet (--images-per-second estimates it)")
         return
     never = facts["trainings_never_timed"]
-    left = f", without {never:,} trainings never timed" if never else ""
+    left = f", without {count_of(never, 'training')} never timed" if never else ""
     print(
         f"time: {duration(facts['seconds'])} on one lane, at least {duration(facts['seconds_longest_chain'])} "
         f"on any number{left}"

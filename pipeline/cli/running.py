@@ -22,6 +22,7 @@ from pipeline.cli.options import (
 )
 from pipeline.cli.quantities import duration
 from pipeline.cli.terminal import open_console, say
+from pipeline.lottery.counting import count_of
 
 if TYPE_CHECKING:
     from pipeline.engine.driver import Summary
@@ -109,12 +110,14 @@ def run(
 
 def _conclude(console: Console, work: "Work", summary: "Summary") -> None:
     """The last lines: how much was run, what failed (each message once), and how to go on."""
-    counts = [f"{summary.ran} stages run, {summary.cached} cached in {duration(summary.seconds)}"]
+    counts = [f"{count_of(summary.ran, 'stage')} run, {summary.cached:,} cached in {duration(summary.seconds)}"]
     counts += [f"{summary.diverged} diverged"] if summary.diverged else []
     counts += [f"{len(summary.failed)} failed"] if summary.failed else []
     counts += [f"{len(summary.skipped)} skipped"] if summary.skipped else []
     counts += [f"{len(summary.left_out)} left out for want of data"] if summary.left_out else []
-    counts += [f"{len(summary.blocked)} descend from a diverged one"] if summary.blocked else []
+    counts += (
+        [f"{count_of(len(summary.blocked), 'descends', 'descend')} from a diverged one"] if summary.blocked else []
+    )
     say(console, "; ".join(counts))
     failed = defaultdict(list)
     for key, message in summary.failed.items():

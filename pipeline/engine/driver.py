@@ -20,6 +20,7 @@ from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import Work
 from pipeline.experiment.planning import Plan, plan
 from pipeline.experiment.stages import Shape, Stage
+from pipeline.lottery.counting import count_of
 
 PASSES = 20
 """Plans in a row that may find inputs lost before the run gives up: each one repairs what the last one found."""
@@ -213,7 +214,8 @@ class _Driver:
                 if lane.lease
             ]
             doc["waiting"] = [
-                f"{ready} stages of {shape.workers} x ({shape.cpus_per_worker:g} CPU, {shape.gpus_per_worker:g} GPU)"
+                f"{count_of(ready, 'stage')} of {shape.workers} x "
+                f"({shape.cpus_per_worker:g} CPU, {shape.gpus_per_worker:g} GPU)"
                 for shape, (ready, _) in view.demand.items()
                 if shape not in shapes
             ]

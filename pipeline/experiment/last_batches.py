@@ -2,7 +2,7 @@
 
 from pipeline.experiment.spec_sides import Target
 from pipeline.experiment.user_files import UnfitError
-from pipeline.lottery.counting import counted
+from pipeline.lottery.counting import count_of
 
 
 def check_last_batch(entry: Target, images: int) -> None:
@@ -17,7 +17,7 @@ def check_last_batch(entry: Target, images: int) -> None:
         return
     shared = [f"{workers} workers"] * (workers > 1) + [f"{groups} groups of batch norm"] * (groups > 1)
     raise UnfitError(
-        f"leaves {counted(last, 'image')} for the last batch of an epoch, fewer than two for each of "
+        f"leaves {count_of(last, 'image')} for the last batch of an epoch, fewer than two for each of "
         f"{' with '.join(shared)}.",
         "training",
         "batch_size",
