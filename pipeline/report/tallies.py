@@ -47,11 +47,11 @@ def equivalence(own: pd.DataFrame) -> str:
 
 
 def in_transfers(count: int, of: int, *, whole: bool = True) -> str:
-    """`in 2 of 4 transfers`, `in all 4 transfers`, `in the one transfer`; not `whole`: `in 2`."""
+    """`in 2 of 4 transfers`, `in all 4 transfers`, `in both transfers`, `in the one transfer`; not `whole`: `in 2`."""
     if of == 1:
         return "in the one transfer"
     if count == of:
-        return f"in all {of:,} transfers"
+        return "in both transfers" if of == 2 else f"in all {of:,} transfers"
     return f"in {count:,} of {of:,} transfers" if whole else f"in {count:,}"
 
 

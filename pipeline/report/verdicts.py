@@ -97,6 +97,8 @@ def _how_far(dense: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
     ticket, margin = dense["ticket"].iloc[0], margin_of(dense)
     of_dense = curves[curves["ticket"] == DENSE].set_index("target")["mean"]
     how_far = reach(dense)
+    if not how_far["tested"].any():
+        return [f"How far can the {ticket} ticket be pruned? Not tested beside the dense network ({reasons(dense)})."]
     clauses = []
     if len(how_far) <= SPELLED_OUT:
         for target, of_target in how_far.groupby("target", sort=False):
@@ -139,6 +141,8 @@ def _is_it_real(here: pd.DataFrame, level: float, curves: pd.DataFrame) -> list[
     runs = "run counts with its" if diverged == 1 else "runs count with their"
     counted = f" {diverged} diverged {runs} accuracy." if diverged else ""
     answer = f"{'; '.join(clauses)}." if clauses else "The grid has no control to compare with."
+    if (here["remark"] != "").all():
+        return [f"Is the difference real? {answer}{counted}"]
     limits = (
         "Where no difference is shown, that does not show equality. Intervals and p are of seeds alone: they are "
         "conditional on the one training and test set."

@@ -219,6 +219,9 @@ def test_what_cannot_be_tested_is_counted_with_its_reason(spec):
     line = answer(few, spec, "Does")
     assert "are not tested against random ones (n = 2: too few seeds for a test). They are not tested against" in line
     assert line.endswith("(n = 2: too few seeds for a test).") and "t-test" not in line
+    how_far = "How far can the winning ticket be pruned? Not tested beside the dense network (n = 2: too few"
+    assert answer(few, spec, "How far").startswith(how_far)
+    assert answer(few, spec, "Is").endswith("cannot be tested (n = 2: too few seeds for a test).")
     assert "winning minus random cannot be tested (n = 2: too few seeds for a test)" in answer(few, spec, "Is")
 
 
