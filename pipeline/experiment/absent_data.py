@@ -80,7 +80,10 @@ def _read_by(stage: Stage) -> tuple[str, str | None] | None:
 
 def _absent(name: str, location: str | None, root: Path, ask_networks: bool) -> Absent | None:
     known = PUBLISHED[name]
-    folder = folder_at(location or f"prepared/{name}", root)
+    try:
+        folder = folder_at(location or f"prepared/{name}", root)
+    except OSError as error:  # no place on this machine can be called so
+        return Absent(name, location, f"{name}: {error}.", "Correct `prepared`, or leave it out.", None, False)
     if folder.elsewhere and not ask_networks:
         return None
     problem = _unprepared(folder)
