@@ -12,6 +12,7 @@ from rich.text import Text
 from pipeline.cli.options import DATA, STORE, DataOption, Experiment, JsonOption, StoreOption
 from pipeline.cli.terminal import open_console, say
 from pipeline.experiment.errors import UserError
+from pipeline.lottery.counting import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,7 +105,7 @@ def _captions(rows: "pd.DataFrame") -> "Iterator[str]":
     if ((rows["n_a"] != rows["n"]) | (rows["n_b"] != rows["n"])).any():
         yield "means are over each one's own seeds, differences over the n seeds that both have"
     if len(rows) > ROWS:
-        yield f"{len(rows) - ROWS} more rows: --json has them"
+        yield f"{count_of(len(rows) - ROWS, 'more row')}: --json has {'it' if len(rows) - ROWS == 1 else 'them'}"
 
 
 def _interval(row: "dict[str, float]") -> str:

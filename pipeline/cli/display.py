@@ -17,6 +17,7 @@ from pipeline.engine.leases import Lane, View
 from pipeline.engine.store import Snapshot
 from pipeline.experiment.grid import Work
 from pipeline.experiment.planning import Plan
+from pipeline.lottery.counting import count_of
 
 LINES_EVERY = 10.0
 """Seconds between plain lines when the output is no terminal."""
@@ -51,11 +52,11 @@ class Display:
     def planned(self, todo: Plan, snapshot: Snapshot) -> None:
         kinds = Counter(self._work.stages[key].kind for key in todo.to_run)
         self._total, self._done = len(todo.to_run), 0
-        parts = [f"{len(todo.cached)} stages cached"]
+        parts = [f"{count_of(len(todo.cached), 'stage')} cached"]
         if todo.to_run:
-            parts.append(f"{kinds['train']} trainings and {kinds['prune']} prunings to run")
+            parts.append(f"{count_of(kinds['train'], 'training')} and {count_of(kinds['prune'], 'pruning')} to run")
         if todo.blocked:
-            parts.append(f"{len(todo.blocked)} descend from a diverged one")
+            parts.append(f"{count_of(len(todo.blocked), 'descends', 'descend')} from a diverged one")
         say(self._console, f"{self._work.name}: " + ", ".join(parts), "bold")
 
     def noted(self, message: str) -> None:
@@ -111,7 +112,7 @@ class Display:
         for lane in view.lanes[:LANES_SHOWN]:
             table.add_row(*_row(lane, bar=self._console.width >= BAR_FROM))
         hidden = len(view.lanes) - LANES_SHOWN
-        more = [Text(f"and {hidden} more lanes", style="dim")] if hidden > 0 else []
+        more = [Text(f"and {count_of(hidden, 'more lane')}", style="dim")] if hidden > 0 else []
         return Group(table, *more, Text(self._line(view), style="bold"))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.cli.options import DATA, STORE, TRACKING, DataOption, JsonOption, StoreOption, TrackingOption
 from pipeline.cli.quantities import size
 from pipeline.experiment.errors import UserError
+from pipeline.lottery.counting import count_of
 
 if TYPE_CHECKING:
     from pipeline.lottery.published_data import Published
@@ -53,7 +54,8 @@ def doctor(
 def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
     store, data, ray = facts["store"], facts["data"], facts["ray_address"]
     found = f"found {', '.join(data['found'])}" if data["found"] else "nothing found; set --data or TICKETS_DATA"
-    stages = f"{store['stages']} stages done" + (f", {store['damaged']} damaged files" if store["damaged"] else "")
+    stages = f"{count_of(store['stages'], 'stage')} done"
+    stages += f", {count_of(store['damaged'], 'damaged file')}" if store["damaged"] else ""
     return [
         ("versions", ", ".join(f"{name} {version}" for name, version in facts["versions"].items())),
         ("cpus", str(facts["cpus"])),
@@ -108,7 +110,7 @@ def _found(root: Path) -> list[str]:
 
 
 def _named_sets(root: Path) -> dict[str, str]:
-    """What there is of each published data set."""
+    """What there is of each published data set, and how a grid reads it where it has another form."""
     from pipeline.lottery.published_data import PUBLISHED
 
     return {name: _state(name, known, root) for name, known in PUBLISHED.items()}
@@ -118,6 +120,10 @@ def _state(name: str, known: "Published", root: Path) -> str:
     if (root / "prepared" / name / "prepared.json").is_file():
         return "prepared"
     missing = known.missing(root)
-    if len(missing) == len(known.files):
-        return "absent"
-    return f"{known.folder} lacks {', '.join(missing)}" if missing else "complete"
+    if not missing:
+        return "complete"
+    from pipeline.experiment.other_forms import other_form
+
+    state = "absent" if len(missing) == len(known.files) else f"{known.folder} lacks {', '.join(missing)}"
+    form = other_form(name, root)
+    return f"{state}, but there in another form: {form}" if form else state

@@ -8,6 +8,7 @@ import typer
 
 from pipeline.cli.options import DATA, STORE, DataOption, File, JsonOption, Overrides, StoreOption
 from pipeline.cli.quantities import size
+from pipeline.lottery.counting import count_of
 
 
 def status(
@@ -50,14 +51,14 @@ def status(
 
 
 def _show(facts: dict[str, Any]) -> None:
-    print(f"{facts['name']}: {facts['cached']} of {facts['stages']} stages done, {facts['to_run']} to run")
-    print(f"results: {facts['points_with_results']} of {facts['points']} points", end="")
+    print(f"{facts['name']}: {facts['cached']} of {count_of(facts['stages'], 'stage')} done, {facts['to_run']} to run")
+    print(f"results: {facts['points_with_results']} of {count_of(facts['points'], 'point')}", end="")
     print(f"; {len(facts['diverged'])} diverged" if facts["diverged"] else "", end="")
-    print(f"; {len(facts['blocked'])} descend from a diverged one" if facts["blocked"] else "")
+    print(f"; {count_of(len(facts['blocked']), 'descends', 'descend')} from a diverged one" if facts["blocked"] else "")
     for name, share in facts["experiments"].items() if len(facts["experiments"]) > 1 else ():
         print(f"  {name}: {share:.0%} of its results")
     for name, doc in facts["drivers"].items():
-        far = f"{doc['done']} of {doc['total']} stages" if doc.get("total") else "starting"
+        far = f"{doc['done']} of {count_of(doc['total'], 'stage')}" if doc.get("total") else "starting"
         print(f"at work: {name} on {doc.get('experiment', 'a grid')}, {far}")
         for lane in doc.get("lanes", ()):
             print(f"  {lane['lane']}: {lane['stage']}, iteration {lane['iteration']} of {lane['iterations']}")

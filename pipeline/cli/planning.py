@@ -20,6 +20,7 @@ from pipeline.cli.options import DATA, STORE
 from pipeline.cli.quantities import duration, size
 from pipeline.cli.terminal import PIPE_WIDTH, open_console
 from pipeline.experiment.errors import UserError
+from pipeline.lottery.counting import count_of
 
 if TYPE_CHECKING:
     from pipeline.engine.store import Snapshot
@@ -66,7 +67,7 @@ def plan(
         for grid in work.grids:
             print(draw(grid, todo))
         return
-    facts = describe(work, todo, known_rates(snapshot, throughput))
+    facts = describe(work, todo, known_rates(snapshot, throughput), data)
     if as_json:
         print(json.dumps({**facts, "reasons": todo.reasons}, indent=2))
         return
@@ -105,8 +106,9 @@ def known_rates(snapshot: "Snapshot", throughput: dict[str, float]) -> "Rates":
     return Rates.of((record for key in snapshot if (record := snapshot.record(key)) is not None), throughput)
 
 
-def describe(work: "Work", todo: "Plan", rates: "Rates") -> dict[str, Any]:
+def describe(work: "Work", todo: "Plan", rates: "Rates", data: Path) -> dict[str, Any]:
     """The facts of a plan, as `--json` prints them. Seconds are of one lane; bytes are what stays in the store."""
+    from pipeline.cli.missing_data import as_json, planned_without
     from pipeline.engine.capacity import lane_limit
     from pipeline.experiment.estimate import estimate
 
@@ -145,6 +147,7 @@ def describe(work: "Work", todo: "Plan", rates: "Rates") -> dict[str, Any]:
         "bytes_kept": work.kept_bytes,
         "results": len(work.points),
         "notes": list(work.notes),
+        "missing_data": as_json(planned_without(work, todo, data)),
         "lane_limit": lane_limit(),
         "lane_shapes": [f"{workers} x ({cpus:g} CPU, {gpus:g} GPU)" for workers, cpus, gpus in shapes],
     }
@@ -152,8 +155,9 @@ def describe(work: "Work", todo: "Plan", rates: "Rates") -> dict[str, Any]:
 
 def _show(facts: dict[str, Any], console: Console) -> None:
     print(
-        f"{facts['name']}: {facts['to_run'] + facts['cached']:,} stages ({facts['trainings']:,} trainings, "
-        f"{facts['prunings']:,} prunings) for {facts['results']:,} results"
+        f"{facts['name']}: {count_of(facts['to_run'] + facts['cached'], 'stage')} "
+        f"({count_of(facts['trainings'], 'training')}, {count_of(facts['prunings'], 'pruning')}) "
+        f"for {count_of(facts['results'], 'result')}"
     )
     table = Table(box=None, padding=(0, 2))
     table.add_column("")
@@ -164,17 +168,20 @@ def _show(facts: dict[str, Any], console: Console) -> None:
     console.print(table)
     asked, saved = facts["requested"].get("train", 0), facts["shared"].get("train", 0)
     print(
-        f"shared: {asked:,} trainings the paper's way (every evaluation anew), "
-        f"{asked - saved:,} different ones: {saved:,} ({100 * saved / max(1, asked):.0f} %) saved"
+        f"shared: {count_of(asked, 'training')} the paper's way (every evaluation anew), "
+        f"{count_of(asked - saved, 'different one')}: {saved:,} ({100 * saved / max(1, asked):.0f} %) saved"
     )
-    epochs = "" if facts["chain_epochs"] is None else f" ({facts['chain_epochs']:,} epochs)"
-    print(f"longest chain: {facts['chain_stages']} stages, {facts['chain_iterations']:,} iterations{epochs}")
+    epochs = "" if facts["chain_epochs"] is None else f" ({count_of(facts['chain_epochs'], 'epoch')})"
+    chain = f"{count_of(facts['chain_stages'], 'stage')}, {count_of(facts['chain_iterations'], 'iteration')}"
+    print(f"longest chain: {chain}{epochs}")
     if facts["to_run"]:
         _show_time(facts)
     print(f"a lane holds: {', '.join(facts['lane_shapes'])}")
     print(f"store: about {size(facts['bytes_kept'])} stay when all is done")
     for reason in sorted(set(facts["blocked"].values())):
         print(f"missing: {reason}")
+    for absent in facts["missing_data"]:
+        print(f"missing data: {absent['said']}")
     for note in facts["notes"]:
         print(f"note: {note}")
 
@@ -185,7 +192,7 @@ def _show_time(facts: dict[str, Any]) -> None:
         print("time: unknown; nothing like it has run on this store yet (--images-per-second estimates it)")
         return
     never = facts["trainings_never_timed"]
-    left = f", without {never:,} trainings never timed" if never else ""
+    left = f", without {count_of(never, 'training')} never timed" if never else ""
     print(
         f"time: {duration(facts['seconds'])} on one lane, at least {duration(facts['seconds_longest_chain'])} "
         f"on any number{left}"

@@ -66,7 +66,7 @@ def plan(
         if given:
             raise UserError(f"{option} is about the stages of one grid: name one YAML file, not several or a folder.")
     blocks = _opened(files, overrides or [], data)
-    total = _plan_all(blocks, store, images_per_second or [])
+    total = _plan_all(blocks, store, images_per_second or [], data)
     if as_json:
         print(json.dumps({"folders": [_as_json(block) for block in blocks], "all": total}, indent=2))
     else:
@@ -98,7 +98,9 @@ def _opened(files: Sequence[Path], overrides: Sequence[str], data: Path) -> list
     return blocks
 
 
-def _plan_all(blocks: Sequence[Block], store: str, images_per_second: Sequence[str]) -> dict[str, Any] | None:
+def _plan_all(
+    blocks: Sequence[Block], store: str, images_per_second: Sequence[str], data: Path
+) -> dict[str, Any] | None:
     """Fill in the facts of every file and folder; those of all folders together. Raises UserError."""
     from pipeline.engine.store import Store
     from pipeline.experiment.planning import plan as plan_work
@@ -110,7 +112,7 @@ def _plan_all(blocks: Sequence[Block], store: str, images_per_second: Sequence[s
     rates = planning.known_rates(snapshot, planning.read_throughput(images_per_second, everything))
 
     def facts(work: "Work") -> dict[str, Any]:
-        return planning.describe(work, plan_work(work, snapshot), rates)
+        return planning.describe(work, plan_work(work, snapshot), rates, data)
 
     for block in blocks:
         block.facts = {file: facts(work) for file, work in block.works.items()}
@@ -154,6 +156,8 @@ def _show(blocks: Sequence[Block], total: dict[str, Any] | None) -> None:
     for block in blocks:
         for line in _notes(block):
             print(fill(line, PIPE_WIDTH, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False))
+    for absent in total["missing_data"] if total else ():
+        print(f"missing data: {absent['said']}")
 
 
 def _cells(facts: dict[str, Any]) -> list[str]:

@@ -8,6 +8,7 @@ import typer
 
 from pipeline.cli.options import DATA, DataOption, refuse_secrets
 from pipeline.experiment.errors import UserError
+from pipeline.lottery.counting import count_of
 
 if TYPE_CHECKING:
     from pipeline.experiment.catalogue import Known
@@ -61,8 +62,8 @@ def prepare(
         raise UserError(str(error)) from error
     size = sum(shard.bytes for shard in manifest.shards) / 1e6
     print(
-        f"{folder}: {sum(manifest.train):,} training and {sum(manifest.test):,} test images in "
-        f"{len(manifest.shards)} shards, {size:,.1f} MB, all whole"
+        f"{folder}: {sum(manifest.train):,} training and {count_of(sum(manifest.test), 'test image')} in "
+        f"{count_of(len(manifest.shards), 'shard')}, {size:,.1f} MB, all whole"
     )
     print(f"in a grid: dataset: {_use(fields, str(folder))}")
     if not _whole(fields) and (augment := described.facts(data).augment):

@@ -23,6 +23,7 @@ from pipeline.cli.options import (
 )
 from pipeline.cli.terminal import open_console, say
 from pipeline.experiment.errors import UserError
+from pipeline.lottery.counting import count_of
 
 RENEW_SECONDS = 5
 """Between two looks at the store while a report is watched; a page that is partial asks for itself as often."""
@@ -193,6 +194,7 @@ def renew(grid: "Grid", store: "Store", folder: Path, console: Console) -> None:
             found = sum(snapshot.done(point.stage) for point in grid.points)
             if seen != (found, failed):
                 page = write(grid, store, snapshot, folder, refresh=RENEW_SECONDS)[0]
-                say(console, f"{time.strftime('%H:%M:%S')} {found} of {len(grid.points)} runs have a result: {page}")
+                runs = f"{found} of {count_of(len(grid.points), 'run')} {'has' if found == 1 else 'have'} a result"
+                say(console, f"{time.strftime('%H:%M:%S')} {runs}: {page}")
                 seen = found, failed
             time.sleep(RENEW_SECONDS)

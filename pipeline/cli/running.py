@@ -22,6 +22,7 @@ from pipeline.cli.options import (
 )
 from pipeline.cli.quantities import duration
 from pipeline.cli.terminal import open_console, say
+from pipeline.lottery.counting import count_of
 
 if TYPE_CHECKING:
     from pipeline.engine.driver import Summary
@@ -43,6 +44,9 @@ def run(
         str, typer.Option(envvar="TICKETS_RAY_ADDRESS", help="`local`, `auto`, or a Ray cluster's address.")
     ] = "local",
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first stage that fails.")] = False,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Leave out stages whose data set is not there, and run the others.")
+    ] = False,
     checkpoint_minutes: Annotated[
         float, typer.Option(min=0.0, help="Minutes between checkpoints of a long stage.")
     ] = 10.0,
@@ -52,6 +56,7 @@ def run(
 ) -> None:
     """Run what the store lacks of a grid or collection, then report."""
     from pipeline.cli.display import Display
+    from pipeline.cli.missing_data import left_out
     from pipeline.cli.reporting import start_tracking, write_and_show
     from pipeline.engine.driver import RunOptions
     from pipeline.engine.driver import run as run_work
@@ -63,6 +68,8 @@ def run(
     work = open_work(file, overrides or [], data)
     for note in work.notes:
         say(console, f"note: {note}", "yellow")
+    here = local or address == "local"
+    without = left_out(work, store, data, console, here=here, allow_missing=allow_missing)
     options = RunOptions(
         store,
         data.resolve(),
@@ -70,6 +77,7 @@ def run(
         lanes=lanes,
         address=address,
         fail_fast=fail_fast,
+        without=without,
         checkpoint_seconds=checkpoint_minutes * 60,
         lease_timeout=lease_timeout,
     )
@@ -80,7 +88,7 @@ def run(
         with Display(work, console, [tracker.log_stages for tracker in trackers if tracker]) as display:
             summary = run_work(work, options, display)
         if not summary.interrupted:
-            given_up = {*summary.skipped, *summary.blocked}
+            given_up = {*summary.skipped, *summary.left_out, *summary.blocked}
             errors: list[Exception] = []
             for grid, tracker in zip(work.grids, trackers, strict=True):
                 try:
@@ -102,17 +110,20 @@ def run(
 
 def _conclude(console: Console, work: "Work", summary: "Summary") -> None:
     """The last lines: how much was run, what failed (each message once), and how to go on."""
-    counts = [f"{summary.ran} stages run, {summary.cached} cached in {duration(summary.seconds)}"]
+    counts = [f"{count_of(summary.ran, 'stage')} run, {summary.cached:,} cached in {duration(summary.seconds)}"]
     counts += [f"{summary.diverged} diverged"] if summary.diverged else []
     counts += [f"{len(summary.failed)} failed"] if summary.failed else []
     counts += [f"{len(summary.skipped)} skipped"] if summary.skipped else []
-    counts += [f"{len(summary.blocked)} descend from a diverged one"] if summary.blocked else []
+    counts += [f"{len(summary.left_out)} left out for want of data"] if summary.left_out else []
+    counts += (
+        [f"{count_of(len(summary.blocked), 'descends', 'descend')} from a diverged one"] if summary.blocked else []
+    )
     say(console, "; ".join(counts))
     failed = defaultdict(list)
     for key, message in summary.failed.items():
         failed[message].append(work.stages[key].label)
     for message, labels in failed.items():
-        others = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
+        others = f" and {len(labels) - 1:,} more" if len(labels) > 1 else ""
         say(console, f"failed: {labels[0]}{others}: {message}", "red")
     if summary.interrupted:
         say(console, f"Stopped. {GO_ON}")

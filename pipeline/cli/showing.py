@@ -11,6 +11,7 @@ from pipeline.cli.options import STORE, JsonOption, StoreOption
 from pipeline.cli.quantities import size
 from pipeline.cli.terminal import open_console
 from pipeline.experiment.errors import UserError
+from pipeline.lottery.counting import count_of
 
 NAMED = 4
 """Keys that an ambiguous beginning is answered with."""
@@ -42,10 +43,11 @@ def show(
     if history:
         open_console().print(_table(history))
     if stop := record["summary"].get("early_stop"):
-        said = f"smallest validation loss after {stop['iteration']:,} iterations"
+        said = f"smallest validation loss after {count_of(stop['iteration'], 'iteration')}"
         print(f"{said}: test accuracy {stop['test_accuracy']:.2%}")
     for name, left in record["summary"].get("survivors", {}).items():
-        print(f"{name}: {left:,} of {record['summary']['total'][name]:,} weights survive")
+        total = count_of(record["summary"]["total"][name], "weight")
+        print(f"{name}: {left:,} of {total} {'survives' if left == 1 else 'survive'}")
 
 
 def _facts(record: dict[str, Any]) -> list[tuple[str, str]]:

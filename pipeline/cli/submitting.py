@@ -22,6 +22,7 @@ from pipeline.cli.options import (
 )
 from pipeline.cli.quantities import size
 from pipeline.experiment.errors import UserError
+from pipeline.lottery.counting import count_of
 
 if TYPE_CHECKING:
     from pipeline.engine.jobs.cluster import Cluster
@@ -43,6 +44,9 @@ def submit(
     reports: ReportsOption = REPORTS,
     lanes: Annotated[Optional[int], typer.Option(min=1, help="At most so many lanes. Default: what fits.")] = None,  # noqa: UP045
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first stage that fails.")] = False,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Leave out stages whose prepared data are not at their URI.")
+    ] = False,
     checkpoint_minutes: Annotated[
         float, typer.Option(min=0.0, help="Minutes between checkpoints of a long stage.")
     ] = 10.0,
@@ -72,17 +76,19 @@ def submit(
         print(note)
     place = place_driver(cluster, shapes, _stages(file, overrides, data, cluster), lanes)
     if place.lanes is not None and place.lanes < (lanes or place.lanes + 1):
-        print(f"At most {place.lanes} lanes: so many have room for their controllers, 0.4 GB each, beside the driver.")
+        lanes_said = count_of(place.lanes, "lane")
+        print(f"At most {lanes_said}: so many controllers, of 0.4 GB each, have room beside the driver.")
     with tempfile.TemporaryDirectory(prefix="ticket-transfer-job-") as folder:
         packed = pack(file, overrides, Path(folder), with_package=not installed)
         what = "without the package" if installed else "with the package"
-        print(f"sends {packed.files} files, {size(packed.bytes)}, {what}")
+        print(f"sends {count_of(packed.files, 'file')}, {size(packed.bytes)}, {what}")
         arguments = ["run", packed.grid, "--address", "auto", "--checkpoint-minutes", f"{checkpoint_minutes:g}"]
         arguments += ["--store", store if "://" in store else str(Path(store).absolute())]
         arguments += ["--tracking", _absolute(tracking)]
         arguments += ["--lanes", str(place.lanes)] if place.lanes else []
         arguments += [part for override in overrides for part in ("--set", override)]
         arguments += ["--fail-fast"] if fail_fast else []
+        arguments += ["--allow-missing"] if allow_missing else []
         if cluster.here:
             arguments += ["--data", str(data.absolute())]
         elif _given(context, "data"):  # what this machine's environment says is of this machine
@@ -107,7 +113,7 @@ def submit(
 def _has(cluster: "Cluster") -> str:
     cpus, gpus = sum(node.cpus for node in cluster.nodes), sum(node.gpus for node in cluster.nodes)
     grows = ", and an autoscaler" if cluster.grows else ""
-    return f"{len(cluster.nodes)} node(s) with {cpus:g} CPUs and {gpus:g} GPUs{grows}"
+    return f"{count_of(len(cluster.nodes), 'node')} with {count_of(cpus, 'CPU')} and {count_of(gpus, 'GPU')}{grows}"
 
 
 def _shapes(specs: "Sequence[Spec]") -> "list[Shape]":

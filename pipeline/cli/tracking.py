@@ -23,6 +23,7 @@ from pipeline.cli.options import (
 )
 from pipeline.cli.reporting import write
 from pipeline.experiment.errors import UserError
+from pipeline.lottery.counting import count_of
 
 if TYPE_CHECKING:
     from pipeline.engine.store import Store
@@ -83,8 +84,8 @@ def _sync(grid: "Grid", opened: "Store", uri: str, tracking: str, reports: Path)
     new = tracker.counts
     print(
         f"MLflow at {shown(tracking)} has all of {grid.name!r} that the store has: "
-        f"{new.created} runs made, {new.points} points logged, {new.deleted} runs removed, "
-        f"{new.versions} tickets registered, {new.versions_deleted} that they replace removed."
+        f"{count_of(new.created, 'run')} made, {count_of(new.points, 'point')} logged, {count_of(new.deleted, 'run')} "
+        f"removed, {count_of(new.versions, 'ticket')} registered, {new.versions_deleted} that they replace removed."
     )
     if tracker.registry_error is not None:
         print(f"The runs are there; tickets could not be registered as models: {tracker.registry_error}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pipeline.engine.memory import memory_bytes
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.stages import Shape
+from pipeline.lottery.counting import count_of
 
 CONTROLLER_BYTES = 0.4e9
 """Memory on the driver's node that the Ray Train controller of one lane takes."""
@@ -59,9 +60,9 @@ def check_feasible(shapes: Sequence[Shape], nodes: Sequence[tuple[float, float]]
         if not fits_on(shape, nodes):
             where = f", on {len(nodes)} nodes" if len(nodes) > 1 else ""
             raise UserError(
-                f"resources: a lane of {shape.workers} worker(s) with {shape.cpus_per_worker:g} CPU and "
-                f"{shape.gpus_per_worker:g} GPU each does not fit this cluster, which has {cpus:g} CPUs and {gpus:g} "
-                f"GPUs{where}. Lower `resources` in the grid, or use a larger cluster."
+                f"resources: a lane of {count_of(shape.workers, 'worker')} with {shape.cpus_per_worker:g} CPU and "
+                f"{shape.gpus_per_worker:g} GPU each does not fit this cluster, which has {count_of(cpus, 'CPU')} and "
+                f"{count_of(gpus, 'GPU')}{where}. Lower `resources` in the grid, or use a larger cluster."
             )
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +20,7 @@ from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import Work
 from pipeline.experiment.planning import Plan, plan
 from pipeline.experiment.stages import Shape, Stage
+from pipeline.lottery.counting import count_of
 
 PASSES = 20
 """Plans in a row that may find inputs lost before the run gives up: each one repairs what the last one found."""
@@ -35,6 +36,8 @@ class RunOptions:
     lanes: int | None = None
     address: str = "local"
     fail_fast: bool = False
+    without: Mapping[str, str] = field(default_factory=dict)
+    """Stages that are left out, with all that descends from them, by key with the reason."""
     checkpoint_seconds: float = 600.0
     lease_timeout: float = 60.0
 
@@ -57,6 +60,8 @@ class Summary:
     failed: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     blocked: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Stages that were to run, and that the options leave out."""
     gave_up: bool = False
     """Inputs were lost again and again: stages are left that were not run."""
     interrupted: int = 0
@@ -67,7 +72,7 @@ class Summary:
     def exit_code(self) -> int:
         if self.interrupted:
             return 128 + self.interrupted
-        return 1 if self.failed or self.gave_up else 0
+        return 1 if self.failed or self.left_out or self.gave_up else 0
 
 
 def run(work: Work, options: RunOptions, listener: Listener) -> Summary:
@@ -123,7 +128,7 @@ class _Driver:
         for grid in self._asked.grids:
             failed, skipped = (
                 {key: why for key, why in told.items() if key in grid.stages}
-                for told in (self._summary.failed, self._summary.skipped)
+                for told in (self._summary.failed, self._summary.skipped | self._summary.left_out)
             )
             remember_failures(self._store, grid.name, failed, skipped)
 
@@ -136,12 +141,20 @@ class _Driver:
             for key in todo.cached:
                 self._note_hardware(snapshot.record(key))
         self._summary.blocked = dict(todo.blocked)
-        self._listener.planned(todo, snapshot)
+        self._summary.left_out = {key: why for key, why in self._options.without.items() if key in todo.to_run}
+        self._listener.planned(replace(todo, to_run=self._possible(todo)), snapshot)
         return todo
+
+    def _possible(self, todo: Plan) -> dict[str, frozenset[str]]:
+        """What is to run but for the stages that are left out. These still want their inputs kept."""
+        return {key: outputs for key, outputs in todo.to_run.items() if key not in self._options.without}
 
     def _work(self, todo: Plan, collector: Collector, stop: Stop, stack: contextlib.ExitStack) -> bool:
         """Run what is to run. True if inputs were lost on the way: what is missing now has to be planned again."""
-        stages = [self._asked.stages[key] for key in todo.to_run]
+        wanted = self._possible(todo)
+        stages = [self._asked.stages[key] for key in wanted]
+        if not stages:
+            return False
         if self._options.local:
             _refuse_wide(stages)
         if self._lanes is None:
@@ -158,7 +171,7 @@ class _Driver:
                     collector.done(event["stage"], event["record"])
             self._listener.followed(view)
 
-        self._lanes.run(stages, todo.to_run, self._asked.keep, stop.event, follow)
+        self._lanes.run(stages, wanted, self._asked.keep, stop.event, follow)
         assert self._view is not None
         tally = self._view.tally
         if tally.store_error is not None:
@@ -201,7 +214,8 @@ class _Driver:
                 if lane.lease
             ]
             doc["waiting"] = [
-                f"{ready} stages of {shape.workers} x ({shape.cpus_per_worker:g} CPU, {shape.gpus_per_worker:g} GPU)"
+                f"{count_of(ready, 'stage')} of {shape.workers} x "
+                f"({shape.cpus_per_worker:g} CPU, {shape.gpus_per_worker:g} GPU)"
                 for shape, (ready, _) in view.demand.items()
                 if shape not in shapes
             ]

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from pipeline.experiment.datasets import OwnSplit, Split
 from pipeline.experiment.user_files import UnfitError
+from pipeline.lottery.counting import count_of
 
 SEARCHED = 10_000
 """Splits that are looked for where no two may be the same."""
@@ -21,7 +22,9 @@ def part_of(kept: Sequence[int], split: Split) -> list[int]:
     Raises UnfitError where there are not so many groups, or splits.
     """
     if split.groups > len(kept):
-        raise UnfitError(f"{len(kept)} classes do not make {split.groups} groups.", "split", "groups")
+        raise UnfitError(
+            f"{count_of(len(kept), 'class does', 'classes do')} not make {split.groups} groups.", "split", "groups"
+        )
     assert isinstance(split.seed, int), "of one seed: Dataset.of_seed"
     if isinstance(split, OwnSplit):
         return list(_different(tuple(kept), split.groups, split.seed)[split.part])

@@ -284,7 +284,7 @@ class _Building:
             self.roles,
             dict(self.requested),
             self.kept_bytes,
-            tuple(self.notes),
+            (*self.notes, *spec.notes),
             spec=spec,
             starts=self.starts,
         )

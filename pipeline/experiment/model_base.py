@@ -1,6 +1,6 @@
 """What models have in common: how they are initialized, and their heads."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -37,6 +37,8 @@ class BuiltIn(Strict):
 
     initialization: Initialization = XavierNormal()
 
+    batch_norm: ClassVar[bool] = False
+
     def sizes(self) -> dict[str, Any]:
         """What is in the key of the model's own options."""
         raise NotImplementedError
@@ -59,6 +61,8 @@ class Headed(BuiltIn):
     """
 
     head: Annotated[tuple[Positive, ...], Field(max_length=100)] = ()
+
+    batch_norm: ClassVar[bool] = True
 
     def fields(self) -> dict[str, Any]:
         return super().fields() | ({"head": list(self.head)} if self.head else {})

@@ -157,6 +157,8 @@ class UserModel(Strict):
     arguments: dict[str, Any] = Field(default_factory=dict)
 
     channels: ClassVar[int | None] = None
+    batch_norm: ClassVar[bool] = True
+    """It may have some."""
 
     @field_validator("arguments")
     @classmethod

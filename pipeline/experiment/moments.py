@@ -4,6 +4,7 @@ from pipeline.experiment.sides import Side
 from pipeline.experiment.spec_pruning import Prune
 from pipeline.experiment.steps import Steps
 from pipeline.experiment.user_files import UnfitError
+from pipeline.lottery.counting import count_of
 
 
 def check_rewind(prune: Prune, source: Side) -> None:
@@ -41,7 +42,8 @@ def check_early_stop(source: Side, *at: str | int) -> None:
         )
     if source.template["record_every"] >= source.iterations:
         raise UnfitError(
-            f"source {source.name!r} has one validation loss, that of its end after {source.iterations:,} iterations: "
-            "record more often (its training: {record_every: ...}), or use start: final.",
+            f"source {source.name!r} has one validation loss, that of its end after "
+            f"{count_of(source.iterations, 'iteration')}: record more often "
+            "(its training: {record_every: ...}), or use start: final.",
             *at,
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.experiment.catalogue import Data, describe
 from pipeline.experiment.keys import canonical
+from pipeline.experiment.last_batches import check_last_batch, regrouped
 from pipeline.experiment.model_base import Layers
 from pipeline.experiment.spec_sides import Target
 from pipeline.experiment.stages import Shape
@@ -57,6 +58,7 @@ def side(entry: Target, at: tuple[str | int, ...], root: Path, keeps_weights: bo
     except UnfitError as error:
         raise UnfitError(error.what, "dataset", *error.at) from None
     layers = entry.model.layers(data.shape, data.classes)
+    check_last_batch(entry, data.images)
     per_epoch = -(-data.images // entry.training.batch_size)
     template = {
         "model": entry.model.fields(),
@@ -68,7 +70,6 @@ def side(entry: Target, at: tuple[str | int, ...], root: Path, keeps_weights: bo
     if entry.resources.workers != 1 and entry.model.name == "perceptron":
         raise UnfitError("many networks at once train on one worker.", "resources", "workers")
     if entry.resources.workers != 1:
-        _check_last_batch(data.images % entry.training.batch_size, entry.resources.workers)
         template["world_size"] = entry.resources.workers
     locations = {"data": data.location, "model": entry.model.location()}
     resources = entry.resources
@@ -88,16 +89,6 @@ def side(entry: Target, at: tuple[str | int, ...], root: Path, keeps_weights: bo
         keeps_weights=keeps_weights,
         notes=data.notes,
     )
-
-
-def _check_last_batch(images: int, workers: int) -> None:
-    """Batch norm needs two images on each worker."""
-    if 0 < images < 2 * workers:
-        raise UnfitError(
-            f"leaves {images} images for the last batch of an epoch, fewer than two for each of {workers} workers.",
-            "training",
-            "batch_size",
-        )
 
 
 def _schedule(entry: Target, per_epoch: int, data: Data) -> dict[str, Any]:
@@ -146,4 +137,6 @@ def _schedule(entry: Target, per_epoch: int, data: Data) -> dict[str, Any]:
         fields["frozen"] = training.frozen
     if training.norm_batch is not None and training.norm_batch != training.batch_size // entry.resources.workers:
         fields["norm_batch"] = training.norm_batch
+        if iterations >= per_epoch and (groups := regrouped(entry, data.images)):
+            fields["norm_groups"] = groups
     return fields

@@ -8,11 +8,12 @@ from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model
 
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.models import Model
-from pipeline.experiment.spec_analysis import Analysis
+from pipeline.experiment.spec_analysis import FEWEST, Analysis
 from pipeline.experiment.spec_base import Flag, Int, Strict, refuse
 from pipeline.experiment.spec_sides import Baseline, Source, Target
 from pipeline.experiment.spec_tickets import Head, Ticket, named_ticket
 from pipeline.experiment.suggestions import did_you_mean
+from pipeline.lottery.counting import count_of
 
 ANY = "any"
 DENSE = "dense"
@@ -162,6 +163,16 @@ class Spec(Strict):
             if side.model not in found:
                 found.append(side.model)
         return found
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a plan says of the spec itself. Networks that are trained by the thousand are tested one by one."""
+        if len(self.seeds) >= FEWEST or all(model.name == "perceptron" for model in self.models):
+            return ()
+        return (
+            f"{count_of(len(self.seeds), 'seed is', 'seeds are')} too few for a test: the report will have means, and "
+            f"neither intervals of differences nor p. Tests need {FEWEST} seeds, and show small differences with more.",
+        )
 
     @property
     def winning(self) -> list[str]:

@@ -40,6 +40,9 @@ class EarlyStop(Strict):
     name: Literal["early-stop"] = "early-stop"
 
 
+FEWEST = 3
+"""Seeds that a test needs: with two, the interval spans 25 standard deviations."""
+
 Fraction = Annotated[Number, Field(ge=0, le=1)]
 
 

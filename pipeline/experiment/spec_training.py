@@ -140,7 +140,10 @@ class Training(Strict):
     compile: Flag = False
     """torch.compile: fused kernels round differently, so that it is part of what a result means."""
     norm_batch: Positive | None = None
-    """Batch norm statistics over groups of so many images (the paper's 256 on one worker); default: the whole batch."""
+    """Batch norm statistics over groups of so many images (the paper's 256 on one worker); default: the whole batch.
+
+    The smaller last batch of an epoch has as many groups as the others: batch_size / norm_batch devices share it.
+    """
     frozen: Literal["features"] | None = None
     """Of targets: everything but the head stays as it starts, the statistics of batch norm included."""
     after_rewind: Literal["full", "remainder"] = "full"

@@ -32,8 +32,9 @@ def validate(document: Node, whole: str) -> Spec:
     try:
         return Spec.model_validate(document.plain()).located(place)
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        found = [_explained(detail) for detail in details if not _follows(detail, details)]
+        every = error.errors(include_url=False)
+        details = [detail for detail in every if not _follows(detail, every)]
+        found = [_explained(detail) for detail in details]
     found.sort(key=lambda mistake: locate(document, mistake[0])[0].at.line or 0)
     # the common settings stand in every source and target: one mistake, one line
     lines = list(dict.fromkeys(str(place(*mistake)) for mistake in found))

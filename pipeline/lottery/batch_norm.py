@@ -1,6 +1,5 @@
 """Batch norm over groups of a batch, as several data-parallel devices compute it."""
 
-import math
 from typing import Any
 
 import torch
@@ -11,16 +10,17 @@ from torch import Tensor, nn
 class _Grouped:
     """Training normalizes each group of the batch by its own statistics; evaluation is ordinary batch norm.
 
-    The paper's networks ran under DataParallel on two devices. It splits a batch as `torch.chunk` does and keeps the
-    running statistics of the first device alone; so does this.
+    Every batch has as many groups as there were devices, the last and smaller one of an epoch, too: its images are
+    spread over them as evenly as can be. So does DataParallel on two devices (`torch.chunk`), and so do the samplers of
+    distributed training on more. Running statistics are those of the first group alone, as there.
     """
 
-    group: int
+    groups: int
 
     def forward(self: Any, input: Tensor) -> Tensor:
         if not self.training:
             return super().forward(input)  # type: ignore[misc,no-any-return]
-        first, *others = input.chunk(math.ceil(len(input) / self.group))
+        first, *others = input.tensor_split(self.groups)
         normalized = [super().forward(first)]  # type: ignore[misc]
         normalized += [
             F.batch_norm(other, None, None, self.weight, self.bias, training=True, eps=self.eps) for other in others
@@ -42,13 +42,13 @@ _GROUPED: dict[type[nn.Module], type[nn.Module]] = {
 }
 
 
-def group_batch_norm(model: nn.Module, norm_batch: int) -> None:
-    """Let every batch norm of `model` normalize groups of at most `norm_batch` images in training.
+def group_batch_norm(model: nn.Module, groups: int) -> None:
+    """Let every batch norm of `model` normalize each of so many equal groups of a batch by itself in training.
 
-    Parameters, buffers and their names stay as they are.
+    Parameters, buffers and their names stay as they are. A batch needs two images for each group.
     """
     for module in model.modules():
         grouped = _GROUPED.get(type(module))
         if grouped is not None:
             module.__class__ = grouped
-            module.group = norm_batch  # type: ignore[assignment]
+            module.groups = groups  # type: ignore[assignment]

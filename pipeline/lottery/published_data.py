@@ -31,10 +31,19 @@ class Published:
     options: tuple[str, ...] = ("download=True",)
     """Arguments with which torchvision makes the files, one call each."""
 
+    @property
+    def downloads(self) -> bool:
+        """Whether a run has torchvision download it, where there is a network."""
+        return self.source == _NETWORK
+
     def missing(self, root: Path) -> list[str]:
         """Those of `files` that are not there; an archive may be unpacked."""
         folder = root / self.folder
         return [name for name in self.files if not any((folder / n).exists() for n in (name, name.removesuffix(".gz")))]
+
+    def lacks(self, name: str, root: Path) -> str:
+        """A sentence: which of its files are missing, and where they should be."""
+        return f"{name} is not complete in {root / self.folder}: missing {', '.join(self.missing(root))}."
 
     def how(self, root: Path) -> str:
         """How to get the files, for a person who has a network and Python."""

@@ -54,7 +54,7 @@ class Run:
         if channels_last:
             self.model.to(memory_format=torch.channels_last)
         if "norm_batch" in fields:
-            group_batch_norm(self.model, fields["norm_batch"])
+            group_batch_norm(self.model, fields["batch_size"] // group.size // fields["norm_batch"])
         self.model.train()
         if "frozen" in fields:
             freeze_features(self.model)

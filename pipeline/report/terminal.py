@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.experiment.spec import ANY, DENSE
+from pipeline.lottery.counting import count_of
 from pipeline.report.analysis.comparisons import levels
 from pipeline.report.success import how_many_succeed, is_all
 from pipeline.report.terminal_dense import beside_dense_tables
@@ -136,8 +137,16 @@ def _comparison_table(what: str, compared: pd.DataFrame, style: box.Box) -> Tabl
 
 def _without_result(table: pd.DataFrame) -> list[str]:
     counts = table["status"].value_counts()
-    words = {"diverged": "diverged (counted with their accuracy)", "failed": "failed", "missing": "have no result yet"}
-    return [f"{counts[status]} of {len(table)} runs {text}." for status, text in words.items() if status in counts]
+    words = {
+        "diverged": ("diverged (it counts with its accuracy)", "diverged (counted with their accuracy)"),
+        "failed": ("failed", "failed"),
+        "missing": ("has no result yet", "have no result yet"),
+    }
+    return [
+        f"{counts[status]:,} of {count_of(len(table), 'run')} {one if counts[status] == 1 else several}."
+        for status, (one, several) in words.items()
+        if status in counts
+    ]
 
 
 def _spread(items: list[tuple[int, str]], count: int) -> list[tuple[int, str]]:

@@ -9,9 +9,11 @@ from typing import Any
 import pandas as pd
 
 from pipeline.experiment.spec import DENSE
+from pipeline.lottery.counting import count_of
 from pipeline.report.analysis.comparisons import PAIR, at_level, reach
 from pipeline.report.analysis.paired_tests import SIGNIFICANT
 from pipeline.report.analysis.statistics import level_of
+from pipeline.report.tallies import equivalence, in_transfers, margin_of, reasons, tally
 from pipeline.report.wording import interval, listed, margin_points, p_equals, percent_left, points
 
 SPELLED_OUT = 8
@@ -60,16 +62,10 @@ def _does_it_transfer(rows: pd.DataFrame, transferred: "pd.Series[bool]", level:
         return f"{question} No source is evaluated on another target at this level."
     controls = rows[transferred & (rows["comparison"] == "control")]
     clauses = [
-        f"{_tally(of_one, f'{reference} ones')}." for reference, of_one in controls.groupby("reference", sort=False)
+        f"{tally(of_one, f'{reference} ones')}." for reference, of_one in controls.groupby("reference", sort=False)
     ]
     own = rows[rows["comparison"] == "transfer"]
-    equivalent = own["equivalent"].fillna(False).astype(bool)
-    neither = (own["remark"] == "") & ~equivalent & ~(own["p_holm"] < SIGNIFICANT)
-    clauses.append(
-        f"{_tally(own, 'tickets of the target itself')}. Equivalent to these within ±{_margin(own)} (two one-sided "
-        f"tests, p < {SIGNIFICANT:g} each, not corrected): {int(equivalent.sum())}; "
-        f"neither a difference nor equivalence is shown: {int(neither.sum())}."
-    )
+    clauses.append(f"{tally(own, 'tickets of the target itself')}.{equivalence(own)}")
     told = f"With {percent_left(level)} of the weights left, transferred tickets are {clauses[0]}"
     return " ".join([question, told, *(f"They are {other}" for other in clauses[1:])])
 
@@ -98,9 +94,11 @@ def _from_where(rows: pd.DataFrame, transferred: "pd.Series[bool]", level: float
 def _how_far(dense: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
     if dense.empty:
         return ["How far can it be pruned? Not said: `dense: false` trains no network from scratch on a target."]
-    ticket, margin = dense["ticket"].iloc[0], _margin(dense)
+    ticket, margin = dense["ticket"].iloc[0], margin_of(dense)
     of_dense = curves[curves["ticket"] == DENSE].set_index("target")["mean"]
     how_far = reach(dense)
+    if not how_far["tested"].any():
+        return [f"How far can the {ticket} ticket be pruned? Not tested beside the dense network ({reasons(dense)})."]
     clauses = []
     if len(how_far) <= SPELLED_OUT:
         for target, of_target in how_far.groupby("target", sort=False):
@@ -113,7 +111,8 @@ def _how_far(dense: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
             clauses += [f"{words} {_level(row)} ({row.source} -> {row.target})" for row in _rows(end)]
         untested = int((how_far["tested"] == 0).sum())
         none = len(how_far) - len(some) - untested
-        clauses.append(f"no level in {none} and no test in {untested} of {len(how_far)} transfers")
+        for words, count in (("no level", none), ("no test", untested)):
+            clauses += [f"{words} {in_transfers(count, len(how_far))}"] * (count > 0)
     return [
         f"How far can the {ticket} ticket be pruned? Less than {margin} worse than the dense network down to: "
         f"{'; '.join(clauses)} (one-sided paired t-tests, p < {SIGNIFICANT:g} at this and every less pruned level "
@@ -126,21 +125,29 @@ def _is_it_real(here: pd.DataFrame, level: float, curves: pd.DataFrame) -> list[
     for (ticket, reference), rows in here[here["comparison"] == "control"].groupby(["ticket", "reference"], sort=False):
         tested = rows[rows["remark"] == ""]
         if tested.empty:
-            clauses.append(f"{ticket} minus {reference} cannot be tested ({_reasons(rows)})")
+            clauses.append(f"{ticket} minus {reference} cannot be tested ({reasons(rows)})")
             continue
         seeds = " to ".join(dict.fromkeys([str(tested["n"].min()), str(tested["n"].max())]))
         effects = " to ".join(dict.fromkeys(f"{value:.1f}" for value in tested["effect"].agg(["min", "max"])))
+        real = int((tested["p_holm"] < SIGNIFICANT).sum())
+        of_all = "its one test" if len(tested) == 1 else f"{real or 'any'} of {len(tested)} tests"
+        corrected = ", Holm-corrected over all of them," * (len(tested) > 1)
         clauses.append(
-            f"{ticket} minus {reference} has p < {SIGNIFICANT:g} in {int((tested['p_holm'] < SIGNIFICANT).sum())} of "
-            f"{len(tested)} tests on {seeds} seeds, Holm-corrected over all of them, with effects (Hedges' g) of "
-            f"{effects}"
+            f"{ticket} minus {reference} has {'p' if real else 'no p'} < {SIGNIFICANT:g} in {of_all} on {seeds} seeds"
+            f"{corrected} with {'an effect' if len(tested) == 1 else 'effects'} (Hedges' g) of {effects}"
         )
     # of several rounds at one level only the first is compared
     diverged = int(curves.loc[(level_of(curves) == level) & curves["round"].isin(here["round"]), "n_diverged"].sum())
     runs = "run counts with its" if diverged == 1 else "runs count with their"
     counted = f" {diverged} diverged {runs} accuracy." if diverged else ""
     answer = f"{'; '.join(clauses)}." if clauses else "The grid has no control to compare with."
-    return [f"Is the difference real? {answer} Where no difference is shown, that does not show equality.{counted}"]
+    if (here["remark"] != "").all():
+        return [f"Is the difference real? {answer}{counted}"]
+    limits = (
+        "Where no difference is shown, that does not show equality. Intervals and p are of seeds alone: they are "
+        "conditional on the one training and test set."
+    )
+    return [f"Is the difference real? {answer} {limits}{counted}"]
 
 
 def _not_evaluated(compared: pd.DataFrame, here: pd.DataFrame, level: float) -> list[str]:
@@ -152,26 +159,15 @@ def _not_evaluated(compared: pd.DataFrame, here: pd.DataFrame, level: float) -> 
     return [f"{listed(absent)} {verb} not evaluated with {percent_left(level)} of the weights left."] if absent else []
 
 
-def _tally(rows: pd.DataFrame, against: str) -> str:
-    """`above random ones in 3 of 4 transfers ...`: what the tests of one family say of these rows."""
-    tested = rows[rows["remark"] == ""]
-    real = tested[tested["p_holm"] < SIGNIFICANT]
-    above = int((real["difference"] > 0).sum())
-    words = f"above {against} in {above} of {len(rows)} transfers and below in {len(real) - above}"
-    if len(tested):
-        words += f" (paired t-tests, p < {SIGNIFICANT:g}, Holm-corrected over {_tests(int(rows['tests'].iloc[0]))})"
-    words += f"; no difference is shown in {len(tested) - len(real)}"
-    untested = len(rows) - len(tested)
-    return words + (f"; {untested} not testable ({_reasons(rows)})" if untested else "")
-
-
 def _difference(row: Any) -> str:
     against = f"{row.reference} ones" if row.comparison == "control" else "those of the target itself"
     where = f"{row.source} -> {row.target} with {percent_left(row.left)} of the weights left: "
     if row.remark:
         by = f" differ from {against} by {points(row.difference)} points;" if row.n else f" beside {against}:"
         return f"{where}{row.ticket} tickets{by} no test, {row.remark}."
-    numbers = f"({interval(row)}, {p_equals(row.p_holm)} Holm-corrected over {_tests(row.tests)}, n = {row.n})"
+    numbers = (
+        f"({interval(row)}, {p_equals(row.p_holm)} Holm-corrected over {count_of(row.tests, 'test')}, n = {row.n})"
+    )
     if row.p_holm >= SIGNIFICANT:
         within = f", and they are equivalent within ±{margin_points(row.margin)}" if row.equivalent else ""
         return f"{where}no difference between {row.ticket} tickets and {against} is shown {numbers}{within}."
@@ -179,22 +175,10 @@ def _difference(row: Any) -> str:
     return f"{where}{row.ticket} tickets are {100 * abs(row.difference):.2f} points {side} {against} {numbers}."
 
 
-def _margin(rows: pd.DataFrame) -> str:
-    return margin_points(float(rows["margin"].iloc[0]))
-
-
-def _reasons(rows: pd.DataFrame) -> str:
-    return "; ".join(dict.fromkeys(remark for remark in rows["remark"] if remark))
-
-
 def _level(row: Any) -> str:
     if row.left == row.left:
         return f"{percent_left(row.left)} of the weights"
     return "no level" if row.tested > 0 else "no test"
-
-
-def _tests(count: int) -> str:
-    return f"{count} test" + "s" * (count != 1)
 
 
 def _rows(table: pd.DataFrame) -> Iterable[Any]:

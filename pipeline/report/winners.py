@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.experiment.spec import DENSE
+from pipeline.lottery.counting import count_of
 from pipeline.report.wording import interval, percent_left, points
 
 KIND = ["source", "target", "ticket"]
@@ -94,7 +95,8 @@ def winning_sentences(table: pd.DataFrame) -> list[str]:
     if more:
         some = len(table[table["wins"].fillna(False).astype(bool)].drop_duplicates(KIND))
         every = f"{more + SPELLED_OUT:,} kinds of ticket, by source and target"
-        return [what_wins(table), f"Of {every}, {some:,} have a winning one; the report has them.", CAUTION]
+        told = "none has a winning one" if not some else f"{count_of(some, 'has', 'have')} a winning one"
+        return [what_wins(table), f"Of {every}, {told}; the report has them.", CAUTION]
     of_kind: dict[tuple[str, str, str], list[Winner]] = {}
     for one in winners(table):
         of_kind.setdefault((one.source, one.target, one.ticket), []).append(one)
@@ -151,7 +153,7 @@ def _none(rows: pd.DataFrame) -> str:
         return f"not known: {unknown}"
     count = int(known.sum())
     more = f", {len(rows) - count} not known: {unknown}" if count < len(rows) else ""
-    return f"no winning ticket ({count} round{'s' * (count != 1)} evaluated{more})"
+    return f"no winning ticket ({count_of(count, 'round')} evaluated{more})"
 
 
 def _sentence(of_kind: list[Winner]) -> str:
@@ -172,7 +174,7 @@ def _numbers(one: Winner) -> str:
     return (
         f"has {one.left} of the weights, {one.accuracy} % beside {one.reference} % ({one.difference} points, "
         f"{one.interval}) after {one.iterations} iterations beside {one.reference_iterations}, and wins in "
-        f"{one.wins_in} of {one.n} {units}"
+        f"{'none' if one.wins_in == '0' else one.wins_in} of {one.n} {units}"
     )
 
 

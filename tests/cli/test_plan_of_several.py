@@ -67,6 +67,14 @@ def test_each_grid_has_a_row_with_what_its_own_plan_says(experiments: Path, tick
     assert "?: nothing like it has run on this store yet" in said.out and "GPU hours" not in said.out
 
 
+def test_a_part_may_have_sources_that_lack_what_another_part_has(experiments: Path, tickets: Tickets) -> None:
+    (experiments / "halves/small.yaml").write_text("sources: [{dataset: {name: digits, half: b}}]\n")
+    (experiments / "halves/c.yaml").write_text("extends: [a.yaml, small.yaml]\nname: c\n")
+    said = tickets("plan", "halves")
+    assert said.code == 0, said.err
+    assert said.out.endswith("halves: left out, parts that others extend: common.yaml, small.yaml\n")
+
+
 def test_stages_that_grids_share_are_counted_once(experiments: Path, tickets: Tickets) -> None:
     """The random tickets' grid has all stages of the first, and the collection those of two that are there, too."""
     facts = json.loads(tickets("plan", "halves", "own", "--json").out)

@@ -117,7 +117,7 @@ def test_a_watched_report_is_renewed_and_ends_with_the_grid(
     finally:
         watching.kill()
     assert watching.returncode == 0, err
-    assert re.search(r"\d\d:\d\d:\d\d \d+ of \d+ runs have a result", out)
+    assert re.search(r"\d\d:\d\d:\d\d \d+ of \d+ runs (has|have) a result", out)
     assert "http-equiv" not in _text() and "Partial" not in _text()
 
 

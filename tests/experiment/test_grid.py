@@ -41,6 +41,23 @@ def spec(**options: object) -> Spec:
     return Spec.model_validate({**fields, **options})
 
 
+@pytest.mark.parametrize(
+    ("options", "notes"),
+    [
+        ({"seeds": 1}, ["1 seed is too few for a test"]),
+        ({"seeds": 2}, ["2 seeds are too few for a test"]),
+        ({"seeds": 3}, []),
+        ({"seeds": 1, "model": {"name": "perceptron", "networks": 100}}, []),  # which are tested one by one
+    ],
+)
+def test_too_few_seeds_for_a_test_are_said(options: dict[str, object], notes: list[str]) -> None:
+    if "model" in options:
+        options = options | {"baselines": []}
+        side = {"name": "xor", "dataset": "xor", "model": options.pop("model"), "training": {"length": "2ep"}}
+        options |= {"sources": [{**side, "prune": {"rounds": 1}}], "targets": [side]}
+    assert [note.partition(":")[0] for note in expand(spec(**options)).notes] == notes
+
+
 def test_the_chain_of_a_source_is_train_prune_train(expanded: Expand) -> None:
     grid = expanded()
     chain = [grid.stages[key] for key in grid.stages if grid.stages[key].label.startswith("digits-a seed 0")]

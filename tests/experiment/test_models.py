@@ -85,6 +85,50 @@ def test_a_pair_of_different_models_is_refused_where_it_is_asked_for(tmp_path: P
         expand(load(file), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("options", "groups"),
+    [
+        ("batch_size: 512, norm_batch: 256, per_class: 20", 2),  # the only batch has 200 images: two groups of 100
+        ("batch_size: 512, norm_batch: 256, per_class: 71", 2),  # 710: 512, then 198
+        ("batch_size: 512, norm_batch: 256, per_class: 77", None),  # 770: 258 were two groups of 129 already
+        ("batch_size: 50, norm_batch: 25, per_class: 20", None),  # no smaller batch
+        ("batch_size: 512, norm_batch: 256, per_class: 71, length: 1it", None),  # which is not reached
+        ("batch_size: 512, norm_batch: 512, per_class: 71", None),
+        ("batch_size: 512, per_class: 71", None),
+        ("batch_size: 64, norm_batch: 16, per_class: 10, workers: 2", None),  # 36: 18 on each worker, 9 and 9 as before
+        ("batch_size: 64, norm_batch: 16, per_class: 8, workers: 2", 2),  # 16: 8 on each, which were one group
+        ("batch_size: 512, norm_batch: 256, per_class: 71, model: lenet-10", None),  # has no batch norm
+    ],
+)
+def test_the_groups_of_a_smaller_last_batch_are_in_the_key_where_they_were_others_before(
+    options: str, groups: int | None, tmp_path: Path
+) -> None:
+    given = dict(option.split(": ") for option in options.split(", "))
+    dataset = f"{{name: fashion_mnist, per_class: {given.pop('per_class')}}}"
+    workers, model = given.pop("workers", "1"), given.pop("model", "convnet-2")
+    training = ", ".join(f"{name}: {value}" for name, value in ({"length": "1ep"} | given).items())
+    file = tmp_path / "grid.yaml"
+    file.write_text(
+        f"name: g\nmodel: {model}\nseeds: 1\ntraining: {{{training}}}\nprune: {{rounds: 1, rewind: 0it}}\n"
+        f"sources: [{{name: f, dataset: {dataset}}}]\nresources: {{workers: {workers}}}\n"
+    )
+    trainings = [stage for stage in expand(load(file), tmp_path).stages.values() if stage.kind == "train"]
+    assert {stage.fields.get("norm_groups") for stage in trainings} == {groups}
+
+
+def test_groups_of_one_image_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "grid.yaml"
+    text = (
+        "name: g\nmodel: convnet-2\nseeds: 1\ntraining: {{length: 1ep, batch_size: 64, norm_batch: 8}}\n"
+        "prune: {{rounds: 1}}\nsources: [{{name: f, dataset: {{name: fashion_mnist, per_class: {}}}}}]\n"
+    )
+    file.write_text(text.format(14))  # 140: 64, 64 and 12
+    with pytest.raises(UserError, match=r"batch_size: leaves 12 images .* fewer than two for each of 8 groups of"):
+        expand(load(file), tmp_path)
+    file.write_text(text.format(15))  # 150: 64, 64 and 22
+    expand(load(file), tmp_path)
+
+
 def test_batch_norm_groups_that_workers_make_anyway_are_not_in_the_key(tmp_path: Path) -> None:
     """The paper's groups of 32 on 16 workers of a batch of 512, whether they are written or not."""
     keys = []

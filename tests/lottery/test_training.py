@@ -428,8 +428,8 @@ def test_batch_norm_in_groups_is_what_data_parallel_replicas_compute() -> None:
     batch = torch.randn(22, 3, 5, 5, generator=generator) * 2 + 1
     grouped, plain = (nn.Sequential(nn.BatchNorm2d(3)) for _ in range(2))
     names = list(grouped.state_dict())
-    group_batch_norm(grouped, 8)
-    parts = batch.chunk(3)  # three devices: 8, 8 and 6 images
+    group_batch_norm(grouped, 3)
+    parts = batch.tensor_split(3)  # three devices: 8, 7 and 7 images
     first, *others = parts
     expected = [plain(first)]
     kept = {name: value.clone() for name, value in plain.state_dict().items()}  # the first replica's are kept
@@ -441,6 +441,25 @@ def test_batch_norm_in_groups_is_what_data_parallel_replicas_compute() -> None:
     plain.load_state_dict(kept)
     plain.eval()
     assert torch.equal(grouped(batch), plain(batch))
+
+
+@pytest.mark.parametrize(("last", "groups"), [(200, [100, 100]), (96, [48, 48]), (41, [21, 20]), (3, [2, 1])])
+def test_the_smaller_last_batch_has_as_many_groups_as_the_devices_are(
+    last: int, groups: list[int], images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batch 512 in groups of 256: two devices share the last one, however small; the first one's statistics stay."""
+    run = Run(fields(**CONVNET, batch_size=512, norm_batch=256), {}, images, torch.device("cpu"), None)
+    norm = next(module for module in run.model.modules() if isinstance(module, nn.BatchNorm2d))
+    seen: list[int] = []
+    function = torch.nn.functional.batch_norm
+
+    def counted(input: torch.Tensor, *arguments: Any, **options: Any) -> torch.Tensor:
+        seen.append(len(input))
+        return function(input, *arguments, **options)
+
+    monkeypatch.setattr(torch.nn.functional, "batch_norm", counted)
+    norm(torch.randn(last, norm.num_features, 2, 2))
+    assert seen == groups
 
 
 def test_groups_of_a_whole_batch_are_ordinary_batch_norm(images: Images) -> None:

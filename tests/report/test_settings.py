@@ -131,7 +131,7 @@ def test_what_differs_for_one_source_is_written_with_its_name(spec):
     assert list(changed.index) == ["prune.rewind"]
 
 
-@pytest.mark.parametrize("mini", ["mehta2019/mini", "vansoelen2019/mini"])
+@pytest.mark.parametrize("mini", ["mehta2019/mini", "vansoelen2019/table3-mini"])
 def test_the_width_of_a_small_twin_differs_from_the_papers(mini):
     experiments = Path(__file__).parents[2] / "experiments"
     table = in_force(load(experiments / f"{mini}.yaml", ()))

@@ -7,6 +7,7 @@ import pytest
 from pipeline.experiment.loading import load
 from pipeline.report.analysis.comparisons import chosen_level, comparisons
 from pipeline.report.analysis.statistics import curves
+from pipeline.report.tallies import tally
 from pipeline.report.verdicts import answers, differences
 
 GRID = """
@@ -85,26 +86,25 @@ def test_the_four_questions_are_answered_in_their_order(spec):
 
 def test_transferred_tickets_are_counted_against_controls_and_against_the_targets_own(spec):
     line = answer(results(GOOD), spec, "Does")
-    assert "With 12.5 % of the weights left, transferred tickets are above random ones in 1 of 1 transfers" in line
+    assert "With 12.5 % of the weights left, transferred tickets are above random ones in the one transfer" in line
     # the family holds the source's own ticket as well
     assert "p < 0.05, Holm-corrected over 2 tests" in line
-    assert "above tickets of the target itself in 0 of 1 transfers and below in 1" in line
-    assert "Holm-corrected over 1 test)" in line
-    assert "Equivalent to these within ±1 point (two one-sided tests, p < 0.05 each, not corrected): 0" in line
-    assert "neither a difference nor equivalence is shown: 0" in line
+    assert "They are below tickets of the target itself in the one transfer (paired t-tests" in line
+    assert line.endswith("Holm-corrected over 1 test).")
 
 
 def test_equivalence_is_said_where_it_is_shown(spec):
     line = answer(results(GOOD), spec, "Does", level=0.5)
-    assert "not corrected): 1; neither a difference nor equivalence is shown: 0" in line
+    assert "Equivalence to these within ±1 point (two one-sided tests, p < 0.05 each, not corrected) is shown" in line
+    assert line.endswith("in the one transfer.") and "either" not in line
 
 
 def test_no_difference_shown_is_not_equivalence(spec, tmp_path):
     """The same tickets, noise, and a margin too narrow for six seeds."""
     narrow = load_with_margin(tmp_path, 0.0001)
     line = answer(results(GOOD), narrow, "Does", level=0.5)
-    assert "±0.01 points" in line
-    assert "not corrected): 0; neither a difference nor equivalence is shown: 1" in line
+    assert "Neither a difference nor equivalence within ±0.01 points (two one-sided tests" in line
+    assert line.endswith("not corrected) is shown in the one transfer.") and "Equiv" not in line
     assert "that does not show equality" in answer(results(GOOD), narrow, "Is", level=0.5)
 
 
@@ -150,8 +150,7 @@ def test_rounds_that_leave_as_many_weights_are_one_transfer_each(spec):
     table.loc[table["round"].between(10, 11) & (table["source"] == "b") & (table["seed"] == 0), "status"] = "diverged"
     table["survivors"], table["fraction_pruned"] = 1, 0.999
     table.loc[table["ticket"] == "dense", ["survivors", "fraction_pruned"]] = 1000, 0.0
-    assert "transfers and below in" in answer(table, spec, "Does")
-    assert " of 1 transfers" in answer(table, spec, "Does")
+    assert "from random ones in the one transfer" in answer(table, spec, "Does")
     assert "1 diverged run counts with its accuracy." in answer(table, spec, "Is")
 
 
@@ -180,7 +179,7 @@ def test_many_transfers_are_summed_up_by_the_furthest_and_the_least(spec):
     (line,) = [line for line in lines if line.startswith("How far")]
     assert "furthest 50 % of the weights (" in line
     assert "least far 50 % of the weights (" in line
-    assert "no level in 2 and no test in 0 of 14 transfers" in line
+    assert "no level in 2 of 14 transfers" in line and "no test" not in line
 
 
 def test_without_dense_networks_how_far_is_not_said(spec):
@@ -195,7 +194,9 @@ def test_the_difference_is_real_by_corrected_tests_with_seeds_and_effects(spec):
     effects = compared.loc[(compared["comparison"] == "control") & (compared["left"] == 0.125), "effect"]
     assert f"(Hedges' g) of {effects.min():.1f} to {effects.max():.1f}" in line
     of_one = {pair: by_round for pair, by_round in GOOD.items() if pair[0] != "b"}
-    assert f"with effects (Hedges' g) of {effects.iloc[0]:.1f}. " in answer(results(of_one), spec, "Is")
+    line = answer(results(of_one), spec, "Is")
+    assert f"p < 0.05 in its one test on 6 seeds with an effect (Hedges' g) of {effects.iloc[0]:.1f}. " in line
+    assert line.endswith("Intervals and p are of seeds alone: they are conditional on the one training and test set.")
 
 
 def test_what_is_significant_alone_and_not_after_correction_is_no_difference(spec):
@@ -205,9 +206,8 @@ def test_what_is_significant_alone_and_not_after_correction_is_no_difference(spe
     control = compared["comparison"] == "control"
     compared = compared.assign(p=compared["p"].mask(control, 0.03), p_holm=compared["p_holm"].mask(control, 0.06))
     lines = answers(compared, 0.125, curves(table))
-    assert "transferred tickets are above random ones in 0 of 1 transfers and below in 0" in lines[0]
-    assert "no difference is shown in 1" in lines[0]
-    assert "p < 0.05 in 0 of 2 tests" in lines[-1]
+    assert "transferred tickets are not shown to differ from random ones in the one transfer (paired" in lines[0]
+    assert "winning minus random has no p < 0.05 in any of 2 tests" in lines[-1]
     assert any(
         "no difference between winning tickets and random ones is shown" in d for d in differences(compared, 0.125)
     )
@@ -216,8 +216,32 @@ def test_what_is_significant_alone_and_not_after_correction_is_no_difference(spe
 def test_what_cannot_be_tested_is_counted_with_its_reason(spec):
     table = results(GOOD)
     few = table[table["seed"] < 2]
-    assert "1 not testable (n = 2: too few seeds for a test)" in answer(few, spec, "Does")
+    line = answer(few, spec, "Does")
+    assert "are not tested against random ones (n = 2: too few seeds for a test). They are not tested against" in line
+    assert line.endswith("(n = 2: too few seeds for a test).") and "t-test" not in line
+    how_far = "How far can the winning ticket be pruned? Not tested beside the dense network (n = 2: too few"
+    assert answer(few, spec, "How far").startswith(how_far)
+    assert answer(few, spec, "Is").endswith("cannot be tested (n = 2: too few seeds for a test).")
     assert "winning minus random cannot be tested (n = 2: too few seeds for a test)" in answer(few, spec, "Is")
+
+
+def test_transfers_are_counted_by_what_is_shown_and_none_by_what_is_not(spec):
+    """Four transfers of which one is above, one below, one not shown to differ and one not tested."""
+    table = comparisons(results(GOOD), spec)
+    row = table[(table["comparison"] == "control") & (table["left"] == 0.125)].iloc[:1]
+    told = [
+        {"p_holm": 0.01, "difference": 0.1},
+        {"p_holm": 0.01, "difference": -0.1},
+        {"p_holm": 0.5},
+        {"p_holm": np.nan, "remark": "n = 2: too few seeds for a test"},
+    ]
+    rows = pd.concat([row.assign(**one) for one in told], ignore_index=True)
+    tests = "(paired t-tests, p < 0.05, Holm-corrected over 2 tests)"
+    assert tally(rows, "random ones") == (
+        "above random ones in 1 of 4 transfers, below them in 1, not shown to differ from them in 1 and not tested "
+        f"against them in 1 (n = 2: too few seeds for a test) {tests}"
+    )
+    assert tally(rows[:1].sample(4, replace=True), "random ones") == f"above random ones in all 4 transfers {tests}"
 
 
 def test_diverged_runs_at_the_level_are_counted(spec):

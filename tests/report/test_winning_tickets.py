@@ -190,7 +190,7 @@ def test_the_smallest_and_the_most_accurate_winning_ticket_are_told(told):
         "odd -> even, random: no winning ticket (3 rounds evaluated); the most accurate one has 12.5 % of the weights, "
         "50.00 % beside 60.00 % (-10.00 points, "
     )
-    assert said[3].endswith("and wins in 0 of 3 seeds.") and said[-1] == CAUTION
+    assert said[3].endswith("and wins in none of 3 seeds.") and said[-1] == CAUTION
 
 
 def test_of_equally_accurate_winning_tickets_the_smaller_one_is_told(told):

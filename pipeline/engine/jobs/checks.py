@@ -9,6 +9,7 @@ from pipeline.engine.jobs.cluster import Cluster
 from pipeline.engine.tracking.uri import SQLITE, check_tracking_uri
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.stages import Shape
+from pipeline.lottery.counting import count_of
 from pipeline.lottery.credentials import holds_secret
 
 LOOPBACK = re.compile(r"(?:[/@=]|%2F)(localhost|127\.\d+\.\d+\.\d+|\[::1\])(?=[:/&]|%3A|$)", re.IGNORECASE)
@@ -52,10 +53,11 @@ def check_resources(cluster: Cluster, shapes: Sequence[Shape]) -> str | None:
     for shape in shapes:
         if fits_on(shape, nodes):
             continue
-        wants = f"{shape.workers} worker(s) with {shape.cpus_per_worker:g} CPU and {shape.gpus_per_worker:g} GPU each"
+        workers = count_of(shape.workers, "worker")
+        wants = f"{workers} with {shape.cpus_per_worker:g} CPU and {shape.gpus_per_worker:g} GPU each"
         has = (
-            f"{len(nodes)} node(s) with {sum(node[0] for node in nodes):g} CPUs and "
-            f"{sum(node[1] for node in nodes):g} GPUs in all"
+            f"{count_of(len(nodes), 'node')} with {count_of(sum(node[0] for node in nodes), 'CPU')} and "
+            f"{count_of(sum(node[1] for node in nodes), 'GPU')} in all"
         )
         if not cluster.grows:
             raise UserError(

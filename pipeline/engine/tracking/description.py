@@ -12,10 +12,9 @@ from pipeline.engine.tracking.report import REPORT_RUN
 from pipeline.engine.tracking.runs import ALL_SEEDS
 from pipeline.engine.tracking.tickets import model_name
 from pipeline.experiment.spec import ANY
+from pipeline.lottery.counting import count_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pipeline.experiment.grid import Grid
 
 LONGEST = 4_900
@@ -67,8 +66,9 @@ def _what(grid: Grid) -> str:
     return (
         "**Does the ticket transfer, from where, and how far can it be pruned?** "
         f"{', '.join(map(model_label, grid.spec.models))}; "
-        f"tickets {', '.join(ticket.name for ticket in grid.spec.tickets)}; {_count(sources, 'source')}, "
-        f"{_count(targets, 'target')}, {_count(grid.spec.seeds, 'seed')}; {last.round} rounds of pruning, after which "
+        f"tickets {', '.join(ticket.name for ticket in grid.spec.tickets)}; {count_of(len(sources), 'source')}, "
+        f"{count_of(len(targets), 'target')}, {count_of(len(grid.spec.seeds), 'seed')}; "
+        f"{count_of(last.round, 'round')} of pruning, after which "
         f"{100 * last.survivors / last.total:.3g} % of the weights are left. A run is a curve, `source -> target, "
         "ticket, optimizer`: the mean over seeds, with a child for each seed."
     )
@@ -109,7 +109,3 @@ def _further(grid: Grid, experiment_id: str) -> str:
 
 def _link(text: str, experiment_id: str, query: str) -> str:
     return f"[{text}]({chart_link(experiment_id, query)}): `{query}`"
-
-
-def _count(things: Sequence[object] | dict[str, None], noun: str) -> str:
-    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"

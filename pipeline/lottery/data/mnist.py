@@ -36,7 +36,7 @@ def _load(name: str, root: Path) -> RawSet:
 
     published = PUBLISHED[name]
     dataset: Any = getattr(datasets, published.torchvision)
-    complete(name, root, lambda scratch: dataset(scratch, download=True))
+    complete(name, root)
     folder = root / published.folder
     md5: dict[str, str] = dict(dataset.resources)
 

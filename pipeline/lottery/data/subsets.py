@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pipeline.lottery.counting import count_of
 from pipeline.lottery.data.errors import DataError
 from pipeline.lottery.randomness import generator
 
@@ -43,7 +44,7 @@ def held_out(chosen: Tensor, total: int, fields: Mapping[str, Any]) -> tuple[Ten
     if not count:
         return chosen, chosen[:0]
     if not 0 < count < len(chosen):
-        raise DataError(f"validation: {count} images cannot be held out of {len(chosen)}.")
+        raise DataError(f"validation: {count_of(count, 'image')} cannot be held out of {len(chosen)}.")
     order = torch.randperm(total, generator=generator("validation", fields["name"]))
     drawn = order[torch.isin(order, chosen)]
     return drawn[count:].sort().values, drawn[:count].sort().values
@@ -81,7 +82,9 @@ def _per_class(places: Tensor, label: int, fields: Mapping[str, Any]) -> Tensor:
     if count is None:
         return places
     if not 1 <= count <= len(places):
-        raise DataError(f"per_class: {count} images are asked of class {label}, which has {len(places)}.")
+        raise DataError(
+            f"per_class: {count_of(count, 'image is', 'images are')} asked of class {label}, which has {len(places)}."
+        )
     # Sorted first: which images are chosen depends on the set of images, not on how a half was drawn.
     places = places.sort().values
     return places[torch.randperm(len(places), generator=generator("per_class", fields["name"], label))[:count]]

@@ -32,11 +32,7 @@ def svhn(fields: Mapping[str, Any], root: Path, location: str | None) -> RawSet:
     # Imported here, as in the other loaders: torchvision takes a second, and only these data sets need it.
     from torchvision.datasets import SVHN
 
-    def get(scratch: Path) -> None:
-        for split in ("train", "test"):
-            SVHN(scratch / "svhn", split, download=True)
-
-    complete("svhn", root, get)
+    complete("svhn", root)
 
     def part(split: str) -> RawPart:
         opened = _opened("svhn", root, partial(SVHN, root / "svhn", split))
@@ -80,7 +76,7 @@ def _cifar(name: str, root: Path) -> RawSet:
     from torchvision import datasets
 
     dataset: Any = getattr(datasets, PUBLISHED[name].torchvision)
-    complete(name, root, lambda scratch: dataset(scratch, download=True))
+    complete(name, root)
     where = str(root / dataset.base_folder)
 
     def part(train: bool) -> RawPart:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from pipeline.report.analysis.comparisons import FEWEST
+from pipeline.experiment.spec_analysis import FEWEST
 from pipeline.report.analysis.paired_tests import half_width, hedges_g, holm, t_statistic, two_sided
 from pipeline.report.analysis.statistics import by_seed, level_of, moments
 

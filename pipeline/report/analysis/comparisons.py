@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.experiment.spec import Spec
+from pipeline.experiment.spec_analysis import FEWEST
 from pipeline.report.analysis.paired_tests import (
     SIGNIFICANT,
     equivalence,
@@ -24,8 +25,6 @@ from pipeline.report.analysis.paired_tests import (
 from pipeline.report.analysis.pairings import Pairing, pairings
 from pipeline.report.analysis.statistics import CURVE, Floats, Whole, by_seed, level_of, moments
 
-FEWEST = 3
-"""Seeds that a test needs: with two, the interval spans 25 standard deviations."""
 CONSTANT = "every seed has the same difference: no variance to test against"
 FAMILY = ["comparison", "ticket", "reference", "left"]
 """Tests of one family are corrected together: all sources and targets at one level."""

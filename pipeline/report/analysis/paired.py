@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.experiment.spec import ANY, Spec
-from pipeline.report.analysis.comparisons import FEWEST
+from pipeline.experiment.spec_analysis import FEWEST
 from pipeline.report.analysis.paired_tests import half_width
 from pipeline.report.analysis.statistics import Floats, Whole, moments
 

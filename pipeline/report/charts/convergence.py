@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.experiment.spec import DENSE
+from pipeline.lottery.counting import count_of
 from pipeline.report.analysis.convergence import convergence_curves
 from pipeline.report.charts.bands import Bands, band_fields, spread_in_words
 from pipeline.report.charts.chart import Axis, Chart, Series, ends, numbers, percent
@@ -76,7 +77,9 @@ def _joined(findings: Findings, times: Moments, accuracies: Moments) -> list[Cha
         ):
             series = moments.together(targets, x)
             if series:
-                alternative = f"{words}, of {len(series)} tickets on targets of their own: {ends(series, axis.unit)}."
+                alternative = (
+                    f"{words}, of {count_of(len(series), 'ticket')} on targets of their own: {ends(series, axis.unit)}."
+                )
                 fields = (*FIELDS, *band_fields(findings.spec.analysis.spread, axis.unit))
                 charts.append(Chart(name, title, alternative, x, axis, series, fields))
     return charts

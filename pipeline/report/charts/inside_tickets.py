@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pipeline.lottery.counting import count_of
 from pipeline.report.charts.chart import Axis, Chart, Series, numbers, spelled
 from pipeline.report.charts.palette import COLOURS, Line
 from pipeline.report.findings import Findings
@@ -63,7 +64,7 @@ def _histograms(name: str, source: str, rows: pd.DataFrame) -> Chart:
     n = int(rows["n"].max())
     words = (
         f"Starting weights of the connections of {source} that survive with {left} of the weights, one "
-        f"line a layer, {n} seeds together. Standard deviations: {spelled(spreads, '')}."
+        f"line a layer, {count_of(n, 'seed')} together. Standard deviations: {spelled(spreads, '')}."
     )
     return Chart(name, f"source: {source}, {left} remaining", words, VALUE, DENSITY, series, ("weights",))
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from pipeline.experiment.spec import ANY
+from pipeline.lottery.counting import count_of
 from pipeline.report.charts.chart import Axis, Chart, Series, numbers, percent, spelled
 from pipeline.report.charts.curves import look_of
 from pipeline.report.charts.palette import Line
@@ -67,7 +68,8 @@ def _means(layers: pd.DataFrame) -> pd.DataFrame:
 
 def _by_round(name: str, source: str, rows: pd.DataFrame) -> Chart:
     series = _steps(rows, "remaining")
-    words = f"Weights remaining in each layer of the tickets of {source}, one line for each of {len(series)} rounds."
+    rounds = count_of(len(series), "round")
+    words = f"Weights remaining in each layer of the tickets of {source}, one line for each of {rounds}."
     return Chart(name, f"source: {source}, what remains", words, LAYER, _axis(series), series, FIELDS)
 
 

@@ -10,17 +10,22 @@ from typing import Any
 import pandas as pd
 
 from pipeline.engine.point_labels import model_label
+from pipeline.lottery.counting import count_of
 from pipeline.report.findings import Findings
 
 SHOWN = 200
 """Runs without a result that are listed; of more, the files have the rest."""
 ORDER = ("diverged", "failed", "blocked", "missing")
 WORDS = {
-    "diverged": "diverged: they count with their accuracy",
-    "failed": "failed",
-    "blocked": "cannot run: what they start from diverged or failed",
-    "missing": "have no result yet",
+    "diverged": ("diverged: it counts with its accuracy", "diverged: they count with their accuracy"),
+    "failed": ("failed", "failed"),
+    "blocked": (
+        "cannot run: what it starts from diverged or failed",
+        "cannot run: what they start from diverged or failed",
+    ),
+    "missing": ("has no result yet", "have no result yet"),
 }
+"""Of one run, and of several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +51,8 @@ def header(findings: Findings) -> Header:
     """The page's first lines."""
     spec = findings.spec
     counts = (
-        f"{_counted(len(spec.sources), 'source')}, {_counted(len(spec.targets), 'target')}, "
-        f"{_counted(len(spec.seeds), 'seed')}, {_counted(len(spec.tickets), 'ticket')} "
+        f"{count_of(len(spec.sources), 'source')}, {count_of(len(spec.targets), 'target')}, "
+        f"{count_of(len(spec.seeds), 'seed')}, {count_of(len(spec.tickets), 'ticket')} "
         f"({', '.join(ticket.name for ticket in spec.tickets)})"
     )
     model = ", ".join(map(model_label, spec.models))
@@ -61,8 +66,9 @@ def _banner(findings: Findings) -> str:
     there = int(status.get("ok", 0) + status.get("diverged", 0))
     if there == len(findings.results):
         return ""
-    parts = [f"{there:,} of {len(findings.results):,} runs have a result"]
-    parts += [f"{findings.unfinished:,} are still to run"] * (findings.unfinished > 0)
+    have = "has" if there == 1 else "have"
+    parts = [f"{there:,} of {count_of(len(findings.results), 'run')} {have} a result"]
+    parts += [f"{count_of(findings.unfinished, 'is', 'are')} still to run"] * (findings.unfinished > 0)
     unmade = findings.unmade["status"].value_counts()
     parts += [
         f"{unmade[name]:,} {word}" for name, word in (("failed", "failed"), ("blocked", "cannot run")) if name in unmade
@@ -73,7 +79,7 @@ def _banner(findings: Findings) -> str:
 def unmade_rows(unmade: pd.DataFrame) -> Unmade:
     """Those that can be mended first."""
     counts = unmade["status"].value_counts()
-    groups = [f"{counts[status]:,} {WORDS[status]}" for status in ORDER if status in counts]
+    groups = [count_of(int(counts[status]), *WORDS[status]) for status in ORDER if status in counts]
     rank = unmade["status"].map({status: place for place, status in enumerate(ORDER)})
     ordered = unmade.assign(rank=rank).sort_values("rank", kind="stable").head(SHOWN)
     accuracy = [f"{100 * value:.2f}" if value == value else "" for value in ordered["test_accuracy"].astype("float64")]
@@ -86,11 +92,13 @@ def cost_rows(cost: Mapping[str, Any]) -> dict[str, Any]:
     if not cost:
         return {}
     sentences = [
-        f"{cost['done']:,} of {cost['stages']:,} stages are done: {cost['trainings']:,} trainings and "
-        f"{cost['prunings']:,} prunings in all.",
-        f"Without sharing it would be {cost['requested']:,}: {cost['shared']:,} are saved.",
-        f"{cost['lane_hours']:,.3g} lane hours on {_counted(cost['hosts'], 'host')}, "
-        f"{cost['iterations']:,} training iterations.",
+        f"{cost['done']:,} of {count_of(cost['stages'], 'stage is', 'stages are')} done: "
+        f"{count_of(cost['trainings'], 'training')} and {count_of(cost['prunings'], 'pruning')} in all.",
+        f"Without sharing it would be {cost['requested']:,}: {count_of(cost['shared'], 'is', 'are')} saved."
+        if cost["shared"]
+        else "Without sharing it would be as many.",
+        f"{cost['lane_hours']:,.3g} lane hours on {count_of(cost['hosts'], 'host')}, "
+        f"{count_of(cost['iterations'], 'training iteration')}.",
     ]
     if cost["first"] is not None and cost["last"] is not None:
         sentences.append(f"From {moment(cost['first'])} to {moment(cost['last'])}.")
@@ -123,7 +131,3 @@ def _line(facts: Mapping[str, Any]) -> str:
 def moment(seconds: float) -> str:
     """Unix seconds as date and time, UTC."""
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'s' * (count != 1)}"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.lottery.counting import count_of
 from pipeline.report.charts.bands import spread_in_words
 from pipeline.report.charts.convergence import convergence_charts
 from pipeline.report.charts.curves import pruning_curves
@@ -161,5 +162,5 @@ def _seeds(findings: Findings) -> str:
     there = findings.curves[findings.curves["n"] > 0]
     least, most = int(there["n"].min()), int(there["n"].max())
     diverged = int(there["n_diverged"].sum())
-    counted = f"n = {most}" if least == most else f"n = {least} to {most}"
-    return counted + (f", {diverged} diverged run{'s' * (diverged != 1)} among them" if diverged else "")
+    seeds = f"n = {most}" if least == most else f"n = {least} to {most}"
+    return seeds + (f", {count_of(diverged, 'diverged run')} among them" if diverged else "")
