@@ -1,4 +1,4 @@
-"""Models behind torch.compile, DataParallel, DistributedDataParallel or activation checkpointing: names without them."""
+"""Models behind torch.compile, (Distributed)DataParallel or activation checkpointing: names without them."""
 
 from collections.abc import Callable
 
@@ -37,7 +37,7 @@ def plain_names(model: nn.Module) -> Callable[[str], str]:
 
 
 def parameter_at(model: nn.Module, name: str) -> tuple[nn.Module, Tensor]:
-    """The module that holds the parameter of a plain `name`, and the parameter that it holds now. Raises LookupError."""
+    """The module that holds the parameter of a plain `name`, and what it holds now. Raises LookupError."""
     *path, leaf = name.split(".")
     module = unwrapped(model)
     for part in path:

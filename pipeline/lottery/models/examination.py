@@ -61,12 +61,12 @@ def _examined(
         try:
             found = _run(model, input, classes, remarks)
         except _NotRunError as error:
-            found = UncertainError(f"it cannot be run on two images ({error})")
-            remarks.append(f"was not tried: it cannot be run on two images ({error})")
+            found = UncertainError(f"it cannot be run: {error}")
+            remarks.append(f"cannot be run here, and what it returns is not checked: {error}")
     named = next((name for name in (model_fields.get("output_layer"), _own_name(model)) if name is not None), found)
     if isinstance(named, UncertainError):
         raise ValueError(
-            f"which layer gives the class scores is not certain: {found}. Name it: "
+            f"which layer gives the class scores is not certain: {str(found).rstrip('.')}. Name it: "
             "model: {..., output_layer: NAME}, or the attribute `output_layer` of the class."
         )
     if isinstance(found, str) and named != found:

@@ -79,7 +79,7 @@ def _shown(module: str) -> str:
 def _mixes(node: Node) -> bool:
     """Also a function of the user's own, of which nothing is known."""
     name: str = node.name()
-    return hasattr(node, "saved_for_backward") or any(name.startswith(f"{operation}Backward") for operation in _MIXING)
+    return hasattr(node, "_forward_cls") or any(name.startswith(f"{operation}Backward") for operation in _MIXING)
 
 
 def _before(node: Node) -> list[Node]:
