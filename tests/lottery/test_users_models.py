@@ -96,6 +96,11 @@ CERTAIN = {
     ),
     "frozen layers": ("def make(self): self.head.requires_grad_(False)", "head", None),
     "code that looks at values": (f"{FORWARD}super().forward(x) if x.sum().item() < 1e9 else None", "head", None),
+    "code that looks at values, and a name": (
+        f"output_layer = 'head'\n{FORWARD}super().forward(x) if x.sum().item() < 1e9 else None",
+        "head",
+        None,
+    ),
     "a constructor that looks at values": (
         "def make(self): self.rate = torch.linspace(0, 1, 3)[1].item()",
         "head",
@@ -116,6 +121,7 @@ CERTAIN = {
 def test_the_layer_whose_outputs_are_the_class_scores_is_found(case: str, tmp_path: Path) -> None:
     body, name, in_key = CERTAIN[case]
     found = examined(tmp_path, body)
+    assert not found.remarks
     assert found.layers[-1][0] == f"{name}.weight" and found.layers[-1][1][0] == 5
     assert found.output_layer == in_key, "the key says what the class and its last Linear do not"
     assert f"{name}.weight" not in [layer for layer, _ in found.layers[:-1]]
@@ -146,7 +152,6 @@ UNCERTAIN = {
         "head, has 10 outputs for 5 classes",
     ),
     "no gradient": (f"{FORWARD}super().forward(x).detach()", "no gradient leads from its outputs"),
-    "what cannot be run": (f"{FORWARD}self.head(x)", "it cannot be run: RuntimeError: "),
 }
 
 
@@ -190,6 +195,17 @@ def test_what_is_not_class_scores_is_said_in_one_sentence(case: str, tmp_path: P
     with pytest.raises(ValueError, match=message) as refused:
         examined(tmp_path, body)
     assert "\n" not in str(refused.value)
+
+
+def test_what_cannot_be_run_is_refused_or_named_and_remarked(tmp_path: Path) -> None:
+    """It may be made for a GPU alone."""
+    body = f"{FORWARD}self.head(x)"
+    with pytest.raises(ValueError, match=r"it cannot be run: RuntimeError: .*\(If it runs on a GPU alone, name its"):
+        examined(tmp_path, body)
+    found = examined(tmp_path, body, output_layer="head")
+    assert found.output_layer is None and found.layers[-1][0] == "head.weight"
+    (remark,) = found.remarks
+    assert remark.startswith("cannot be run here, so that what it returns is not checked: RuntimeError: ")
 
 
 def test_as_many_classes_as_images_are_told_apart(tmp_path: Path) -> None:

@@ -44,14 +44,15 @@ def examine(
     """
     try:
         with torch.device("meta"):
-            return _examined(model_fields, input, classes, file)
+            return _examined(model_fields, input, classes, file, runs=True)
     except Exception:  # whatever the user's code raises there; what is wrong anywhere is said by the second one
-        return _examined(model_fields, input, classes, file)
+        return _examined(model_fields, input, classes, file, runs=False)
 
 
 def _examined(
-    model_fields: Mapping[str, Any], input: Sequence[int], classes: int, file: str | Path | None
+    model_fields: Mapping[str, Any], input: Sequence[int], classes: int, file: str | Path | None, *, runs: bool
 ) -> Examination:
+    """`runs`: whether a model that cannot be run is refused though its output layer is named."""
     model = build({**model_fields, "output_layer": None}, input, classes, file)
     called = type(model).__name__
     remarks: list[str] = []
@@ -61,12 +62,17 @@ def _examined(
         try:
             found = _run(model, input, classes, remarks)
         except _NotRunError as error:
-            found = UncertainError(f"it cannot be run: {error}")
-            remarks.append(f"cannot be run here, and what it returns is not checked: {error}")
+            if runs or (model_fields.get("output_layer") is None and _own_name(model) is None):
+                raise ValueError(
+                    f"it cannot be run: {error}. (If it runs on a GPU alone, name its output layer: "
+                    "model: {..., output_layer: NAME}.)"
+                ) from error
+            found = UncertainError(str(error))
+            remarks.append(f"cannot be run here, so that what it returns is not checked: {error}")
     named = next((name for name in (model_fields.get("output_layer"), _own_name(model)) if name is not None), found)
     if isinstance(named, UncertainError):
         raise ValueError(
-            f"which layer gives the class scores is not certain: {str(found).rstrip('.')}. Name it: "
+            f"which layer gives the class scores is not certain: {found}. Name it: "
             "model: {..., output_layer: NAME}, or the attribute `output_layer` of the class."
         )
     if isinstance(found, str) and named != found:
@@ -122,7 +128,7 @@ def _outputs(model: nn.Module, images: Tensor) -> Any:
             return model(images)
         except Exception as error:
             lines = str(error).strip().splitlines()
-            raise _NotRunError(f"{type(error).__name__}: {lines[0] if lines else ''}") from error
+            raise _NotRunError(f"{type(error).__name__}: {lines[0].rstrip('.') if lines else ''}") from error
 
 
 def _layer(model: nn.Module, images: Tensor, scores: Any, classes: int, when: str) -> str | UncertainError:
