@@ -214,7 +214,7 @@ def test_as_many_classes_as_images_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_a_name_that_no_module_has_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="output_layer names 'heda', which is not .* Did you mean 'head'"):
+    with pytest.raises(ValueError, match=r"output_layer names 'heda', which is not .* Did you mean 'head'"):
         examined(tmp_path, "", output_layer="heda")
 
 
@@ -227,7 +227,7 @@ def test_another_layer_than_the_one_that_is_found_is_remarked(tmp_path: Path) ->
 def test_class_scores_that_come_second_in_training_are_refused(tmp_path: Path) -> None:
     body = f"{OTHER}def forward(self, x):\n    s, h = super().forward(x), self.hidden(x)\n"
     with pytest.raises(
-        ValueError, match="in training its .first. output comes from 'other', in evaluation from 'head'"
+        ValueError, match=r"in training its \(first\) output comes from 'other', in evaluation from 'head'"
     ):
         examined(tmp_path, f"{body}    return (self.other(h), s) if self.training else s")
 
@@ -270,7 +270,7 @@ def test_lazy_layers_start_as_layers_of_known_sizes(tmp_path: Path) -> None:
 
 
 def test_a_lazy_layer_that_stays_without_a_shape_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="late.weight of Net has no shape, and in evaluation no forward pass"):
+    with pytest.raises(ValueError, match=r"late\.weight of Net has no shape, and in evaluation no forward pass"):
         examined(tmp_path, "def make(self): self.late = nn.LazyLinear(3)")
 
 
