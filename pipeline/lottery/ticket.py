@@ -141,7 +141,7 @@ class Ticket:
         try:
             copy_into(state, self.weights, left, called)
         except ValueError as error:
-            raise TicketError(f"The ticket does not fit. {error}") from error
+            raise TicketError(f"The ticket does not fit. {error}{self._about_head(state, left)}") from error
         return HeldMasks(inside, {name: kept for name, kept in self.mask.items() if name not in left})
 
     def _other_head(self, model: nn.Module, state: Mapping[str, Any], plain: Callable[[str], str]) -> set[str]:
@@ -154,6 +154,12 @@ class Ticket:
         there = {name: _shape(weight) for name, weight in self.weights.items() if own and is_below(name, own)}
         there |= {name: _shape(self.weights[name]) for name in here if name in self.weights}
         return {*here, *there} if there and here != there else set()
+
+    def _about_head(self, state: Mapping[str, Any], left: set[str]) -> str:
+        """What to do where one layer alone is of another size, and is not the one that was taken for the head."""
+        both = state.keys() & self.weights.keys() - left
+        layers = {name.rpartition(".")[0] for name in both if _shape(state[name]) != _shape(self.weights[name])}
+        return f" If {layers.pop()} is its output layer, say so: model.output_layer = NAME." if len(layers) == 1 else ""
 
 
 def _shape(value: object) -> tuple[int, ...] | None:
