@@ -101,6 +101,8 @@ def write_and_show(
     told = _asked_for(grid.spec, files[0].parent)
     means = curves(results)
     console.print(render(results, means, compared, level, networks=many, **told, width=console.width, plain=plain))
+    for note in grid.notes:
+        say(console, f"note: {note}", "yellow")
     if tracker is not None:
         from pipeline.engine.tracking.digest import remember_tracked
         from pipeline.engine.tracking.tickets import tickets_of

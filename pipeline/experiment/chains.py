@@ -85,7 +85,8 @@ class Chain:
     @property
     def counted(self) -> dict[str, Any]:
         """Which layers a mask of this chain is over, as the `start` of a train stage has it."""
-        chosen = {"layers": list(self.schedule.layers)} if self.schedule.chosen else {}
+        chosen: dict[str, Any] = {"layers": list(self.schedule.layers)} if self.schedule.chosen else {}
+        chosen |= {"included": list(self.schedule.included)} if self.schedule.included else {}
         return chosen | ({"prunes_output": True} if self.prunes_output else {})
 
     @property

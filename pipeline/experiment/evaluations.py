@@ -1,5 +1,6 @@
 """What is trained on a target to evaluate a chain's tickets there, and whether they fit it."""
 
+import itertools
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,7 +63,11 @@ def dense_draw(tickets: Sequence[str], rounds: Collection[int], ticket: str, num
 
 def check_transfer(spec: Spec, prune: Prune, schedule: Schedule, source: Side, target: Side) -> None:
     """Raises UnfitError, with the whole path in the spec, if tickets of `source` cannot be trained on `target`."""
-    for (name, here), (_, there) in zip(target.layers[:-1], source.layers[:-1], strict=False):
+    here_and_there = (
+        zip(target.layers[:-1], source.layers[:-1], strict=False),
+        zip(target.model.unmasked, source.model.unmasked, strict=False),
+    )
+    for (name, here), (_, there) in itertools.chain(*here_and_there):
         if here != there:
             raise UnfitError(
                 f"tickets of source {source.name!r}, found on images of {_size(source)}, do not fit the images of "

@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.experiment.chains import Chain, dense_stage, prunes_output, train_stage
 from pipeline.experiment.evaluations import Evaluation, dense_draws, evaluations
 from pipeline.experiment.image_folders import looking_once
+from pipeline.experiment.included import about_unmasked
 from pipeline.experiment.resolving import baseline_sides, checked, reached, rounds_of, source_sides, target_sides
 from pipeline.experiment.sides import Side
 from pipeline.experiment.spec import ANY, DENSE, Spec
@@ -168,6 +169,10 @@ class _Building:
         """What is to be said of the sides."""
         for side in (*(plan[0] for plan in sets.plans), *sets.targets, *sets.baselines):
             self.notes |= dict.fromkeys(side.notes)
+        for source, _, rounds, _ in sets.plans:
+            pruned = rounds.total - rounds.survivors[-1]
+            note = about_unmasked(source.model, rounds.included, pruned, rounds.total)
+            self.notes |= {note: None} if note else {}
 
     def add(self, stage: Stage, role: str) -> None:
         if stage.key not in self.stages:
@@ -251,7 +256,7 @@ class _Building:
     def _keep(self, stage: Stage, output: str, side: Side) -> None:
         if output not in self.keep[stage.key]:
             self.keep[stage.key].add(output)
-            weights = sum(math.prod(shape) for _, shape in side.layers)
+            weights = sum(math.prod(shape) for _, shape in (*side.layers, *side.model.unmasked))
             self.kept_bytes += weights // 8 if output == "mask" else 4 * weights
 
     def add_dense(self, target: Side, seed: int, output: bool, stage: Stage, draw: int) -> None:

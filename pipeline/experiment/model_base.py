@@ -1,5 +1,6 @@
 """What models have in common: how they are initialized, and their heads."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
@@ -10,6 +11,21 @@ Input = tuple[int, int, int]
 """(channels, height, width) of the images a model sees."""
 Layers = tuple[tuple[str, tuple[int, ...]], ...]
 """(parameter name, shape) of every prunable weight in model order; the last one is the output layer's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A model on images of one shape with so many classes."""
+
+    layers: Layers
+    fields: dict[str, Any]
+    """What is in the key."""
+    unmasked: Layers = ()
+    """Other parameters of two or more dimensions: masks cover those that `prune.include` names."""
+    prunes_output: bool = True
+    """Whether a mask can cover the output layer."""
+    name: str = "the model"
+    notes: tuple[str, ...] = ()
 
 
 class XavierNormal(Strict):
@@ -49,6 +65,14 @@ class BuiltIn(Strict):
         if self.initialization == XavierNormal():
             return own
         return own | {"initialization": self.initialization.model_dump()}
+
+    def layers(self, shape: Input, classes: int) -> Layers:
+        """Raises UnfitError for images that the model is not made for."""
+        raise NotImplementedError
+
+    def described(self, shape: Input, classes: int) -> Described:
+        """Raises as `layers`."""
+        return Described(self.layers(shape, classes), self.fields())
 
     def location(self) -> str | None:
         return None

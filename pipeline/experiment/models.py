@@ -3,15 +3,18 @@
 import math
 import re
 from functools import lru_cache
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
 from pipeline.experiment.keys import canonical
-from pipeline.experiment.model_base import BuiltIn, Headed, Input, Layers
+from pipeline.experiment.model_base import BuiltIn, Described, Headed, Input, Layers
 from pipeline.experiment.resnets import Resnet18, Resnet20, Resnet50
 from pipeline.experiment.spec_base import Positive, Strict, refuse
 from pipeline.experiment.user_files import UnfitError, source_of
+
+if TYPE_CHECKING:
+    from pipeline.lottery.models.examination import Examination
 
 
 class Lenet(BuiltIn):
@@ -154,6 +157,8 @@ class UserModel(Strict):
     name: Literal["user"] = "user"
     source: str
     """`file.py:Class`."""
+    output_layer: str | None = None
+    """The module whose outputs are the class scores, where a forward pass does not show it."""
     arguments: dict[str, Any] = Field(default_factory=dict)
 
     channels: ClassVar[int | None] = None
@@ -174,23 +179,38 @@ class UserModel(Strict):
         arguments = {"arguments": self.arguments} if self.arguments else {}
         return {"name": "user", "class": class_name, "source": digest, **arguments}
 
-    def layers(self, shape: Input, classes: int) -> Layers:
-        return _described(canonical(self.fields()), self.source, self.location(), shape, classes)
+    def described(self, shape: Input, classes: int) -> Described:
+        """Of the output layer's name, the key has what the class itself and its last Linear do not say.
+
+        Raises UnfitError for a class that is no model of such images, or whose output layer is not certain.
+        """
+        fields = self.fields()
+        asked = fields | ({"output_layer": self.output_layer} if self.output_layer is not None else {})
+        found = _examined(canonical(asked), self.source, self.location(), shape, classes)
+        own = {"output_layer": found.output_layer} if found.output_layer is not None else {}
+        return Described(
+            tuple(found.layers),
+            fields | own,
+            tuple(found.unmasked),
+            found.prunes_output,
+            fields["class"],
+            tuple(f"{fields['class']} {remark}." for remark in found.remarks),
+        )
 
     def location(self) -> str:
         return str(source_of(self.source)[0])
 
 
 @lru_cache(maxsize=256)
-def _described(fields: str, source: str, file: str, shape: Input, classes: int) -> Layers:
+def _examined(fields: str, source: str, file: str, shape: Input, classes: int) -> "Examination":
     import json
 
-    from pipeline.lottery.models import describe
+    from pipeline.lottery.models.examination import examine
 
     try:
-        return tuple((name, tuple(sizes)) for name, sizes in describe(json.loads(fields), shape, classes, file))
+        return examine(json.loads(fields), shape, classes, file)
     except (ValueError, LookupError) as error:
-        raise UnfitError(f"{source} cannot be built for images of {shape} and {classes} classes: {error}") from error
+        raise UnfitError(f"{source}, on images of {shape} and {classes} classes: {error}") from error
 
 
 SIZED = ("lenet", "perceptron", "convnet", "cifarnet", "vgg19", "resnet50", "resnet18", "resnet20")

@@ -71,4 +71,4 @@ def reached(spec: Spec, source: Side, entry: Source, rounds: Schedule, targets: 
 def rounds_of(spec: Spec, source: Side, entry: Source) -> Schedule:
     """The pruning schedule of a source, its rewinding checked."""
     checked(spec, source.at, check_rewind, entry.prune, source)
-    return checked(spec, (*source.at, "prune"), schedule, entry.prune, source.layers)
+    return checked(spec, (*source.at, "prune"), schedule, entry.prune, source.model)

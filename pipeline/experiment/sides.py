@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.experiment.catalogue import Data, describe
 from pipeline.experiment.keys import canonical
 from pipeline.experiment.last_batches import check_last_batch, regrouped
-from pipeline.experiment.model_base import Layers
+from pipeline.experiment.model_base import Described, Layers
 from pipeline.experiment.spec_sides import Target
 from pipeline.experiment.stages import Shape
 from pipeline.experiment.steps import Steps
@@ -21,7 +21,7 @@ class Side:
     name: str
     at: tuple[str | int, ...]
     data: Data
-    layers: Layers
+    model: Described
     template: dict[str, Any]
     """Train fields without seed, round and start."""
     identity: str
@@ -35,6 +35,11 @@ class Side:
     keeps_weights: bool
     notes: tuple[str, ...] = ()
     """What a plan and a report say of its data and its model."""
+
+    @property
+    def layers(self) -> Layers:
+        """Prunable weights, the output layer's last."""
+        return self.model.layers
 
     @property
     def features(self) -> dict[str, Any]:
@@ -57,11 +62,11 @@ def side(entry: Target, at: tuple[str | int, ...], root: Path, keeps_weights: bo
         data = describe(entry.dataset, root, entry.model.channels)
     except UnfitError as error:
         raise UnfitError(error.what, "dataset", *error.at) from None
-    layers = entry.model.layers(data.shape, data.classes)
     check_last_batch(entry, data.images)
+    model = entry.model.described(data.shape, data.classes)
     per_epoch = -(-data.images // entry.training.batch_size)
     template = {
-        "model": entry.model.fields(),
+        "model": model.fields,
         "input": list(data.shape),
         "classes": data.classes,
         "data": data.fields,
@@ -77,7 +82,7 @@ def side(entry: Target, at: tuple[str | int, ...], root: Path, keeps_weights: bo
         name=entry.name,
         at=at,
         data=data,
-        layers=layers,
+        model=model,
         template=template,
         identity=canonical([template, entry.training.after_rewind]),
         data_identity=canonical([data.fields, data.shape]),
@@ -87,7 +92,7 @@ def side(entry: Target, at: tuple[str | int, ...], root: Path, keeps_weights: bo
         shape=Shape(resources.workers, resources.gpus_per_worker, resources.cpus_per_worker, resources.images),
         locations={role: file for role, file in locations.items() if file},
         keeps_weights=keeps_weights,
-        notes=data.notes,
+        notes=data.notes + model.notes,
     )
 
 

@@ -54,7 +54,8 @@ class Prune(Strict):
     `rates`: layer name or pattern -> rate, where a layer's differs from `rate` (layerwise only). `relative`: layer name
     or pattern -> what its rate or fraction is multiplied by: {head: 0.5} prunes the output layer by half as much.
     `units`: so many hidden units a round, whole, of a network with one hidden layer. `only`: names or patterns of the
-    layers that are pruned and counted; all others keep all weights.
+    layers that are pruned and counted; all others keep all weights. `include`: names or patterns of parameters of a
+    user's model that are pruned, too, though no weights of linear or convolutional layers: `attention.in_proj_weight`.
     """
 
     rate: Annotated[Number, Field(gt=0, lt=1)] | None = None
@@ -66,6 +67,7 @@ class Prune(Strict):
     relative: dict[str, Annotated[Number, Field(ge=0, le=1)]] = Field(default_factory=dict)
     units: Positive | None = None
     only: Patterns | None = None
+    include: Patterns | None = None
     prune_output: Flag = False
     criterion: str = "magnitude"
     rewind: Rewind = Steps()
@@ -84,7 +86,7 @@ class Prune(Strict):
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.units is not None:
-            given = [key for key in ("rate", "fractions", "rates", "relative", "only") if getattr(self, key)]
+            given = [key for key in ("rate", "fractions", "rates", "relative", "only", "include") if getattr(self, key)]
             if given or self.scope == "layerwise":
                 raise refuse("cannot go with units: remove one of the two.", given[0] if given else "scope")
         if self.fractions is not None:

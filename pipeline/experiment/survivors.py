@@ -3,10 +3,11 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
-from pipeline.experiment.model_base import Layers
+from pipeline.experiment.included import included_in
+from pipeline.experiment.layer_names import names_layer
+from pipeline.experiment.model_base import Described, Layers
 from pipeline.experiment.spec_pruning import Prune
 from pipeline.experiment.suggestions import did_you_mean
 from pipeline.experiment.user_files import UnfitError
@@ -25,17 +26,24 @@ class Schedule:
     """What makes the mask of a round, as the stage's fields have it; empty for round 0."""
     chosen: bool = False
     """Whether other prunable layers are left whole (`only`); what is counted is of `layers` alone."""
+    included: tuple[str, ...] = ()
+    """Parameters that `prune.include` names."""
 
 
-def schedule(prune: Prune, layers: Layers) -> Schedule:
-    """The rounds of `prune` on a model's `layers` (output layer last).
+def schedule(prune: Prune, model: Described) -> Schedule:
+    """The rounds of `prune` on a model.
 
     A rate prunes round(rate * remaining), a fraction leaves n - round(fraction * n), globally or in each layer;
     Python's round, half to even, as torch.nn.utils.prune. Raises UnfitError if nothing is left,
-    or a rate or a pattern of `only` is for no layer.
+    or a rate or a pattern of `only` or `include` is for no layer.
     """
+    layers = model.layers
     if prune.units is not None:
         return _units(prune.units, prune.last_round, layers)
+    if prune.prune_output and not model.prunes_output:
+        raise UnfitError(f"{layers[-1][0]} is no parameter of a linear or convolutional layer.", "prune_output")
+    included = included_in(prune.include, model)
+    layers = (*layers[:-1], *included, layers[-1])
     every = layers if prune.prune_output else layers[:-1]
     if not every:
         raise UnfitError(
@@ -72,12 +80,8 @@ def schedule(prune: Prune, layers: Layers) -> Schedule:
         if not survivors[-1]:
             at = ("fractions", number - 1) if prune.fractions is not None else ("rounds",)
             raise UnfitError(f"round {number} leaves none of the {total:,} prunable weights.", *at)
-    return Schedule(names, total, tuple(survivors), tuple(rules), chosen=len(prunable) < len(every))
-
-
-def names_layer(pattern: str, name: str) -> bool:
-    """Whether a name or pattern of layers ("head", "fc*", "conv1.weight") is for the parameter `name`."""
-    return fnmatchcase(name, pattern) or fnmatchcase(name.removesuffix(".weight"), pattern)
+    chosen = len(prunable) < len(every)
+    return Schedule(names, total, tuple(survivors), tuple(rules), chosen, tuple(name for name, _ in included))
 
 
 def _chosen(only: Sequence[str] | None, every: Layers, layers: Layers) -> Layers:

@@ -45,7 +45,9 @@ def from_bytes(kind: str, data: bytes) -> tuple[dict[str, Tensor], dict[str, Any
     try:
         tensors: dict[str, Tensor] = safetensors.torch.load(data)
     except (SafetensorError, KeyError) as error:  # KeyError: a type that this torch lacks
-        raise FormatError(f"Truncated, damaged, or not a safetensors file ({len(data)} bytes): {error}.") from error
+        raise FormatError(
+            f"Truncated, damaged, or not a safetensors file ({len(data)} bytes): {_escaped(error)}."
+        ) from error
     header = json.loads(data[8 : 8 + header_size])
     about = header.get("__metadata__", {}).get(ENTRY)
     if about is None:
@@ -127,6 +129,11 @@ def listed_layers(layers: object) -> Iterable[tuple[str, list[int], int]]:
                 yield name, shape, survivors
             case _:
                 raise FormatError(f"The metadata's entry for a layer of the mask is damaged: {entry}.")
+
+
+def _escaped(error: Exception) -> str:
+    """What another library says of a file, which may quote it: a terminal would obey control characters in it."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in str(error))
 
 
 def _is_name(name: object) -> bool:

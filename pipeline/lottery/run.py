@@ -11,12 +11,13 @@ from torch import Tensor
 from pipeline.lottery.batch_norm import group_batch_norm
 from pipeline.lottery.batches import Batches, TestBatches
 from pipeline.lottery.checkpoint import Checkpoint, Own, State, copied, weights_of
+from pipeline.lottery.class_scores import ClassScores
 from pipeline.lottery.compilation import compiled
 from pipeline.lottery.data import Images
 from pipeline.lottery.evaluation import batch_size, evaluate, mean_loss
 from pipeline.lottery.freezing import freeze_features
 from pipeline.lottery.history import Record, Tally, early_stop, finite
-from pipeline.lottery.layers import counted, prunable
+from pipeline.lottery.layers import counted
 from pipeline.lottery.many_networks import is_many, of_each
 from pipeline.lottery.models import build
 from pipeline.lottery.normalization import Normalization
@@ -58,7 +59,7 @@ class Run:
         self.model.train()
         if "frozen" in fields:
             freeze_features(self.model)
-        parameters = prunable(self.model, output=True)
+        parameters = counted(self.model, fields.get("start", {}))
         moving = {name: mask for name, mask in self.mask.items() if parameters[name].requires_grad}
         self.masked: dict[str, Tensor] = {name: parameters[name] for name in moving}
         # In the parameters' own type and layout: one foreach multiplication, 0.05 ms for LeNet-300-100 where masks of
@@ -83,7 +84,7 @@ class Run:
         self.tally = Tally(device)
         self.precision = _precision(fields, device)
         self._check_ranks({"mean of the data": images.mean.to(device), "deviation of the data": images.std.to(device)})
-        self._parallel = group.data_parallel(self.forward)
+        self._parallel = group.data_parallel(ClassScores(self.forward))
         # For models that draw while they run (dropout): after the model is built, and the same for paired tickets.
         of_rank = ("rank", group.rank) if group.rank else ()
         seed = stream("train", *self.batches.stream, *of_rank)

@@ -3,26 +3,27 @@
     from pipeline import Ticket
 
     ticket = Ticket.load("ticket.safetensors")
-    ticket.apply(model)  # any torch.nn.Module of the same architecture, with a head of any size
+    handle = ticket.apply(model)  # any torch.nn.Module of the same architecture, with a head of any size
 
-From then on `model` trains sparse, with any torch optimizer.
+From then on `model` trains sparse, with any torch optimizer, until `handle.remove()`.
 """
 
-import functools
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
+from torch.nn.parameter import is_lazy
 
 from pipeline.lottery.files import FormatError, from_bytes, in_order, listed_layers, pack, to_bytes, unpack
+from pipeline.lottery.held_masks import HeldMasks, is_sharded
 from pipeline.lottery.layers import head, is_below
-from pipeline.lottery.transfer import copy_state, head_tensors
+from pipeline.lottery.transfer import copy_into
+from pipeline.lottery.wrapped_models import plain_names, unwrapped
 
 
 class TicketError(ValueError):
@@ -108,50 +109,65 @@ class Ticket:
             raise TicketError(f"The ticket's provenance cannot be written as JSON: {error}.") from error
         _write(Path(path), data)
 
-    def apply(self, model: nn.Module) -> None:
+    def apply(self, model: nn.Module) -> HeldMasks:
         """Put weights and mask into `model` and keep its pruned weights at 0 after every step of any torch optimizer.
 
         The state's names and shapes must be the ticket's. Only an output layer of another size (`model.output_layer` if
-        the model names it, else its last Linear) is left alone, with its own values and unmasked. A ticket applied
-        later replaces mask and weights. Optimizers may exist already, with momentum: the parameters carry the mask,
-        also through `model.to(...)` and `load_state_dict`; not through `copy.deepcopy`: apply the ticket to the copy.
-        LBFGS takes several trial steps in a call; zeros are restored at the end of it.
+        the model names it, else its last Linear) is left alone, with its own values and unmasked. The model may be
+        compiled already, or be in (Distributed)DataParallel. A ticket applied later replaces mask and weights.
 
-        Raises TicketError, before anything is changed, for another architecture.
+        The masks are the model's: they hold for optimizers that exist already, with momentum, through `model.to(...)`
+        and `load_state_dict` in all of torch's modes, and go along into deep copies and pickles. LBFGS takes several
+        trial steps in a call; zeros are restored at the end of it. The handle's `remove()` ends it. A layer that no
+        longer holds the parameter of a mask makes the optimizer's step raise `LostMaskError`.
+
+        Raises TicketError, before anything is changed, for another architecture, and for parameters in shards (FSDP).
         """
-        left = self._other_head(model)
-        parameters = dict(model.named_parameters(remove_duplicate=False))
+        inside = unwrapped(model)
+        called, plain = type(inside).__name__, plain_names(inside)
+        parameters = {plain(name): weight for name, weight in inside.named_parameters(remove_duplicate=False)}
+        if any(map(is_sharded, parameters.values())) or any(map(_is_fsdp, inside.modules())):
+            raise TicketError(
+                f"This {called} is in shards (FSDP, DTensor), and a ticket's mask is of whole tensors: apply it to a "
+                "model that is whole on each device, such as one in DistributedDataParallel."
+            )
+        state = {plain(name): value for name, value in inside.state_dict().items()}
+        left = self._other_head(inside, state, plain)
         if unknown := [name for name in self.mask if name not in parameters and name not in left]:
             raise TicketError(
-                f"The ticket does not fit this {type(model).__name__}: no parameter {', '.join(unknown)}. "
+                f"The ticket does not fit this {called}: no parameter {', '.join(unknown)}. "
                 f"Its parameters: {', '.join(list(parameters)[:5])}, ..."
             )
         try:
-            copy_state(model, self.weights, left)
+            copy_into(state, self.weights, left, called)
         except ValueError as error:
-            raise TicketError(f"The ticket does not fit. {error}") from error
-        for parameter in parameters.values():
-            parameter.__dict__.pop("_ticket_mask", None)
-        for name, kept in self.mask.items():
-            if name not in left:
-                # A copy: moved to the parameter's device there, and out of reach of who changes `ticket.mask`.
-                parameters[name]._ticket_mask = kept.to(parameters[name].device, copy=True)  # type: ignore[attr-defined]
-        _keep_zeros()
+            raise TicketError(f"The ticket does not fit. {error}{self._about_head(state, left)}") from error
+        return HeldMasks(inside, {name: kept for name, kept in self.mask.items() if name not in left})
 
-    def _other_head(self, model: nn.Module) -> set[str]:
+    def _other_head(self, model: nn.Module, state: Mapping[str, Any], plain: Callable[[str], str]) -> set[str]:
         """Names of the output layer's tensors, in the model and the ticket, if the layer is of another size there."""
         try:
-            own = head(model)
+            own = plain(head(model))
         except ValueError:
             return set()
-        state = model.state_dict()
-        here = {name: tuple(state[name].shape) for name in head_tensors(model)}
-        there = {
-            name: tuple(weight.shape)
-            for name, weight in self.weights.items()
-            if name in here or (own and is_below(name, own))
-        }
+        here = {name: _shape(value) for name, value in state.items() if is_below(name, own)}
+        there = {name: _shape(weight) for name, weight in self.weights.items() if own and is_below(name, own)}
+        there |= {name: _shape(self.weights[name]) for name in here if name in self.weights}
         return {*here, *there} if there and here != there else set()
+
+    def _about_head(self, state: Mapping[str, Any], left: set[str]) -> str:
+        """What to do where one layer alone is of another size, and is not the one that was taken for the head."""
+        both = state.keys() & self.weights.keys() - left
+        layers = {name.rpartition(".")[0] for name in both if _shape(state[name]) != _shape(self.weights[name])}
+        return f" If {layers.pop()} is its output layer, say so: model.output_layer = NAME." if len(layers) == 1 else ""
+
+
+def _shape(value: object) -> tuple[int, ...] | None:
+    return tuple(value.shape) if isinstance(value, Tensor) and not is_lazy(value) else None
+
+
+def _is_fsdp(module: nn.Module) -> bool:
+    return type(module).__name__ == "FullyShardedDataParallel"
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -168,19 +184,3 @@ def _write(path: Path, data: bytes) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-@functools.cache  # once a process, at the first apply: importing this module changes no optimizer
-def _keep_zeros() -> None:
-    register_optimizer_step_post_hook(_zero_pruned)
-
-
-@torch.no_grad()
-def _zero_pruned(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    for group in optimizer.param_groups:
-        for parameter in group["params"]:
-            kept = getattr(parameter, "_ticket_mask", None)
-            if kept is not None:
-                if kept.device != parameter.device:
-                    kept = parameter._ticket_mask = kept.to(parameter.device)
-                parameter.masked_fill_(~kept, 0)  # not a product: 0 even where the step left NaN

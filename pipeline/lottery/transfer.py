@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from pipeline.lottery.controls import Control, mask_at, moved, places
-from pipeline.lottery.layers import counted, head, is_below, prunable
+from pipeline.lottery.layers import counted, head, is_below, maskable
 from pipeline.lottery.models import initialize, model_id
 
 
@@ -57,9 +58,18 @@ def copy_state(model: nn.Module, weights: Mapping[str, Tensor], leave: Collectio
 
     Raises ValueError, before anything is copied, that names what is missing, unknown, or of another shape or kind.
     """
-    state = {
-        name: value for name, value in model.state_dict().items() if isinstance(value, Tensor) and name not in leave
-    }
+    copy_into(model.state_dict(), weights, leave, type(model).__name__)
+
+
+def copy_into(
+    whole: Mapping[str, Any], weights: Mapping[str, Tensor], leave: Collection[str] = (), model: str = "model"
+) -> None:
+    """As `copy_state`, into the state of a `model` of that name, whose tensors are written."""
+    state = {name: value for name, value in whole.items() if isinstance(value, Tensor) and name not in leave}
+    if lazy := [name for name, value in state.items() if is_lazy(value)]:
+        raise ValueError(
+            f"{lazy[0]} of this {model} has no shape before its first forward pass (lazy): run it once on images."
+        )
     given = {name: value for name, value in weights.items() if name not in leave}
     wrong = [f"{name} is in the model only" for name in state if name not in given]
     wrong += [f"{name} is in the weights only" for name in given if name not in state]
@@ -76,7 +86,7 @@ def copy_state(model: nn.Module, weights: Mapping[str, Tensor], leave: Collectio
     wrong += [f"{name} has no storage (meta device)" for name, value in state.items() if value.is_meta]
     if wrong:
         more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        raise ValueError(f"The weights do not fit this {type(model).__name__}: {'; '.join(wrong[:5])}{more}.")
+        raise ValueError(f"The weights do not fit this {model}: {'; '.join(wrong[:5])}{more}.")
     with torch.no_grad():
         for name, value in state.items():
             value.copy_(given[name])
@@ -171,8 +181,8 @@ def _randomize(
 
 
 def _redraw(model: nn.Module, fields: Mapping[str, Any], control: Control) -> None:
-    """All prunable weights from the control's stream; every other tensor, and a redrawn head, from the ordinary one."""
-    layers = prunable(model, output=fields["start"].get("prunes_output", False))
+    """All maskable weights from the control's stream; every other tensor, and a redrawn head, from the ordinary one."""
+    layers = maskable(model, fields["start"])
     kept = head_tensors(model) if fields["start"].get("head") == "redraw" else ()
     stream = ("control", control.survivors, control.round, control.kinds, "weights")
     initialize(model, fields["seed"], fields["model"], *stream)

@@ -102,6 +102,7 @@ def gather(grid: Grid, store: Store, snapshot: Snapshot, known: Known = Known())
         made=made,
         digest=report_digest(grid.spec, store.uri, results, failed),
         notes=tuple(notes),
+        about=grid.notes,
     )
 
 

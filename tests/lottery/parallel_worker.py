@@ -35,6 +35,27 @@ class Net(nn.Module):
 """
 
 
+LATE = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, input_shape, classes):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(64, 64) for _ in range(5)])
+        self.auxiliary, self.never = nn.Linear(64, classes), nn.Linear(3, 3)
+        self.head = nn.Linear(64, classes)
+
+    def forward(self, images):
+        hidden = images.flatten(1)
+        for layer in self.layers:
+            if not self.training or torch.rand(()) > 0.7:
+                hidden = hidden + torch.relu(layer(hidden))
+        scores = self.head(hidden)
+        return (scores, self.auxiliary(hidden)) if self.training else scores
+"""
+
+
 def fields(group: Group, data: dict[str, Any], **changes: Any) -> dict[str, Any]:
     found = {
         "model": {"name": "lenet", "hidden": [32, 16]},
@@ -121,6 +142,24 @@ def resumed(group: Group, folder: Path) -> dict[str, Any]:
     return {"whole": result(whole), "rest": result(rest), "message": message, "handed over": len(kept)}
 
 
+def late(group: Group, folder: Path) -> dict[str, Any]:
+    """Stochastic depth, drawn by each worker for itself, and an auxiliary output: `first` step of each layer."""
+    file = folder / "late.py"
+    if group.leads:
+        file.write_text(LATE)
+    group.everyone(None)
+    model = {"name": "user", "class": "Net", "source": hashlib.sha256(LATE.encode()).hexdigest()}
+    run = Run(fields(group, UNEVEN, model=model), {}, images(UNEVEN), torch.device("cpu"), file, group)
+    start = {name: value.clone() for name, value in run.model.state_dict().items()}
+    first: dict[str, int] = {}
+    for step in range(8):
+        run.step()
+        for name, value in run.model.state_dict().items():
+            if not torch.equal(value, start[name]):
+                first.setdefault(name, step)
+    return {"first": first, "record": run.record(), "weights": run.model.state_dict()}
+
+
 def error_of(action: Callable[[], object]) -> str:
     try:
         action()
@@ -145,7 +184,7 @@ def differing(group: Group, folder: Path) -> dict[str, Any]:
     return found | {"status": diverged.status}
 
 
-SCENARIOS = {2: [steps, adam, untrained, differing], 3: [uneven, resumed]}
+SCENARIOS = {2: [steps, adam, untrained, differing, late], 3: [uneven, resumed]}
 
 
 def main(rank: int, folder: Path, **_: Any) -> None:

@@ -100,6 +100,17 @@ def test_other_optimizers_layouts_and_precisions_keep_the_workers_equal(found: F
     assert_equal(first["final"], second["final"])
 
 
+def test_late_gradients_and_auxiliary_outputs_train_on_several_workers(found: Found) -> None:
+    """A layer that one worker skips and another does not has the gradient of both."""
+    first, second = found("late", 2)
+    assert first["record"] == second["record"]
+    assert_equal(first["weights"], second["weights"])
+    layers = [first["first"][f"layers.{number}.weight"] for number in range(5)]
+    assert min(layers) == 0 < max(layers), "none was late: the test shows nothing"
+    assert first["first"]["head.weight"] == 0
+    assert not {"auxiliary.weight", "auxiliary.bias", "never.weight"} & first["first"].keys()
+
+
 def test_workers_evaluate_a_ticket_as_one_does(found: Found) -> None:
     first, second = found("untrained", 2)
     one = alone("untrained")

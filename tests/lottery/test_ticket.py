@@ -219,6 +219,18 @@ def test_a_pruned_head_stays_pruned_and_another_size_of_it_is_left_alone() -> No
     assert (other.head.weight != 0).all()
 
 
+def test_a_head_that_is_not_the_last_linear_is_asked_for() -> None:
+    def net(classes: int) -> nn.Module:
+        return nn.ModuleDict({"classifier": nn.Linear(8, classes), "first": nn.Linear(6, 8)})
+
+    ticket, model = Ticket({}, net(4).state_dict()), net(7)
+    with pytest.raises(TicketError, match=r"If classifier is its output layer, say so: model\.output_layer = NAME\."):
+        ticket.apply(model)
+    model.output_layer = "classifier"  # type: ignore[assignment]
+    ticket.apply(model)
+    assert torch.equal(model["first"].weight, ticket.weights["first.weight"])
+
+
 class Deeper(Net):
     def __init__(self) -> None:
         super().__init__()
@@ -248,7 +260,7 @@ def test_another_architecture_is_refused_and_nothing_is_changed(model: nn.Module
         ticket_of(Net()).apply(model)
     for name, value in model.state_dict().items():
         assert value.is_meta or torch.equal(value, before[name])
-    assert not any(hasattr(parameter, "_ticket_mask") for parameter in model.parameters())
+    assert not any(module._load_state_dict_post_hooks for module in model.modules())
 
 
 def test_a_ticket_comes_back_from_its_file(tmp_path: Path) -> None:

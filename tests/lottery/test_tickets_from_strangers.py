@@ -75,6 +75,10 @@ HOSTILE = {
     "truth values as weights": (of_weights(torch.ones(12, dtype=torch.bool)), "whole numbers"),
     "weights that torch cannot prune": (of_weights(torch.ones(12).to(torch.float8_e4m3fn)), "cannot be pruned"),
     "a name that a terminal obeys": (forged(mask=[[ESCAPE, [3, 4], 12]]), "entry for a layer of the mask is damaged"),
+    "a type that a terminal obeys": (
+        header(72, b'{"weights/x":{"dtype":"\\u001b[2J","shape":[1],"data_offsets":[0,4]}}'.ljust(72)) + b"0000",
+        r"unknown variant `\\x1b\[2J`",
+    ),
     "a weight's name that a terminal obeys": (
         forged(names=[ESCAPE], mask=[], tensors={f"weights/{ESCAPE}": torch.ones(1)}),
         "not those that",

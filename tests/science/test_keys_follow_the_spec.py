@@ -203,6 +203,7 @@ def test_every_field_is_here() -> None:
     """A field that is new needs a line above: what may it change?"""
     listed = {kind.__name__: set(cases) for kind, (_, cases) in FIELDS.items()}
     listed["Prune"].add("units")  # of another model: test_pruning_other_units_has_other_keys
+    listed["Prune"].add("include")  # of a user's model: experiment/test_users_models.py
     listed["Training"].add("frozen")  # of targets: test_freezing_a_target_changes_what_is_trained_on_it
     for kind, needs_another in (("LrDecay", "to"), ("Augment", "window"), ("Digits", "margin")):
         listed[kind].add(needs_another)  # test_fields_that_need_others_change_keys_too

@@ -8,13 +8,16 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from pipeline.lottery.layers import PRUNABLE
 from pipeline.lottery.many_networks import ManyLinear
 from pipeline.lottery.randomness import generator, stream
 
 
 def model_id(model_fields: Mapping[str, Any]) -> str:
-    """Canonical JSON of the model fields: its name in random streams, whatever its initialization or head."""
-    named = {name: value for name, value in model_fields.items() if name not in ("initialization", "head")}
+    """Canonical JSON of the model fields: its name in random streams, whatever its initialization, its head, or what
+    is called its output layer."""
+    unnamed = ("initialization", "head", "output_layer")
+    named = {name: value for name, value in model_fields.items() if name not in unnamed}
     return json.dumps(named, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
@@ -47,6 +50,14 @@ def initialize(
             _reset(name, module, stream(*names, name))
 
 
+def check_initialization(model: nn.Module) -> None:
+    """Raises ValueError, as `initialize` would, for parameters of a user's model that nothing initializes."""
+    if not callable(getattr(model, "initialize", None)):
+        for name, module in model.named_modules():
+            if _own_tensors(module):
+                _reset_of(name, module)
+
+
 Distribution = Callable[[torch.Tensor, torch.Generator], object]
 """Fills the weight of a layer in place."""
 
@@ -77,14 +88,30 @@ def _reset(name: str, module: nn.Module, seed: int) -> None:
     """Modules come parents first, so a child's own stream decides where a parent resets its children too."""
     if not _own_tensors(module):
         return
-    reset = getattr(module, "reset_parameters", None)
-    if callable(reset):
+    reset = _reset_of(name, module)
+    if reset is not None:
         _with_global_seed(seed, reset)
-    elif next(module.parameters(recurse=False), None) is not None:
+
+
+def _reset_of(name: str, module: nn.Module) -> Callable[[], object] | None:
+    """What initializes a module's own tensors; None if they are statistics that stay as the constructor made them."""
+    define = "define initialize(generator) on the model, so that each seed has its own initialization."
+    reset: Callable[[], object] | None = getattr(module, "reset_parameters", None)
+    own = dict(module.named_parameters(recurse=False))
+    if callable(reset):
+        parts = own.keys() - {"weight", "bias"}
+        if isinstance(module, PRUNABLE) and type(module).__module__.startswith("torch.") and parts:
+            raise ValueError(
+                f"The weight of {name!r} is computed from {', '.join(sorted(parts))}, which its reset_parameters() "
+                f"does not draw: {define}"
+            )
+        return reset
+    if own:
         raise ValueError(
             f"The module {name!r} ({type(module).__name__}) has parameters of its own but no reset_parameters(). "
-            "Define it, or define initialize(generator) on the model, so that each seed has its own initialization."
+            f"Define it, or {define}"
         )
+    return None
 
 
 def _own_tensors(module: nn.Module) -> bool:

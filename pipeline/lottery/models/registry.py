@@ -50,7 +50,8 @@ def build(
     """The module for [B, C, H, W] float batches with `input` = (C, H, W), on the default device; returns [B, classes],
     or [networks, B, classes] where it is many networks at once.
 
-    Its parameters hold no meaning until `initialize` or a state is loaded. `file` is where a user's model is defined.
+    Its parameters hold no meaning until `initialize` or a state is loaded. `file` is where a user's model is defined,
+    whose lazy layers get their shapes by a forward pass, and whose output layer may be named by the fields.
     The global random number generator is left as it was.
     Raises LookupError for an unknown name and ValueError for a model that cannot be built.
     """

@@ -3,8 +3,10 @@
     class Net(torch.nn.Module):
         def __init__(self, input_shape, classes, width=64): ...     # input_shape = (C, H, W)
 
-It is called as `Net(input_shape=(C, H, W), classes=n, **arguments)`, with the arguments of the grid. Its output layer
-is the last Linear, or the module that its attribute `output_layer` names. It is initialized by each module's
+It is called as `Net(input_shape=(C, H, W), classes=n, **arguments)`, with the arguments of the grid. Images
+[B, C, H, W] become class scores [B, n]; in training it may return a tuple, of which they are the first. Its output
+layer is the one that gives them, which planning finds by a forward pass (see examination.py); `output_layer`, of the
+grid or an attribute of the class, names it where that is not certain. It is initialized by each module's
 `reset_parameters()`, or by its own method `initialize(generator)` (see initialization.py); what its constructor does to
 parameters is overwritten.
 """
@@ -13,9 +15,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from pipeline.lottery import plugins
+from pipeline.lottery.layers import name_output_layer
 
 
 def user(fields: Mapping[str, Any], input_shape: tuple[int, int, int], classes: int, file: Path | None) -> nn.Module:
@@ -35,4 +40,29 @@ def user(fields: Mapping[str, Any], input_shape: tuple[int, int, int], classes: 
         ) from error
     if not isinstance(model, nn.Module):
         raise ValueError(f"{file}: {name}(...) is not a torch.nn.Module but {type(model).__name__}.")
+    if _lazy(model):
+        _give_shapes(model, input_shape)
+    if fields.get("output_layer") is not None:
+        name_output_layer(model, fields["output_layer"])
     return model
+
+
+def _lazy(model: nn.Module) -> list[str]:
+    """Parameters and buffers that have no shape yet."""
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    return [name for name, tensor in tensors.items() if is_lazy(tensor)]
+
+
+def _give_shapes(model: nn.Module, input_shape: tuple[int, int, int]) -> None:
+    """One forward pass in evaluation mode, so that no statistics move. Raises ValueError if it leaves lazy tensors."""
+    modes = [(module, module.training) for module in model.modules()]
+    why = "in evaluation no forward pass goes through it: give it its sizes."
+    try:
+        with torch.no_grad():
+            model.eval()(torch.zeros(2, *input_shape))
+    except Exception as error:  # of the user's code
+        why = f"the forward pass that would give it failed: {type(error).__name__}: {error}"
+    for module, mode in modes:
+        module.training = mode
+    if left := _lazy(model):
+        raise ValueError(f"{left[0]} of {type(model).__name__} has no shape, and {why}")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from pipeline.experiment.layer_names import names_layer
 from pipeline.experiment.models import UserModel
 from pipeline.experiment.spec import DENSE
-from pipeline.experiment.survivors import names_layer
 
 if TYPE_CHECKING:
     from pipeline.experiment.spec import Spec

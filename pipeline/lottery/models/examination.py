@@ -1,0 +1,184 @@
+"""What a forward pass on the planned images says of a user's model: its output layer, and what it returns."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.lottery.layers import name_output_layer, output_layer, prunable, unmasked
+from pipeline.lottery.many_networks import is_many
+from pipeline.lottery.models.initialization import check_initialization
+from pipeline.lottery.models.output_graph import UncertainError, scoring_layer
+from pipeline.lottery.models.registry import build
+
+Shapes = list[tuple[str, tuple[int, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What planning has to know of a user's model."""
+
+    layers: Shapes
+    """As `registry.describe`."""
+    unmasked: Shapes
+    """As `layers.unmasked`."""
+    output_layer: str | None
+    """Its name, where the model itself and its last Linear say something else."""
+    prunes_output: bool
+    """Whether a mask can cover the output layer's weight: not where it is computed, or a module of the user's own."""
+    remarks: list[str]
+    """What a plan and a report should say of it, as the end of a sentence about the model."""
+
+
+def examine(
+    model_fields: Mapping[str, Any], input: Sequence[int], classes: int, file: str | Path | None
+) -> Examination:
+    """Build the model and run it once in each mode: on the meta device, without memory or arithmetic, or on the CPU
+    where its code looks at values.
+
+    Raises as `build`, and ValueError for a model that returns no class scores, whose output layer is not certain and
+    not named, or that nothing initializes.
+    """
+    try:
+        with torch.device("meta"):
+            return _examined(model_fields, input, classes, file, runs=True)
+    except Exception:  # whatever the user's code raises there; what is wrong anywhere is said by the second one
+        return _examined(model_fields, input, classes, file, runs=False)
+
+
+def _examined(
+    model_fields: Mapping[str, Any], input: Sequence[int], classes: int, file: str | Path | None, *, runs: bool
+) -> Examination:
+    """`runs`: whether a model that cannot be run is refused though its output layer is named."""
+    model = build({**model_fields, "output_layer": None}, input, classes, file)
+    called = type(model).__name__
+    remarks: list[str] = []
+    found: str | UncertainError
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        try:
+            found = _run(model, input, classes, remarks)
+        except _NotRunError as error:
+            if runs or (model_fields.get("output_layer") is None and _own_name(model) is None):
+                raise ValueError(
+                    f"it cannot be run: {error}. (If it runs on a GPU alone, name its output layer: "
+                    "model: {..., output_layer: NAME}.)"
+                ) from error
+            found = UncertainError(str(error))
+            remarks.append(f"cannot be run here, so that what it returns is not checked: {error}")
+    named = next((name for name in (model_fields.get("output_layer"), _own_name(model)) if name is not None), found)
+    if isinstance(named, UncertainError):
+        raise ValueError(
+            f"which layer gives the class scores is not certain: {found}. Name it: "
+            "model: {..., output_layer: NAME}, or the attribute `output_layer` of the class."
+        )
+    if isinstance(found, str) and named != found:
+        remarks.append(f"has {named!r} named its output layer, and its class scores come from {found!r}")
+    differs = named != _by_default(model)
+    name_output_layer(model, named)
+    check_initialization(model)
+    weight = getattr(model.get_submodule(named), "weight", None)
+    if not isinstance(weight, Tensor):
+        raise ValueError(f"The output layer {named!r} of {called} has no weight.")
+    full_name = f"{named}.weight" if named else "weight"
+    return Examination(
+        layers=[*_shapes(prunable(model)), (full_name, tuple(weight.shape))],
+        unmasked=_shapes(unmasked(model)),
+        output_layer=named if differs else None,
+        prunes_output=full_name in prunable(model, output=True),
+        remarks=remarks,
+    )
+
+
+class _NotRunError(Exception):
+    """The user's code raised something."""
+
+
+def _run(model: nn.Module, input: Sequence[int], classes: int, remarks: list[str]) -> str | UncertainError:
+    """The layer that gives the class scores, or why it is not certain; ValueError if there are no class scores."""
+    images = torch.rand(3 if classes == 2 else 2, *input, requires_grad=True)  # another number than that of classes
+    for parameter in model.parameters():
+        parameter.requires_grad_(True)  # what is frozen would be missing from the graph
+    outputs = _outputs(model.eval(), images)
+    if isinstance(outputs, tuple | list):
+        raise ValueError(
+            f"it returns {_kind(outputs)} in evaluation, and should return the class scores alone, "
+            f"[images, {classes}]. More outputs are for training: there the first is trained on."
+        )
+    found = _layer(model, images, outputs, classes, "in evaluation")
+    trained = _outputs(model.train(), images)
+    if isinstance(trained, tuple | list) and trained:
+        remarks.append(f"returns {len(trained)} outputs in training, and is trained on the first")
+        trained = trained[0]
+    in_training = _layer(model, images, trained, classes, "in training")
+    if isinstance(found, str) and isinstance(in_training, str) and found != in_training:
+        raise ValueError(
+            f"in training its (first) output comes from {in_training!r}, in evaluation from {found!r}: the class "
+            "scores should come first."
+        )
+    return found
+
+
+def _outputs(model: nn.Module, images: Tensor) -> Any:
+    with torch.enable_grad():
+        try:
+            return model(images)
+        except Exception as error:
+            lines = str(error).strip().splitlines()
+            raise _NotRunError(f"{type(error).__name__}: {lines[0].rstrip('.') if lines else ''}") from error
+
+
+def _layer(model: nn.Module, images: Tensor, scores: Any, classes: int, when: str) -> str | UncertainError:
+    _check_scores(scores, len(images), classes, when, many=is_many(model))
+    try:
+        return output_layer(model) if is_many(model) else scoring_layer(model, images, scores, classes)
+    except UncertainError as error:
+        return error
+
+
+def _check_scores(scores: Any, batch: int, classes: int, when: str, *, many: bool) -> None:
+    """Raises ValueError, one sentence, unless `scores` is [batch, classes], or [networks, batch, classes] of `many`."""
+    wanted = f"should return the class scores, [images, {classes}]"
+    if not isinstance(scores, Tensor):
+        raise ValueError(f"it returns {_kind(scores)} {when}, and {wanted}.")
+    shape = tuple(scores.shape)
+    if not scores.is_floating_point():
+        raise ValueError(f"it returns numbers of type {scores.dtype} {when}, and {wanted}, before any argmax.")
+    if shape[many:] == (batch, classes):
+        return
+    shown = f"[{', '.join(str(size) if place or size != batch else 'images' for place, size in enumerate(shape))}]"
+    if shape[:2] == (batch, classes):
+        flat = all(size == 1 for size in shape[2:])
+        how = "flatten them (outputs.flatten(1))" if flat else "average them over the last dimensions"
+        raise ValueError(f"it returns {shown} {when}, and {wanted}: {how}.")
+    if len(shape) == 2 and shape[0] == batch:
+        raise ValueError(f"it returns {shape[1]} numbers an image {when}, and there are {classes} classes.")
+    raise ValueError(f"it returns {shown} {when}, and {wanted}.")
+
+
+def _kind(outputs: Any) -> str:
+    if isinstance(outputs, tuple | list):
+        return f"a {type(outputs).__name__} of {len(outputs)}"
+    if isinstance(outputs, Mapping):
+        return f"a {type(outputs).__name__} of {', '.join(map(repr, outputs)) or 'nothing'}"
+    return "nothing" if outputs is None else f"a {type(outputs).__name__}"
+
+
+def _own_name(model: nn.Module) -> str | None:
+    own = getattr(model, "output_layer", None)
+    return own if isinstance(own, str) else None
+
+
+def _by_default(model: nn.Module) -> str | None:
+    """What `output_layer` says of a model that was not told."""
+    try:
+        return output_layer(model)
+    except ValueError:
+        return None
+
+
+def _shapes(parameters: Mapping[str, Tensor]) -> Shapes:
+    return [(name, tuple(parameter.shape)) for name, parameter in parameters.items()]
