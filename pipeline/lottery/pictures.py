@@ -30,8 +30,8 @@ TAGS = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
 """Where Pillow keeps what may name an orientation; it takes a tenth of the time of a small picture to look for it."""
 SIDEWAYS = (5, 6, 7, 8)
 """EXIF orientations that swap height and width."""
-TURNABLE = ("JPEG", "MPO", "WEBP")
-"""What cameras and telephones write, and editors in their place. Pillow has always turned TIFF by itself."""
+TURNABLE = ("JPEG", "MPO")
+"""What cameras and telephones write. Pillow has always turned TIFF by itself."""
 
 
 class PictureError(ValueError):
