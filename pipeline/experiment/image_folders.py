@@ -11,7 +11,7 @@ from pipeline.experiment.datasets import Dataset, Facts
 from pipeline.experiment.model_base import Input
 from pipeline.experiment.user_files import UnfitError
 from pipeline.lottery.image_folders import FolderError, ImageFolder, image_folder
-from pipeline.lottery.pictures import PictureError, shape
+from pipeline.lottery.pictures import PictureError, shape, turning
 
 _looked_at: ContextVar[dict[Path, ImageFolder] | None] = ContextVar("_looked_at", default=None)
 
@@ -96,5 +96,13 @@ def size_of(file: Path | IO[bytes], where: str) -> Input:
     """
     try:
         return shape(file, where)
+    except PictureError as error:
+        raise UnfitError(str(error), "path") from error
+
+
+def turning_of(file: Path | IO[bytes], where: str) -> dict[str, str]:
+    """Data fields that say, from its first picture, that those of a set may be turned. Raises UnfitError."""
+    try:
+        return turning(file, where)
     except PictureError as error:
         raise UnfitError(str(error), "path") from error

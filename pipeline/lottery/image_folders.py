@@ -69,10 +69,11 @@ class ImageFolder:
         if absent := [name for name, files in self.test.pictures.items() if not files]:
             said.append(f"{readable(self.test.folder)} has no images of {_listed(absent)}.")
         if left_out := self.train.left_out + self.test.left_out:
+            total = sum(left_out.values())
+            files = "1 file is" if total == 1 else f"{total:,} files are"
             kinds = ", ".join(f"{count} {readable(suffix)}" for suffix, count in left_out.most_common(5))
             said.append(
-                f"{readable(self.folder)}: {sum(left_out.values()):,} files are left out, for their suffix is none of "
-                f"a picture that is read: {kinds}."
+                f"{readable(self.folder)}: {files} left out, with a suffix that no picture has that is read: {kinds}."
             )
         return tuple(said)
 

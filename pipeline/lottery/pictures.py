@@ -30,8 +30,8 @@ TAGS = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
 """Where Pillow keeps what may name an orientation; it takes a tenth of the time of a small picture to look for it."""
 SIDEWAYS = (5, 6, 7, 8)
 """EXIF orientations that swap height and width."""
-TURNABLE = ("JPEG", "MPO", "WEBP")
-"""What cameras and telephones write, and editors in their place. Pillow has always turned TIFF by itself."""
+TURNABLE = ("JPEG", "MPO")
+"""What cameras and telephones write. Pillow has always turned TIFF by itself."""
 
 
 class PictureError(ValueError):
@@ -39,8 +39,9 @@ class PictureError(ValueError):
 
 
 def readable(name: str | Path) -> str:
-    """A path as it can be printed: bytes that are no UTF-8 are written as `\\xff`."""
-    return os.fsencode(name).decode(errors="backslashreplace")
+    """A path as it can be printed: bytes that are no UTF-8, and characters that steer a terminal, as `\\xff`."""
+    text = os.fsencode(name).decode(errors="backslashreplace")
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def shape(file: Path | IO[bytes], where: str) -> tuple[int, int, int]:
@@ -85,7 +86,6 @@ def _opened(file: Path | IO[bytes], where: str) -> Iterator["Image.Image"]:
     # Imported here: planning needs Pillow only where there are pictures.
     from PIL import Image, UnidentifiedImageError
 
-    where = readable(where)
     try:
         # Pillow warns of what is odd in a header, once a picture; what is wrong raises.
         with warnings.catch_warnings(action="ignore"), Image.open(file, formats=FORMATS) as image:
@@ -93,11 +93,12 @@ def _opened(file: Path | IO[bytes], where: str) -> Iterator["Image.Image"]:
     except PictureError:
         raise
     except UnidentifiedImageError as error:
-        raise PictureError(f"{where} cannot be read as an image: it is none of {', '.join(FORMATS)}.") from error
+        reason = f"it is none of {', '.join(FORMATS)}."
+        raise PictureError(f"{readable(where)} cannot be read as an image: {reason}") from error
     except Exception as error:
         # Pillow's decoders let through whatever damaged bytes make them raise.
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise PictureError(f"{where} cannot be read as an image: {reason}") from error
+        raise PictureError(f"{readable(where)} cannot be read as an image: {reason}") from error
 
 
 def _channels(image: "Image.Image", where: str) -> int:

@@ -130,7 +130,7 @@ def folder_called_like_an_image(pets: Path) -> None:
 
 
 def undecodable_name(pets: Path) -> None:
-    (pets / "train/cat/0.bmp").rename(pets / "train/cat" / os.fsdecode(b"\xff\xfe.bmp"))
+    (pets / "train/cat/0.bmp").rename(pets / "train/cat" / os.fsdecode(b"\xff\x1b[2J.bmp"))
 
 
 def absent_from_the_test_images(pets: Path) -> None:
@@ -249,7 +249,7 @@ def test_names_that_cannot_be_printed_are_spelled_out(pets: Path) -> None:
     undecodable_name(pets)
     for file in (pets / "train/cat").glob("[123].bmp"):
         file.unlink()
-    said = r"train/cat/\\xff\\xfe\.bmp cannot be read as an image"
+    said = r"train/cat/\\xff\\x1b\[2J\.bmp cannot be read as an image"
     with pytest.raises(UnfitError, match=said):
         planned(pets)
     with pytest.raises(DataError, match=said):
@@ -266,6 +266,8 @@ def test_what_is_unusual_is_said(pets: Path) -> None:
     assert other.endswith("pets: val/ is the test set, test/ is left alone.")
     assert absent.endswith("pets/val has no images of cat.")
     assert "3 files are left out" in left_out and left_out.endswith(": 2 .avif, 1 (none).")
+    (pets / "train/cat/a.avif").unlink(), (pets / "train/cat/b.AVIF").unlink()
+    assert "1 file is left out" in planned(pets).notes[2]
 
 
 def test_grey_images_among_coloured_ones_become_coloured(pets: Path) -> None:

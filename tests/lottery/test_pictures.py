@@ -14,13 +14,13 @@ import torch
 from PIL import EpsImagePlugin, Image
 
 from pipeline.experiment.catalogue import describe
-from pipeline.experiment.image_folders import Images, size_of
+from pipeline.experiment.image_folders import Images, size_of, turning_of
 from pipeline.experiment.parquet_data import Parquet
 from pipeline.experiment.user_files import UnfitError
 from pipeline.lottery.data import DataError, load
 from pipeline.lottery.data.decoding import decode
 from pipeline.lottery.data.geometry import Geometry
-from pipeline.lottery.pictures import FORMATS, SUFFIXES, turning
+from pipeline.lottery.pictures import FORMATS, SUFFIXES
 
 UPRIGHT = np.random.default_rng(0).integers(0, 256, (5, 8, 3), dtype=np.uint8)
 """Height, width, channels."""
@@ -101,9 +101,11 @@ def test_folders_and_parquet_are_planned_and_read_upright(tmp_path: Path) -> Non
 
 
 def test_the_key_of_pictures_that_are_not_all_read_says_whether_they_may_be_turned() -> None:
-    told = {kind: turning(io.BytesIO(turned(1, kind)), "x") for kind in ("JPEG", "WEBP", "PNG", "TIFF")}
-    assert told == {"JPEG": {"orientation": "exif"}, "WEBP": {"orientation": "exif"}, "PNG": {}, "TIFF": {}}
-    assert turning(io.BytesIO(turned(3, "PNG")), "x") == {"orientation": "exif"}
+    told = {kind: turning_of(io.BytesIO(turned(1, kind)), "x") for kind in ("JPEG", "WEBP", "PNG", "TIFF")}
+    assert told == {"JPEG": {"orientation": "exif"}, "WEBP": {}, "PNG": {}, "TIFF": {}}
+    assert turning_of(io.BytesIO(turned(3, "PNG")), "x") == {"orientation": "exif"}
+    with pytest.raises(UnfitError, match=r"^x cannot be read as an image"):
+        turning_of(io.BytesIO(b"no image"), "x")
 
 
 GREY, COLOUR = Image.new("L", (3, 2), 90), Image.new("RGB", (3, 2), (10, 20, 30))
