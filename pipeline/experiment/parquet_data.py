@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.experiment.datasets import Dataset, Facts, counted
-from pipeline.experiment.image_folders import size_of
-from pipeline.experiment.model_base import Input
+from pipeline.experiment.image_folders import size_of, turning_of
 from pipeline.experiment.user_files import UnfitError
 from pipeline.lottery.locations import Folder, folder_at
 from pipeline.lottery.parquet_files import ParquetError, fingerprint
@@ -38,7 +37,9 @@ class Parquet(Dataset):
             counts = tuple(labels.counts.get(number, 0) for number in range(max(labels.counts) + 1))
             labels.refuse_unseen(folder, self.label, self._chosen(len(counts)))
             fields: dict[str, Any] = {"fingerprint": fingerprint(folder, found.files)}
-            shape = _first_size(folder, labels, self.image)
+            first, where = _first_image(folder, labels, self.image)
+            shape = size_of(io.BytesIO(first), where)
+            fields |= turning_of(io.BytesIO(first), where)
         except ParquetError as error:
             raise UnfitError(str(error), error.option) from error
         except OSError as error:
@@ -86,8 +87,8 @@ def _folder(path: str, root: Path) -> Folder:
     return Folder(str(Path(folder.place).resolve())) if folder.local else folder
 
 
-def _first_size(folder: Folder, labels: "Labels", image: str) -> Input:
-    """Of the first training image: some files may have no rows."""
+def _first_image(folder: Folder, labels: "Labels", image: str) -> tuple[bytes, str]:
+    """The first training image and where it is: some files may have no rows."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -102,4 +103,4 @@ def _first_size(folder: Folder, labels: "Labels", image: str) -> Input:
     data = bytes_of(batch.column(image))[0].as_py()
     if data is None:
         raise UnfitError(f"{folder.shown(file)}, row 0: there is no image in column {image!r}.", "image")
-    return size_of(io.BytesIO(data), f"{file}, row 0")
+    return data, f"{file}, row 0"
