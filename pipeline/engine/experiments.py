@@ -63,8 +63,9 @@ class Version:
         except (ValidationError, LookupError, TypeError, ValueError):
             pass
         raise UserError(
-            f"{shown(uri)} remembers the experiment {name} in a way that this version cannot read: another version ran it, "
-            "or the file is damaged. Give the grid's file instead of its name; `tickets run FILE` remembers it anew."
+            f"{shown(uri)} remembers the experiment {name} in a way that this version cannot read: another version ran "
+            "it, or the file is damaged. Give the grid's file instead of its name; `tickets run FILE` remembers it "
+            "anew."
         )
 
     def is_of(self, results: Collection[str]) -> bool:
@@ -173,9 +174,10 @@ def _unknown(store: Documents, name: str) -> str:
     names = sorted({each.partition("@")[0] for each in store.document_names(GRIDS)})
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     there = f"It has {', '.join(names[:LISTED])}{more}." if names else "It has none: `tickets run FILE` makes them."
+    near = did_you_mean(name.partition("@")[0], names)
     return (
         f"There is no file {name}, and no experiment of that name in {shown(store.uri)}."
-        f"{did_you_mean(name.partition('@')[0], names)} {there}"
+        f"{near if 'Did you mean' in near else ''} {there}"
     )
 
 
