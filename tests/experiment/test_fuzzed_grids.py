@@ -64,6 +64,18 @@ LINES = [
     *["analysis: {published: {of: x, tests: [{}]}}", "head: keep", "targets: [mnist]", "sources: [digits, digits]"],
     *["seeds: [0, 1, 2", "tickets: [{name: x, mask: permuted-globally, draws: 200}]", "name: a@b", "prune: {units: 1}"],
 ]
+KEYS = [
+    *["name", "sources", "sources.0.dataset", "sources.0.grid", "targets", "pairs.only", "tickets", "tickets.0.start"],
+    *[
+        "model",
+        "model.arguments.x",
+        "training.length",
+        "training.lr_decay",
+        "training.optimizer.lr",
+        "training.augment",
+    ],
+    *["prune.rounds", "prune.rates", "prune.evaluate", "analysis.levels", "max_stages", "extends", "x-a", "a.b.c.d"],
+]
 BOMB = "".join(f"x-{b}: &{b} [{', '.join(['*' + a] * 9)}]\n" for a, b in zip("abcdefg", "bcdefgh", strict=True))
 
 
@@ -134,14 +146,15 @@ def test_nothing_but_a_users_error_with_its_place_comes_out_of_damaged_grids(gri
         file = chance.choice(list(texts))
         text, mutant = mutations(texts[file], chance), file.parent / "mutant.yaml"
         mutant.write_bytes(text.encode("utf-8", "surrogatepass"))
+        overrides = [f"{chance.choice(KEYS)}={chance.choice(VALUES)}"] if chance.random() < 0.2 else []
         started = time.process_time()
         try:
-            open_work(mutant, data_root=grids)
+            open_work(mutant, overrides, data_root=grids)
         except UserError as error:
             refused += 1
-            assert re.search(r"\.(yaml|py)\b", str(error)), f"no place: {error}"
+            assert re.search(r"\.(yaml|py)\b|^--set ", str(error), re.MULTILINE), f"no place: {error}"
         except BaseException as error:
-            raise AssertionError(f"mutation {number} of {file.name}:\n{text[:3000]}") from error
+            raise AssertionError(f"mutation {number} of {file.name}, {overrides}:\n{text[:3000]}") from error
         if time.process_time() - started > SLOWEST:
             slow.append((number, file.name))
     assert not slow
