@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from pipeline.cli.options import DATA, STORE, DataOption, File, Overrides, StoreOption
+from pipeline.cli.options import DATA, STORE, DataOption, Experiment, Overrides, StoreOption
 from pipeline.experiment.errors import UserError
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def export(
-    file: File,
+    experiment: Experiment,
     output: Annotated[Path, typer.Argument(metavar="OUT", help="File to write, e.g. ticket.safetensors.")],
     source: Annotated[Optional[str], typer.Option(help="Name of the source. Default: the only one.")] = None,  # noqa: UP045
     ticket: Annotated[str, typer.Option(help="Kind of ticket.")] = "winning",
@@ -30,10 +30,10 @@ def export(
     The file holds mask, starting weights and provenance; `pipeline.Ticket.load` reads it.
     """
     from pipeline.engine.store import Store
-    from pipeline.experiment.grid import expand
-    from pipeline.experiment.loading import load
+    from pipeline.report.opening import open_experiment
 
-    grid = expand(load(file, overrides or []), data)
+    opened = Store(store, create=False)
+    grid = open_experiment(experiment, opened, data, overrides or [])
     point = choose(grid.points, ticket, source, target, seed, prune_round)
     if output.is_dir() or not output.parent.is_dir():
         raise UserError(
@@ -41,7 +41,7 @@ def export(
         )
     from pipeline.engine.assembly import assemble
 
-    made = assemble(grid, point, Store(store, create=False).existing())
+    made = assemble(grid, point, opened.existing())
     made.save(output)
     print(f"{output}: {made.fraction_pruned:.2%} pruned, {grid.stages[point.stage].label}")
 

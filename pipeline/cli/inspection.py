@@ -2,17 +2,18 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pipeline.cli.options import DATA, STORE, DataOption, File, JsonOption, Overrides, StoreOption
+from pipeline.cli.options import DATA, STORE, DataOption, Experiment, JsonOption, Overrides, StoreOption
 from pipeline.cli.quantities import size
 from pipeline.lottery.counting import count_of
 
 
 def status(
-    file: File,
+    experiment: Experiment,
     overrides: Overrides = None,
     store: StoreOption = STORE,
     data: DataOption = DATA,
@@ -21,10 +22,14 @@ def status(
     """Show how far a grid or collection is and who works on it."""
     from pipeline.engine.store import Store
     from pipeline.experiment.collections import open_work
+    from pipeline.experiment.folders import SUFFIXES
     from pipeline.experiment.planning import plan
+    from pipeline.report.opening import open_experiment
 
-    work = open_work(file, overrides or [], data)
     opened = Store(store, create=False)
+    by_name = not Path(experiment).is_file() and Path(experiment).suffix not in SUFFIXES
+    grid = open_experiment(experiment, opened, data, overrides or []) if by_name else None
+    work = open_work(experiment, overrides or [], data) if grid is None else grid
     snapshot = opened.snapshot()
     todo = plan(work, snapshot)
     facts: dict[str, Any] = {

@@ -23,15 +23,22 @@ AddressOption = Annotated[
     typer.Option(
         "--address",
         envvar=VARIABLES,
-        help="Job server of the Ray cluster, e.g. http://127.0.0.1:8265. The token is found as Ray finds it.",
+        metavar="URL",
+        help="Where the cluster's dashboard is, which takes jobs too: http://HOST:8265. Where a token is asked for, "
+        "it gets Ray's own: RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token.",
     ),
 ]
 Job = Annotated[str, typer.Argument(metavar="JOB", help="As `tickets submit` and `tickets jobs` name it.")]
 GO_ON = "Finished stages are in the store: submit the same again to go on."
 
 
-def jobs(address: AddressOption, as_json: JsonOption = False) -> None:
-    """List the runs that were submitted to a cluster."""
+def jobs(address: AddressOption = "", as_json: JsonOption = False) -> None:
+    """List the runs that were submitted to a cluster.
+
+    One line a run of `tickets submit`, the oldest first: its name (the JOB of `tickets logs JOB` and `tickets stop
+    JOB`), the experiment, pending, running, succeeded, failed or stopped, the exit code of `tickets run` once it has
+    ended, when it started, how long it took, and why a job never began. Other jobs of the cluster are left out.
+    """
     from pipeline.engine.jobs import client
     from pipeline.engine.jobs.cluster import find_cluster
 
@@ -55,7 +62,7 @@ def jobs(address: AddressOption, as_json: JsonOption = False) -> None:
         table.add_column(column)
     for each in found:
         table.add_row(*map(Text, _row(each)))
-    open_console().print(table if found else "The cluster has no jobs of this package.")
+    open_console().print(table if found else "No run was submitted to this cluster: `tickets submit FILE` does it.")
 
 
 def _row(job: dict[str, Any]) -> tuple[str, ...]:
@@ -67,7 +74,7 @@ def _row(job: dict[str, Any]) -> tuple[str, ...]:
 
 def logs(
     job: Job,
-    address: AddressOption,
+    address: AddressOption = "",
     following: Annotated[
         bool, typer.Option("--follow", help="Until the job ends, whose exit code is this command's then.")
     ] = False,
@@ -83,7 +90,7 @@ def logs(
     sys.stdout.write(f"{why}\n" if why else client.logs(cluster, job))
 
 
-def stop(job: Job, address: AddressOption) -> None:
+def stop(job: Job, address: AddressOption = "") -> None:
     """End a submitted run; what it has finished stays in the store."""
     from pipeline.engine.jobs import client
     from pipeline.engine.jobs.cluster import find_cluster

@@ -30,7 +30,11 @@ def _without_secret(context: typer.Context, option: typer.CallbackParam, value: 
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The grid, a YAML file.")]
 Experiment = Annotated[
-    str, typer.Argument(metavar="NAME|FILE", help="An experiment that was run, by its name, or the grid's file.")
+    str,
+    typer.Argument(
+        metavar="NAME|FILE",
+        help="An experiment that was run, by its name (NAME@1: its first version), or the grid's file.",
+    ),
 ]
 Overrides = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads it at run time

@@ -53,6 +53,7 @@ def plan(
     why: bool = False,
 ) -> None:
     """What `tickets plan` prints of one file. Raises UserError."""
+    from pipeline.cli.reporting import notes_on_names
     from pipeline.engine.store import Store
     from pipeline.experiment.collections import open_work
     from pipeline.experiment.planning import plan as plan_work
@@ -68,6 +69,7 @@ def plan(
             print(draw(grid, todo))
         return
     facts = describe(work, todo, known_rates(snapshot, throughput), data)
+    facts["notes"] += notes_on_names(work, store)
     if as_json:
         print(json.dumps({**facts, "reasons": todo.reasons}, indent=2))
         return

@@ -31,8 +31,22 @@ RENEW_SECONDS = 5
 if TYPE_CHECKING:
     from pipeline.engine.store import Snapshot, Store
     from pipeline.engine.tracking.tracker import Tracker
-    from pipeline.experiment.grid import Grid
+    from pipeline.experiment.grid import Grid, Work
     from pipeline.experiment.spec import Spec
+
+
+def notes_on_names(work: "Work", store: str) -> list[str]:
+    """What is to be said of grids whose name another experiment has in the store. Raises UserError for its address."""
+    from pipeline.engine.experiments import other_version
+    from pipeline.engine.store import Store
+
+    opened = Store(store, create=False)
+    others = [grid for grid in work.grids if other_version(opened, grid) is not None]
+    if not others:  # the rest imports pandas
+        return []
+    from pipeline.report.name_taken import note_on_name
+
+    return [note for grid in others if (note := note_on_name(grid, opened)) is not None]
 
 
 def start_tracking(grid: "Grid", tracking: str, store: str, console: Console) -> "Tracker | None":
@@ -78,6 +92,7 @@ def write_and_show(
     from pipeline.report.analysis.networks import networks
     from pipeline.report.analysis.statistics import curves
     from pipeline.report.files import current_report, report_digest
+    from pipeline.report.folders import report_folder
     from pipeline.report.results import results_table
     from pipeline.report.terminal import report as render
 
@@ -86,10 +101,11 @@ def write_and_show(
     failed, _ = failures(opened, grid.name)
     results = results_table(grid, snapshot, failed)
     wanted = report_digest(grid.spec, opened.uri, results, failed)
-    files = None if anew else current_report(reports / grid.name, wanted)
+    folder, version = report_folder(reports, grid, opened, snapshot)
+    files = None if anew else current_report(folder, wanted)
     if files is None:
         try:
-            files = write(grid, opened, snapshot, reports / grid.name)
+            files = write(grid, opened, snapshot, folder, version)
         except Exception:
             if tracker is not None:  # what the run found is logged all the same
                 tracker.finish(results, given_up=given_up)
@@ -126,13 +142,16 @@ def _asked_for(spec: "Spec", folder: Path) -> dict[str, Any]:
     return told
 
 
-def write(grid: "Grid", store: "Store", snapshot: "Snapshot", folder: Path, refresh: int | None = None) -> list[Path]:
-    """The report's files, made anew. Raises UserError if they cannot be written."""
+def write(
+    grid: "Grid", store: "Store", snapshot: "Snapshot", folder: Path, version: int, refresh: int | None = None
+) -> list[Path]:
+    """The report's files, made anew, on a version of the experiment. Raises UserError if they cannot be written."""
     from pipeline.report.files import write_report
     from pipeline.report.gathering import Known, gather
 
     try:
-        return write_report(gather(grid, store, snapshot, Known.in_folder(folder)), folder, refresh=refresh)
+        findings = gather(grid, store, snapshot, Known.in_folder(folder))
+        return write_report(findings, folder, refresh=refresh, version=version)
     except OSError as error:
         raise UserError(
             f"The report cannot be written to {folder}: {error.strerror or error}. Results are safe in the store; "
@@ -166,7 +185,7 @@ def report(
     grid = open_experiment(experiment, Store(store, create=False).existing(), data, overrides or [])
     grid = _read_as(grid, at, margin)
     if watch:
-        renew(grid, Store(store, create=False), reports / grid.name, console)
+        renew(grid, Store(store, create=False), reports, console)
     write_and_show(grid, store, reports, console, anew=True)
 
 
@@ -176,13 +195,14 @@ def _read_as(grid: "Grid", at: float | None, margin: float | None) -> "Grid":
     return replace(grid, spec=grid.spec.model_copy(update={"analysis": analysis}))
 
 
-def renew(grid: "Grid", store: "Store", folder: Path, console: Console) -> None:
+def renew(grid: "Grid", store: "Store", reports: Path, console: Console) -> None:
     """Write the page again whenever results or failures are new.
 
     Ends when all is there, when nobody works on the grid and all that is left has failed, or with Ctrl-C.
     """
     from pipeline.engine.experiments import failures
     from pipeline.experiment.planning import plan
+    from pipeline.report.folders import report_folder
 
     seen = None
     with contextlib.suppress(KeyboardInterrupt):
@@ -195,7 +215,8 @@ def renew(grid: "Grid", store: "Store", folder: Path, console: Console) -> None:
                 return
             found = sum(snapshot.done(point.stage) for point in grid.points)
             if seen != (found, failed):
-                page = write(grid, store, snapshot, folder, refresh=RENEW_SECONDS)[0]
+                where = report_folder(reports, grid, store, snapshot)
+                page = write(grid, store, snapshot, *where, refresh=RENEW_SECONDS)[0]
                 runs = f"{found} of {count_of(len(grid.points), 'run')} {'has' if found == 1 else 'have'} a result"
                 say(console, f"{time.strftime('%H:%M:%S')} {runs}: {page}")
                 seen = found, failed

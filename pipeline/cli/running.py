@@ -57,7 +57,7 @@ def run(
     """Run what the store lacks of a grid or collection, then report."""
     from pipeline.cli.display import Display
     from pipeline.cli.missing_data import left_out
-    from pipeline.cli.reporting import start_tracking, write_and_show
+    from pipeline.cli.reporting import notes_on_names, start_tracking, write_and_show
     from pipeline.engine.driver import RunOptions
     from pipeline.engine.driver import run as run_work
     from pipeline.engine.jobs.submission import check_identity
@@ -66,7 +66,7 @@ def run(
     check_identity()
     console = open_console()
     work = open_work(file, overrides or [], data)
-    for note in work.notes:
+    for note in (*work.notes, *notes_on_names(work, store)):
         say(console, f"note: {note}", "yellow")
     here = local or address == "local"
     without = left_out(work, store, data, console, here=here, allow_missing=allow_missing)

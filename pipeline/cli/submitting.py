@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def submit(
     context: typer.Context,
     file: File,
-    address: AddressOption,
+    address: AddressOption = "",
     overrides: Overrides = None,
     store: StoreOption = STORE,
     tracking: TrackingOption = TRACKING,

@@ -61,15 +61,16 @@ def _sync(grid: "Grid", opened: "Store", uri: str, tracking: str, reports: Path)
     from pipeline.engine.tracking.tracker import sync as sync_grid
     from pipeline.experiment.planning import plan
     from pipeline.report.files import current_report, report_digest
+    from pipeline.report.folders import report_folder
     from pipeline.report.results import results_table
 
     snapshot = opened.snapshot()
     given_up = plan(grid, snapshot).blocked
     failed, _ = failures(opened, grid.name)
     table = results_table(grid, snapshot, failed)
-    folder = reports / grid.name
+    folder, version = report_folder(reports, grid, opened, snapshot)
     wanted = report_digest(grid.spec, opened.uri, table, failed)
-    files = current_report(folder, wanted) or write(grid, opened, snapshot, folder)
+    files = current_report(folder, wanted) or write(grid, opened, snapshot, folder, version)
     tracker = sync_grid(
         grid,
         snapshot,

@@ -34,6 +34,11 @@ def assemble(grid: Grid, point: Point, store: Store) -> Ticket:
         record = store.record(read.stage)
         hashes[role] = record["outputs"][read.output]["sha256"] if record else ""
     fields = stage.fields
+    if "model" not in fields:  # a grid that is remembered by its name: its stages' fields are in their records
+        fields = (store.record(point.stage) or {}).get("fields", fields)
+    if "model" not in fields or (fields["model"]["name"] == "user" and "model" not in stage.locations):
+        lacking = "the file of its model" if "model" in fields else f"the result of {stage.label!r}"
+        raise UserError(f"{grid.name} by its name lacks {lacking}: give the grid's file instead.")
     model = models.build(fields["model"], fields["input"], fields["classes"], stage.locations.get("model"))
     mask = starting_point(model, fields, inputs)
     record = store.record(point.stage)
@@ -45,7 +50,7 @@ def assemble(grid: Grid, point: Point, store: Store) -> Ticket:
         "round": point.round,
         "seed": point.seed,
         "stage": point.stage,
-        "fields": json.loads(json.dumps(stage.fields)),
+        "fields": json.loads(json.dumps(fields)),
         "inputs": hashes,
         "test_accuracy": record["summary"]["test_accuracy"] if record else None,
         "git_commit": git_commit(),

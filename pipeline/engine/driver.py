@@ -95,11 +95,11 @@ class _Driver:
         self._view: View | None = None
         self._lanes: Any = None
         self._hardware: set[str] = set()
+        self._documents: dict[str, str] = {}
+        """Where the store remembers the grids, by name, once their work has begun."""
 
     def run(self) -> Summary:
         started = time.monotonic()
-        for grid in self._asked.grids:
-            remember(self._store, grid)
         with contextlib.ExitStack() as stack:
             stop = stack.enter_context(stop_on_signals(self._listener.noted))
             presence = stack.enter_context(Presence(self._store, self._name, self._describe))
@@ -108,6 +108,8 @@ class _Driver:
                 todo = self._plan(snapshot, first=number == 0)
                 collector = Collector(self._asked, todo.to_run, snapshot, self._store, presence.alone)
                 collector.sweep()
+                if not todo.to_run:
+                    self._remember()
                 if not todo.to_run or not self._work(todo, collector, stop, stack):
                     break
             else:
@@ -124,13 +126,19 @@ class _Driver:
         self._summary.seconds = time.monotonic() - started
         return self._summary
 
+    def _remember(self) -> None:
+        """The names are these grids' from when their work begins: a run that finds no cluster takes none over."""
+        for grid in self._asked.grids:
+            if grid.name not in self._documents:
+                self._documents[grid.name] = remember(self._store, grid)
+
     def _remember_failures(self) -> None:
         for grid in self._asked.grids:
             failed, skipped = (
                 {key: why for key, why in told.items() if key in grid.stages}
                 for told in (self._summary.failed, self._summary.skipped | self._summary.left_out)
             )
-            remember_failures(self._store, grid.name, failed, skipped)
+            remember_failures(self._store, self._documents[grid.name], failed, skipped, grid.stages)
 
     def _plan(self, snapshot: Snapshot, first: bool) -> Plan:
         for problem in snapshot.problems:
@@ -159,6 +167,7 @@ class _Driver:
             _refuse_wide(stages)
         if self._lanes is None:
             self._lanes = stack.enter_context(_lanes(self._options, self._store.uri, self._name))
+        self._remember()
         lost: set[tuple[str, str | None]] = set()
 
         def follow(view: View) -> None:

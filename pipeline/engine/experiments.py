@@ -1,146 +1,218 @@
 """Experiments by name: a store remembers the grids that were run in it, so that a report needs neither file nor data.
 
-A remembered grid has the spec, the points and the stages with labels and inputs; not the stages' fields, which the
-records of finished stages have.
+What a name stands for are versions, `NAME@1`, `NAME@2`, ...: grids that have other results. One that has all results of
+an older one, and more, is the same experiment, extended; one that has some of them only is a part of it. Documents are
+named by their content and never changed, so that drivers which run at the same time lose nothing of each other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pydantic import ValidationError
 
 from pipeline.engine.addresses import shown
+from pipeline.engine.grid_documents import decode, encode, results_in
 from pipeline.experiment.errors import UserError
-from pipeline.experiment.grid import Grid, Point
-from pipeline.experiment.spec import Spec
-from pipeline.experiment.stages import Input, Stage
+from pipeline.experiment.grid import Grid
+from pipeline.experiment.keys import key_of
 from pipeline.experiment.suggestions import did_you_mean
 
-LAYOUT = 3
 GRIDS = "grids"
 FAILURES = "failures"
+BEGAN = "began"
+"""In a document: unix time at which the version was first run. Documents without it are of the first one."""
+LISTED = 30
+"""Names that are given to whoever asks for one that there is not."""
 
 
 class Documents(Protocol):
-    """A store's small JSON documents."""
+    """A store's small JSON documents, and the state of its stages."""
 
     @property
     def uri(self) -> str: ...
     def read_document(self, name: str) -> Any | None: ...
     def write_document(self, name: str, obj: object) -> None: ...
+    def delete_document(self, name: str) -> None: ...
     def document_names(self, folder: str) -> list[str]: ...
+    def snapshot(self) -> Any: ...
 
 
-def remember(store: Documents, grid: Grid) -> None:
-    """Keep `grid` under its name; nothing is written if it is there already."""
-    document = encode(grid)
-    if store.read_document(f"{GRIDS}/{grid.name}") != document:
-        store.write_document(f"{GRIDS}/{grid.name}", document)
+@dataclass(frozen=True)
+class Version:
+    """A grid that was run under a name, as the store remembers it."""
+
+    number: int
+    """From 1, by the time at which it was first run."""
+    document: str
+    """Name of its document in the folder `grids`: NAME@DIGEST, or NAME where an earlier program wrote it."""
+    content: Mapping[str, Any] | None
+    """None for a document that is damaged."""
+    results: frozenset[str] | None
+    """Keys of the stages that its results are of; None for a document that cannot be read."""
+
+    def grid(self, uri: str) -> Grid:
+        """Raises UserError for a document that cannot be read."""
+        name = self.document.partition("@")[0]
+        try:
+            if self.results is not None and self.content is not None:
+                return decode(self.content)
+        except (ValidationError, LookupError, TypeError, ValueError):
+            pass
+        raise UserError(
+            f"{shown(uri)} remembers the experiment {name} in a way that this version cannot read: another version ran "
+            "it, or the file is damaged. Give the grid's file instead of its name; `tickets run FILE` remembers it "
+            "anew."
+        )
+
+    def is_of(self, results: Collection[str]) -> bool:
+        """Whether a grid of these results is this experiment, a part of it, or an extension."""
+        return self.results is not None and (self.results <= set(results) or self.results >= set(results))
+
+
+def versions(store: Documents, name: str) -> list[Version]:
+    """What was run under `name`, oldest first. Of two that contain one another only the larger is there."""
+    documents, contents = _documents(store, name), {}
+    for _ in range(2):  # one that is gone since was replaced by another, which has to be looked for
+        contents = {each: store.read_document(f"{GRIDS}/{each}") for each in documents}
+        if all(content is not None for content in contents.values()):
+            break
+        documents = _documents(store, name)
+    results = {each: results_in(content) for each, content in contents.items()}
+    began = {each: (content or {}).get(BEGAN, 0.0) for each, content in contents.items()}
+    newest_first = sorted(documents, key=lambda each: (began[each], each), reverse=True)
+    apart: dict[str, float] = {}
+    for each in sorted(newest_first, key=lambda one: -len(results[one] or ())):
+        containing = [one for one in apart if (results[one] or frozenset()) >= (results[each] or frozenset({each}))]
+        for one in containing[:1]:
+            apart[one] = min(apart[one], began[each])
+        if not containing:
+            apart[each] = began[each]
+    ordered = sorted(apart, key=lambda each: (apart[each], each))
+    return [Version(number, each, contents[each], results[each]) for number, each in enumerate(ordered, 1)]
+
+
+def _documents(store: Documents, name: str) -> list[str]:
+    return [each for each in store.document_names(GRIDS) if each.partition("@")[0] == name]
+
+
+def remember(store: Documents, grid: Grid) -> str:
+    """Keep `grid` under its name, which it has begun to run under; the name of the document that has it.
+
+    Nothing is written if it is there already, or is part of what is there; what it extends is replaced.
+    """
+    content = encode(grid)
+    results = results_in(content) or frozenset()
+    known = versions(store, grid.name)
+    for version in known:
+        if version.results is not None and version.results > results:
+            return version.document
+        if version.content is not None and {**version.content, BEGAN: 0} == {**content, BEGAN: 0}:
+            return version.document
+    extended = [each for each in known if each.results is not None and each.results <= results]
+    newest = max((_began(each) for each in known), default=0.0)
+    began = min((_began(each) for each in extended), default=max(time.time(), newest + 0.001))
+    document = f"{grid.name}@{key_of(content)[:16]}"
+    store.write_document(f"{GRIDS}/{document}", {**content, BEGAN: began})
+    for version in extended:
+        if version.document != document:
+            store.delete_document(f"{GRIDS}/{version.document}")
+            store.delete_document(f"{FAILURES}/{version.document}")
+    return document
 
 
 def recall(store: Documents, name: str) -> Grid:
-    """The grid that was last run under `name`. Raises UserError with the names that there are."""
-    known = store.document_names(GRIDS)
-    document = store.read_document(f"{GRIDS}/{name}") if name in known else None
-    if name in known and (document is None or document.get("layout") != LAYOUT):
-        raise UserError(_unreadable(name, store.uri))
-    if document is None:
-        there = f"It has {', '.join(sorted(known))}." if known else "It has none: `tickets run FILE` makes them."
-        raise UserError(
-            f"There is no file {name}, and no experiment of that name in {shown(store.uri)}."
-            f"{did_you_mean(name, known)} {there}"
-        )
-    try:
-        return decode(document)
-    except (ValidationError, LookupError, TypeError, ValueError) as error:
-        raise UserError(_unreadable(name, store.uri)) from error
+    """The grid that was run under `name`: of `NAME@2` the second, of `NAME` the newest version that has results.
+
+    Raises UserError with the names that there are.
+    """
+    bare, _, number = name.partition("@")
+    known = versions(store, bare)
+    if not known:
+        raise UserError(_unknown(store, name))
+    if not number and "@" not in name:
+        return default_version(store, known).grid(store.uri)
+    for version in known:
+        if str(version.number) == number:
+            return version.grid(store.uri)
+    there = ", ".join(f"{bare}@{version.number}" for version in known)
+    raise UserError(f"There is no version {name} in {shown(store.uri)}: it has {there}.")
 
 
-def _unreadable(name: str, uri: str) -> str:
+def default_version(store: Documents, known: list[Version], snapshot: Any = None) -> Version:
+    """The newest of `known` that has results in the store (at the moment `snapshot`), or the newest."""
+    if len(known) == 1:
+        return known[0]
+    snapshot = store.snapshot() if snapshot is None else snapshot
+    finished = [each for each in known if any(snapshot.done(key) for key in each.results or ())]
+    return (finished or known)[-1]
+
+
+def other_version(store: Documents, grid: Grid) -> Version | None:
+    """What the name of `grid` stands for, if `grid` is no version of it, no extension and no part of one."""
+    known = versions(store, grid.name)
+    results = {point.stage for point in grid.points}
+    if not known or any(version.is_of(results) for version in known):
+        return None
+    return default_version(store, known)
+
+
+def number_of(known: list[Version], grid: Grid) -> int:
+    """The number of the version that `grid` is, is part of or extends; the next one for a grid that is none of them."""
+    results = {point.stage for point in grid.points}
+    return next((each.number for each in reversed(known) if each.is_of(results)), len(known) + 1)
+
+
+def _began(version: Version) -> float:
+    return float((version.content or {}).get(BEGAN, 0.0))
+
+
+def _unknown(store: Documents, name: str) -> str:
+    names = sorted({each.partition("@")[0] for each in store.document_names(GRIDS)})
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    there = f"It has {', '.join(names[:LISTED])}{more}." if names else "It has none: `tickets run FILE` makes them."
+    near = did_you_mean(name.partition("@")[0], names)
     return (
-        f"{shown(uri)} remembers the experiment {name} in a way that this version cannot read: another version ran it, "
-        "or the file is damaged. Give the grid's file instead of its name; `tickets run FILE` remembers it anew."
+        f"There is no file {name}, and no experiment of that name in {shown(store.uri)}."
+        f"{near if 'Did you mean' in near else ''} {there}"
     )
 
 
-def remember_failures(store: Documents, name: str, failed: Mapping[str, str], skipped: Mapping[str, str]) -> None:
-    """Keep why stages of the last run have no result (stage key -> message), for reports that are made later."""
-    document = {"failed": dict(failed), "skipped": dict(skipped)}
-    if document != (store.read_document(f"{FAILURES}/{name}") or {"failed": {}, "skipped": {}}):
-        store.write_document(f"{FAILURES}/{name}", document)
+def remember_failures(
+    store: Documents,
+    document: str,
+    failed: Mapping[str, str],
+    skipped: Mapping[str, str],
+    stages: Collection[str] | None = None,
+) -> None:
+    """Keep why stages of the last run have no result (stage key -> message), for reports that are made later.
+
+    `document`: what `remember` answered. `stages`: those that were asked for; what is known of others stays.
+    """
+    before = store.read_document(f"{FAILURES}/{document}") or {"failed": {}, "skipped": {}}
+    kept = {
+        kind: {key: why for key, why in before.get(kind, {}).items() if stages is not None and key not in stages}
+        for kind in ("failed", "skipped")
+    }
+    content = {"failed": {**kept["failed"], **failed}, "skipped": {**kept["skipped"], **skipped}}
+    if content != before:
+        store.write_document(f"{FAILURES}/{document}", content)
 
 
 def failures(store: Documents, name: str) -> tuple[dict[str, str], dict[str, str]]:
-    """(failed, skipped) of the last run; some of them may have a record since."""
-    document = store.read_document(f"{FAILURES}/{name}") or {}
-    return document.get("failed", {}), document.get("skipped", {})
+    """(failed, skipped) of the last run of each version of `name`; some of them may have a record since."""
+    failed: dict[str, str] = {}
+    skipped: dict[str, str] = {}
+    for content in _failures(store, name):
+        failed |= content.get("failed", {})
+        skipped |= content.get("skipped", {})
+    return failed, skipped
 
 
-def encode(grid: Grid) -> dict[str, Any]:
-    """JSON: every stage once, referred to by its number."""
-    number = {key: place for place, key in enumerate(grid.stages)}
-    return {
-        "layout": LAYOUT,
-        "spec": grid.spec.model_dump(mode="json"),
-        "stages": [
-            [
-                stage.key,
-                stage.kind,
-                stage.label,
-                stage.iterations,
-                grid.roles[stage.key],
-                {role: [number[read.stage], read.output] for role, read in stage.inputs.items()},
-            ]
-            for stage in grid.stages.values()
-        ],
-        "points": [
-            [
-                *(point.source, point.target, point.ticket, point.round, point.seed),
-                number[point.stage],
-                None if point.mask is None else number[point.mask],
-                *(point.survivors, point.total, point.fraction_pruned, point.draw),
-            ]
-            for point in grid.points
-        ],
-        "keep": {str(number[key]): sorted(outputs) for key, outputs in grid.keep.items()},
-        "starts": [[*names, number[read.stage], read.output] for names, read in grid.starts.items()],
-        "requested": grid.requested,
-        "kept_bytes": grid.kept_bytes,
-        "notes": list(grid.notes),
-    }
-
-
-def decode(document: Mapping[str, Any]) -> Grid:
-    """The grid in a document that `encode` made."""
-    spec = Spec.model_validate(document["spec"])
-    keys = [stage[0] for stage in document["stages"]]
-    stages = {
-        key: Stage(key, kind, {"kind": kind}, _inputs(keys, inputs), label, iterations)
-        for key, kind, label, iterations, _, inputs in document["stages"]
-    }
-    points = [
-        Point(source, target, ticket, round_, seed, keys[stage], _key(keys, mask), survivors, total, fraction, draw)
-        for source, target, ticket, round_, seed, stage, mask, survivors, total, fraction, draw in document["points"]
-    ]
-    return Grid(
-        spec.name,
-        stages,
-        points,
-        {keys[int(place)]: frozenset(outputs) for place, outputs in document["keep"].items()},
-        {key: role for key, _, _, _, role, _ in document["stages"]},
-        dict(document["requested"]),
-        document["kept_bytes"],
-        tuple(document.get("notes", ())),
-        spec=spec,
-        starts={(source, seed): Input(keys[stage], output) for source, seed, stage, output in document["starts"]},
-    )
-
-
-def _key(keys: list[str], place: int | None) -> str | None:
-    return None if place is None else keys[place]
-
-
-def _inputs(keys: list[str], written: Mapping[str, Iterable[Any]]) -> dict[str, Input]:
-    return {role: Input(keys[place], output) for role, (place, output) in written.items()}
+def _failures(store: Documents, name: str) -> Iterator[Mapping[str, Any]]:
+    for each in store.document_names(FAILURES):
+        if each.partition("@")[0] == name:
+            yield store.read_document(f"{FAILURES}/{each}") or {}

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import CHAIN, PRUNE, Grid, Work, expand
 from pipeline.experiment.loading import load_all, members
 from pipeline.experiment.stages import Stage
@@ -34,9 +35,17 @@ def open_work(
     name, specs = load_all(path, overrides)
     known = {} if expanded is None else expanded
     files = [member.resolve() for member in members(path)]
+    stages: set[str] = set()
+    ceiling = max(spec.max_stages for spec in specs)
     for file, spec in zip(files, specs, strict=True):
         if file not in known:
             known[file] = expand(spec, data_root)
+        stages |= known[file].stages.keys()
+        if len(stages) > ceiling:
+            what = (
+                f"these experiments plan at least {len(stages):,} stages, more than the largest max_stages among them"
+            )
+            raise UserError(f"{path}: {what} ({ceiling:,}). Name fewer, or raise max_stages in one, if it is meant.")
     grids = [known[file] for file in files]
     return grids[0] if len(grids) == 1 else together(name, grids)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pipeline.experiment.ceiling import check_ceiling, too_many
 from pipeline.experiment.chains import Chain, dense_stage, prunes_output, train_stage
 from pipeline.experiment.evaluations import Evaluation, dense_draws, evaluations
 from pipeline.experiment.image_folders import looking_once
@@ -85,13 +86,16 @@ def expand(spec: Spec, data_root: str | Path = "data") -> Grid:
     """All stages of `spec`, shared ones once. Reads headers and labels of data sets, never their pixels.
 
     Raises UserError, with file and line, for what is impossible: missing data, a rewind after the end of training, a
-    target that does not fit a source's tickets.
+    target that does not fit a source's tickets; and for more stages than `max_stages`.
     """
+    check_ceiling(spec)
     root = Path(data_root)
     sets = _sets(spec, root, spec.seeds[0])
-    building = _Building()
+    building = _Building(spec)
     building.note(sets)
-    for seed in spec.seeds:
+    for number, seed in enumerate(spec.seeds):
+        if number == 1:  # no two seeds have a stage in common
+            building.check(len(building.stages) * len(spec.seeds))
         if spec.differs_by_seed:
             sets = _sets(spec, root, seed)
             building.note(sets)
@@ -113,7 +117,7 @@ def expand(spec: Spec, data_root: str | Path = "data") -> Grid:
                     building.add_dense(target, seed, sets.with_output(target.name), dense, draw)
         for entry, baseline in zip(spec.baselines, sets.baselines, strict=True):
             building.add_baseline(baseline, entry.target, seed)
-    return building.finished(spec)
+    return building.finished()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +156,8 @@ def _sets(spec: Spec, root: Path, seed: int) -> _Sets:
 class _Building:
     """A grid while its stages are collected; stages of equal keys are one."""
 
-    def __init__(self) -> None:
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
         self.stages: dict[str, Stage] = {}
         self.roles: dict[str, str] = {}
         self.points: list[Point] = []
@@ -178,6 +183,12 @@ class _Building:
         if stage.key not in self.stages:
             self.stages[stage.key] = stage
             self.roles[stage.key] = role
+            self.check(len(self.stages))
+
+    def check(self, stages: int) -> None:
+        """Raises UserError if so many are too many."""
+        if stages > self.spec.max_stages:
+            raise too_many(self.spec, stages)
 
     def add_chain(self, chain: Chain) -> None:
         """The trainings that a mask is made from, and the masks."""
@@ -280,17 +291,17 @@ class _Building:
         if side.keeps_weights:
             self._keep(stage, "final", side)
 
-    def finished(self, spec: Spec) -> Grid:
+    def finished(self) -> Grid:
         return Grid(
-            spec.name,
+            self.spec.name,
             self.stages,
             self._shared_points(),
             {key: frozenset(outputs) for key, outputs in self.keep.items()},
             self.roles,
             dict(self.requested),
             self.kept_bytes,
-            (*self.notes, *spec.notes),
-            spec=spec,
+            (*self.notes, *self.spec.notes),
+            spec=self.spec,
             starts=self.starts,
         )
 

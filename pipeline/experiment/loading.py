@@ -4,12 +4,14 @@ A file with `experiments:` is a collection: it names the files of grids that are
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.experiment.errors import UserError
-from pipeline.experiment.merging import overlay, put, without_nulls
+from pipeline.experiment.merging import overlay, put
 from pipeline.experiment.spec import Spec
+from pipeline.experiment.user_files import is_file
 from pipeline.experiment.validation import validate
 from pipeline.experiment.variants import complete
 from pipeline.experiment.yaml_nodes import Node, refusal
@@ -20,6 +22,8 @@ USER_FILE = re.compile(r".+\.py:[A-Za-z_]\w*")
 FILE_KEYS = frozenset({"model", "dataset", "criterion", "name"})
 """Whose values may be a file of the user's own, written as USER_FILE."""
 MAX_EXTENDS = 20
+MAX_FILES = 200
+"""That one grid reads, each as often as it is extended."""
 COLLECTION = ("name", "description", "experiments")
 
 
@@ -29,13 +33,13 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Spec:
     Raises UserError: `file:line: key.path: what is wrong. Did you mean 'x'?`, a line for each mistake.
     """
     file = Path(path)
-    document = _extended(file, ())
+    document = _extended(file, (), [])
     if _is_collection(document):
         files = ", ".join(str(member) for member in _members(document, file))
         raise UserError(f"{file} is a collection of experiments, and one is wanted here: {files}.")
     for override in overrides:
         _set(document, override, file)
-    return validate(complete(without_nulls(document)), str(file))
+    return validate(complete(document), str(file))
 
 
 def load_all(path: str | Path, overrides: Sequence[str] = ()) -> tuple[str, list[Spec]]:
@@ -48,9 +52,11 @@ def load_all(path: str | Path, overrides: Sequence[str] = ()) -> tuple[str, list
     if not _is_collection(document):
         spec = load(file, overrides)
         return spec.name, [spec]
-    specs = [load(member, overrides) for member in members(file)]
+    files = members(file)
+    read = {member: load(member, overrides) for member in dict.fromkeys(files)}
+    specs = [read[member] for member in files]
     names = [spec.name for spec in specs]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
         raise refusal(document.at, "experiments", f"two grids have the name {twice[0]!r}: reports go by names.")
     name = document.value["name"].value if "name" in document.value else file.stem
     return str(name), specs
@@ -85,20 +91,24 @@ def _members(document: Node, file: Path) -> list[Path]:
         raise refusal(listed.at, "experiments", "should be a list of YAML files.")
     found = []
     for node in listed.value:
-        if not isinstance(node.value, str) or not (file.parent / node.value).is_file():
+        if not isinstance(node.value, str) or not is_file(file.parent / node.value):
             raise refusal(node.at, node.path, f"there is no file {file.parent / str(node.value)}.")
         found.append(file.parent / node.value)
     return found
 
 
-def _extended(file: Path, above: tuple[Path, ...]) -> Node:
+def _extended(file: Path, above: tuple[Path, ...], read: list[Path]) -> Node:
+    """The document laid over those that it extends. `above`: files that extend this one; `read`: all so far."""
+    read.append(file)
     document = read_file(file)
     _resolve(document, file.parent)
     if not isinstance(document.value, dict) or "extends" not in document.value:
         return document
     below: Node | None = None
     for name in _named(document.value.pop("extends")):  # each laid over those before it
-        below = overlay(below, _extended(_base(name, file, above), (*above, file.resolve())))
+        if len(read) >= MAX_FILES:
+            raise refusal(name.at, "extends", f"more than {MAX_FILES} files are read for one grid.")
+        below = overlay(below, _extended(_base(name, file, above), (*above, file.resolve()), read))
     return overlay(below, document)
 
 
@@ -117,7 +127,7 @@ def _base(name: Node, file: Path, above: tuple[Path, ...]) -> Path:
         raise refusal(name.at, "extends", f"{name.value} extends this file in turn: a circle.")
     if len(chain) > MAX_EXTENDS:
         raise refusal(name.at, "extends", f"more than {MAX_EXTENDS} files extend one another.")
-    if not base.is_file():
+    if not is_file(base):
         raise refusal(name.at, "extends", f"there is no file {base}.")
     return base
 

@@ -1,5 +1,6 @@
 """One mapping laid over another: `extends`, `--set`, and the overrides of a source, a target or a grid variant."""
 
+import re
 from copy import deepcopy
 
 from pipeline.experiment.yaml_nodes import Node, Position, refusal
@@ -24,10 +25,7 @@ def overlay(base: Node | None, over: Node | None, key: str = "") -> Node:
         return deepcopy(over)
     merged = {name: deepcopy(node) for name, node in lower.value.items()}
     for name, node in upper.value.items():
-        if node.value is None:
-            merged.pop(name, None)
-        else:
-            merged[name] = overlay(merged.get(name), node, name)
+        merged[name] = overlay(merged.get(name), node, name)
     return Node(merged, over.at, over.path)
 
 
@@ -43,7 +41,7 @@ def spelled_out(node: Node, key: str) -> Node:
 
 
 def without_nulls(node: Node) -> Node:
-    """Keys without a value are keys left at their default."""
+    """Keys whose value is null are left out, and so at their default."""
     if isinstance(node.value, dict):
         kept = {key: without_nulls(item) for key, item in node.value.items() if item.value is not None}
         return Node(kept, node.at, node.path)
@@ -67,7 +65,7 @@ def put(root: Node, path: str, value: Node) -> None:
         elif isinstance(node.value, dict):
             old = node.value.get(key)
             if last:
-                node.value[key] = Node(None, value.at, value.path) if value.value is None else overlay(old, value, key)
+                node.value[key] = overlay(old, value, key)
             elif old is None or old.value is None:
                 node.value[key] = Node({}, value.at, prefix + ".".join(keys[: depth + 1]))
             else:
@@ -80,7 +78,7 @@ def put(root: Node, path: str, value: Node) -> None:
 
 def _put_in_list(node: Node, key: str, path: str, at: Position, value: Node | None) -> Node:
     size = len(node.value)
-    if not key.isdecimal() or int(key) >= size:
+    if not re.fullmatch(r"[0-9]{1,9}", key) or int(key) >= size:
         raise refusal(at, path, f"{key!r} is no place in a list of {size}: write a number from 0 to {size - 1}.")
     index = int(key)
     if value is not None:

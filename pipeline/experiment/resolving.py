@@ -51,6 +51,8 @@ def _side(spec: Spec, entry: Target, at: tuple[str, int], root: Path, seed: int,
     except UnfitError as error:
         # what names no field of the side is about its model
         raise spec.error((*at, *(error.at or ("model",))), error.what) from None
+    except OSError as error:
+        raise spec.error((*at, "dataset"), f"cannot be read: {error.strerror or error} ({error.filename}).") from error
 
 
 def reached(spec: Spec, source: Side, entry: Source, rounds: Schedule, targets: list[Side]) -> list[Side]:

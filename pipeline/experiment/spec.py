@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.models import Model
 from pipeline.experiment.spec_analysis import FEWEST, Analysis
-from pipeline.experiment.spec_base import Flag, Int, Strict, refuse
+from pipeline.experiment.spec_base import Flag, Int, Positive, Strict, refuse
 from pipeline.experiment.spec_sides import Baseline, Source, Target
 from pipeline.experiment.spec_tickets import Head, Ticket, named_ticket
 from pipeline.experiment.suggestions import did_you_mean
@@ -31,9 +31,12 @@ class Pairs(Strict):
             raise refuse("give either exclude: [[source, target], ...] or only: [[source, target], ...].")
         return self
 
+    @property
+    def listed(self) -> tuple[tuple[str, str], ...]:
+        return self.only if self.only is not None else self.exclude or ()
+
     def includes(self, source: str, target: str) -> bool:
-        listed = self.only if self.only is not None else self.exclude or ()
-        found = any(fnmatchcase(source, s) and fnmatchcase(target, t) for s, t in listed)
+        found = any(fnmatchcase(source, s) and fnmatchcase(target, t) for s, t in self.listed)
         return found is (self.only is not None)
 
 
@@ -84,6 +87,8 @@ class Spec(Strict):
     """Other models' dense networks to show beside a target's tickets."""
     retention: Retention = Retention()
     analysis: Analysis = Analysis()
+    max_stages: Positive = 200_000
+    """A grid that plans more stages is refused before it is expanded; part of no key."""
 
     _place: Callable[[tuple[str | int, ...], str], UserError] | None = PrivateAttr(default=None)
 
@@ -94,9 +99,11 @@ class Spec(Strict):
     @field_validator("seeds")
     @classmethod
     def _different_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        seen: set[int] = set()
         for index, seed in enumerate(seeds):
-            if seed in seeds[:index]:
+            if seed in seen:
                 raise refuse(f"the seed {seed} is given twice.", index)
+            seen.add(seed)
         return seeds
 
     @field_validator("sources", "targets", "tickets")

@@ -23,11 +23,19 @@ def split_reference(reference: str) -> tuple[str, str]:
     return file, name
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; no name is too long, and no folder too private, for the answer to be no."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def source_of(reference: str) -> tuple[Path, str, str]:
     """File, name and SHA-256 of the file's bytes. Raises UnfitError if there is no such file or no such name in it."""
     written, name = split_reference(reference)
     file = Path(written)
-    if not file.is_file():
+    if not is_file(file):
         raise UnfitError(f"there is no file {file}.")
     digest, names = _read(file, file.stat().st_mtime_ns)
     if name not in names:

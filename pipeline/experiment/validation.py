@@ -6,8 +6,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline.experiment.errors import IncompleteError, UserError
+from pipeline.experiment.merging import without_nulls
 from pipeline.experiment.spec import Spec
 from pipeline.experiment.suggestions import did_you_mean
+from pipeline.experiment.valueless_keys import NO_VALUE, mistakes_in_valueless_keys
 from pipeline.experiment.variants import COMMON
 from pipeline.experiment.written_keys import written_keys
 from pipeline.experiment.yaml_nodes import Node, refusal
@@ -29,18 +31,27 @@ def validate(document: Node, whole: str) -> Spec:
 
     if not isinstance(document.value, dict):
         raise refusal(document.at, "", "a grid is a mapping: name, model, seeds, training, prune, sources, ...")
+    details: list[Any] = []
+    valueless = list(mistakes_in_valueless_keys(document))
+    found = list(valueless)
     try:
-        return Spec.model_validate(document.plain()).located(place)
+        spec = Spec.model_validate(without_nulls(document).plain()).located(place)
+        if not valueless:
+            return spec
     except ValidationError as error:
         every = error.errors(include_url=False)
-        details = [detail for detail in every if not _follows(detail, every)]
-        found = [_explained(detail) for detail in details]
+        containers = {each["loc"][:length] for each in every for length in range(len(each["loc"]))}
+        # a list is only "too short" because its items are wrong, which is said already
+        details = [each for each in every if each["type"] != "too_short" or each["loc"] not in containers]
+        empty = {at for at, _ in valueless}
+        found += [mistake for mistake in map(_explained, details) if mistake[0] not in empty]
     found.sort(key=lambda mistake: locate(document, mistake[0])[0].at.line or 0)
     # the common settings stand in every source and target: one mistake, one line
     lines = list(dict.fromkeys(str(place(*mistake)) for mistake in found))
     if len(lines) > MAX_ERRORS:
         lines = [*lines[:MAX_ERRORS], f"{whole}: and {len(lines) - MAX_ERRORS} more."]
-    kind = IncompleteError if all(detail["type"] in MISSING for detail in details) else UserError
+    is_missing = all(detail["type"] in MISSING for detail in details) and all(what == NO_VALUE for _, what in valueless)
+    kind = IncompleteError if is_missing else UserError
     raise kind("\n".join(lines))
 
 
@@ -60,12 +71,6 @@ def locate(document: Node, at: tuple[str | int, ...]) -> tuple[Node, str]:
             below = node.value[part]
         node = below or node
     return node, ".".join(part for part in (node.path, missing) if part)
-
-
-def _follows(detail: Any, details: list[Any]) -> bool:
-    """Whether a list is only "too short" because its items are wrong, which has been told already."""
-    at = detail["loc"]
-    return detail["type"] == "too_short" and any(other["loc"][: len(at)] == at != other["loc"] for other in details)
 
 
 def _explained(detail: Any) -> tuple[tuple[str | int, ...], str]:
@@ -101,6 +106,8 @@ def _explained(detail: Any) -> tuple[tuple[str | int, ...], str]:
         return at, f"should be a list, not {value}."
     if kind == "string_pattern_mismatch":
         return at, f"{value} should begin with a letter or digit and hold letters, digits, dots and dashes only."
+    if kind == "string_type" and isinstance(detail["input"], bool):
+        return at, "should be text, and this is a truth value in YAML: put it in quotes."
     text = detail["msg"][0].lower() + detail["msg"][1:]
     return at, f"{text.removeprefix('input ')}, not {value}."
 

@@ -1,6 +1,7 @@
 """Sources and targets made complete: common settings under each one's own, a variant for each point of its grid."""
 
 import itertools
+import math
 import re
 from collections.abc import Iterator
 from copy import deepcopy
@@ -12,6 +13,10 @@ from pipeline.lottery.locations import own_name
 
 COMMON = ("model", "training", "prune", "resources")
 MAX_VARIANTS = 10_000
+MAX_PAIRS = 2_000_000
+"""Of sources and targets, each of which is looked at."""
+MAX_VALUES = 1_000_000
+"""Of all sources, targets or baselines of a grid, with the common settings in each."""
 
 
 def complete(root: Node) -> Node:
@@ -30,12 +35,22 @@ def complete(root: Node) -> Node:
     for_targets = {key: node for key, node in common.items() if key != "prune"}
     if targets is not None and isinstance(targets.value, list):
         document["targets"] = _completed(targets, for_targets)
-    elif "sources" in document and (targets is None or targets.value == "same"):
+    elif "sources" in document and (targets is None or targets.value in (None, "same")):
+        _check_pairs({**document, "targets": document["sources"]})
         document["targets"] = _same(document["sources"])
+    _check_pairs(document)
     baselines = document.get("baselines")
     if baselines is not None and isinstance(baselines.value, list) and "targets" in document:
         document["baselines"] = _laid_over_targets(baselines, document["targets"])
     return Node(document, root.at, root.path)
+
+
+def _check_pairs(document: dict[str, Node]) -> None:
+    listed = [node.value for node in map(document.get, ("sources", "targets")) if node and isinstance(node.value, list)]
+    pairs = math.prod(map(len, listed))
+    if len(listed) == 2 and pairs > MAX_PAIRS:
+        at = document["sources"].at
+        raise refusal(at, "sources", f"{pairs:,} pairs of a source and a target, more than {MAX_PAIRS:,}.")
 
 
 def _laid_over_targets(baselines: Node, targets: Node) -> Node:
@@ -47,7 +62,7 @@ def _laid_over_targets(baselines: Node, targets: Node) -> Node:
     sides = [side.value for side in listed if isinstance(side.value, dict) and "name" in side.value]
     of_target = {side["name"].value: side for side in sides if isinstance(side["name"].value, str)}
     whole = bool(of_target) and len(of_target) == len(listed)
-    made = []
+    made = _Made()
     for entry in baselines.value:
         target = entry.value.get("target") if isinstance(entry.value, dict) else None
         name = target.value if target is not None and isinstance(target.value, str) else ""
@@ -61,17 +76,33 @@ def _laid_over_targets(baselines: Node, targets: Node) -> Node:
                 base.value.pop("frozen", None)
             if base is not None or key in entry.value:
                 entry.value[key] = overlay(base, entry.value.get(key), key)
-        made.append(entry)
-    return Node(made, baselines.at, baselines.path)
+        made.add(entry, entry)
+    return Node(made.nodes, baselines.at, baselines.path)
 
 
 def _completed(entries: Node, common: dict[str, Node]) -> Node:
-    made: list[Node] = []
+    made = _Made()
     for entry in entries.value:
-        made.extend(_variants(entry, common))
-        if len(made) > MAX_VARIANTS:
+        for variant in _variants(entry, common):
+            made.add(variant, entry)
+    return Node(made.nodes, entries.at, entries.path)
+
+
+class _Made:
+    """Complete entries, as many as a memory holds."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self._values = 0
+
+    def add(self, node: Node, entry: Node) -> None:
+        """Raises UserError at `entry`, which `node` was made from, if there are too many."""
+        self.nodes.append(node)
+        if len(self.nodes) > MAX_VARIANTS:
             raise refusal(entry.at, entry.path, f"more than {MAX_VARIANTS:,} variants.")
-    return Node(made, entries.at, entries.path)
+        self._values += node.size
+        if self._values > MAX_VALUES:
+            raise refusal(entry.at, entry.path, f"with the common settings in each, more than {MAX_VALUES:,} values.")
 
 
 def _same(sources: Node) -> Node:
@@ -93,11 +124,11 @@ def _variants(entry: Node, common: dict[str, Node]) -> Iterator[Node]:
         yield entry
         return
     axes = dict(_axes(entry.value["grid"], "")) if "grid" in entry.value else {}
+    if math.prod(len(values.value) for values in axes.values()) > MAX_VARIANTS:
+        raise refusal(entry.at, f"{entry.path}.grid", f"more than {MAX_VARIANTS:,} variants.")
     shorts = _short_names(list(axes))
     own = Node({key: node for key, node in entry.value.items() if key != "grid"}, entry.at, entry.path)
-    for number, choice in enumerate(itertools.product(*(values.value for values in axes.values()))):
-        if number >= MAX_VARIANTS:
-            raise refusal(entry.at, f"{entry.path}.grid", f"more than {MAX_VARIANTS:,} variants.")
+    for choice in itertools.product(*(values.value for values in axes.values())):
         variant = deepcopy(own)
         suffix = ""
         for (path, values), value in zip(axes.items(), choice, strict=True):
@@ -106,7 +137,9 @@ def _variants(entry: Node, common: dict[str, Node]) -> Iterator[Node]:
         for key, node in common.items():
             below = variant.value.get(key)
             variant.value[key] = overlay(node, below, key)
-        name = variant.value.get("name") or Node(_default_name(variant.value.get("dataset")), entry.at, entry.path)
+        name = variant.value.get("name")
+        if name is None or (name.value is None and not name.empty):
+            name = Node(_default_name(variant.value.get("dataset")), entry.at, entry.path)
         if isinstance(name.value, str):
             variant.value["name"] = Node(name.value + suffix, name.at, name.path)
         yield variant

@@ -26,6 +26,8 @@ class Node:
     at: Position = field(default_factory=Position)
     path: str = ""
     """Keys as the author wrote them, with dots."""
+    empty: bool = False
+    """Whether nothing stands where the value should be (`key:`); null, written out, is a value."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Node":
         """A document is a tree, and positions never change: `copy`, which knows neither, is several times slower."""
@@ -34,7 +36,13 @@ class Node:
             value = {key: node.__deepcopy__(memo) for key, node in value.items()}
         elif isinstance(value, list):
             value = [node.__deepcopy__(memo) for node in value]
-        return Node(value, self.at, self.path)
+        return Node(value, self.at, self.path, self.empty)
+
+    @property
+    def size(self) -> int:
+        """Values in it, itself counted."""
+        below = self.value.values() if isinstance(self.value, dict) else self.value
+        return 1 + sum(node.size for node in below) if isinstance(self.value, dict | list) else 1
 
     def plain(self) -> Any:
         """The value without positions."""

@@ -1,6 +1,5 @@
 """YAML read with the file and line of every key; what could exhaust memory or time is refused first."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import yaml
 
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.yaml_nodes import Node, Position, refusal
+from pipeline.experiment.yaml_scalars import TAG, TEXT, AmbiguousError, check_key, is_empty, read_scalar
 from pipeline.lottery.credentials import holds_secret
 
 MAX_FILE = 1_000_000
@@ -20,9 +20,6 @@ CREDENTIALS = (
 )
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_TAG = "tag:yaml.org,2002:"
-# YAML 1.1 reads 1e-4 as a string; nobody who writes it means one.
-_FLOAT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
 
 def read_file(path: Path) -> Node:
@@ -55,7 +52,7 @@ def parse(text: str, file: str, *, lines: bool = True, path: str = "") -> Node:
     except yaml.YAMLError as error:
         raise refusal(Position(file), path, f"not valid YAML: {str(error).splitlines()[0]}.") from None
     if composed is None:
-        return Node(None, Position(file, 1 if lines else None), path)
+        return Node(None, Position(file, 1 if lines else None), path, empty=True)
     return _Expansion(where).expand(composed, where(composed.start_mark), path)
 
 
@@ -86,8 +83,8 @@ class _Expansion:
         if self.count > MAX_NODES:
             raise refusal(at, path, f"anchors and aliases expand to more than {MAX_NODES:,} values.")
         if isinstance(node, yaml.ScalarNode):
-            return Node(self._scalar(node, at, path), at, path)
-        if node.tag not in (_TAG + "map", _TAG + "seq"):
+            return Node(self._scalar(node, at, path), at, path, is_empty(node))
+        if node.tag not in (TAG + "map", TAG + "seq"):
             raise refusal(at, path, f"the tag {node.tag!r} is not supported; write plain mappings and lists.")
         if id(node) in self.open:
             raise refusal(at, path, "an anchor that contains itself.")
@@ -97,11 +94,16 @@ class _Expansion:
             value = self._mapping(node, path)
         else:
             value = [
-                self.expand(item, self.where(item.start_mark), f"{path}.{index}" if path else str(index))
-                for index, item in enumerate(node.value)
+                self._item(item, f"{path}.{index}" if path else str(index)) for index, item in enumerate(node.value)
             ]
         self.open.discard(id(node))
         return Node(value, at, path)
+
+    def _item(self, node: Any, path: str) -> Node:
+        item = self.expand(node, self.where(node.start_mark), path)
+        if item.empty:
+            raise refusal(item.at, path, "an item without a value: write one, or null.")
+        return item
 
     def _mapping(self, node: Any, path: str) -> dict[str, Node]:
         own: dict[str, Node] = {}
@@ -110,10 +112,15 @@ class _Expansion:
             at = self.where(key.start_mark)
             if not isinstance(key, yaml.ScalarNode):
                 raise refusal(at, path, "a key has to be a name.")
-            if key.tag == _TAG + "merge":
+            if key.tag == TAG + "merge":
                 for name, inherited in self._merge(value, at, path).items():
                     merged.setdefault(name, inherited)
                 continue
+            try:
+                if not is_empty(value):  # what has no value is judged by the fields that there are
+                    check_key(key)
+            except AmbiguousError as error:
+                raise refusal(at, path, f"{error}.") from None
             name = str(key.value)
             below = f"{path}.{name}" if path else name
             if name in own:
@@ -132,21 +139,11 @@ class _Expansion:
         return merged
 
     def _scalar(self, node: Any, at: Position, path: str) -> object:
-        kind = node.tag.removeprefix(_TAG)
-        if kind in ("str", "timestamp", "value"):
-            if holds_secret(node.value):
-                raise refusal(at, path, CREDENTIALS)
-            plain = node.style is None or node.style == ""
-            return float(node.value) if plain and _FLOAT.fullmatch(node.value) else node.value
-        read = {
-            "int": yaml.SafeLoader.construct_yaml_int,
-            "float": yaml.SafeLoader.construct_yaml_float,
-            "bool": yaml.SafeLoader.construct_yaml_bool,
-            "null": yaml.SafeLoader.construct_yaml_null,
-        }.get(kind)
-        if read is None:
-            raise refusal(at, path, f"the tag {node.tag!r} is not supported; write plain values.")
+        if node.tag.removeprefix(TAG) in TEXT and holds_secret(node.value):
+            raise refusal(at, path, CREDENTIALS)
+        if "\0" in node.value:
+            raise refusal(at, path, "holds a NUL character, which no name and no file has.")
         try:
-            return read(yaml.SafeLoader(""), node)
-        except (ValueError, KeyError):
-            raise refusal(at, path, f"{node.value[:40]!r} is not a valid {kind}.") from None
+            return read_scalar(node, free="arguments" in path.split("."))
+        except ValueError as error:
+            raise refusal(at, path, f"{error}.") from None

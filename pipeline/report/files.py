@@ -28,11 +28,12 @@ TABLES = (
 """Written as Parquet and as CSV; `histories`, which is long, as Parquet only."""
 
 
-def write_report(findings: Findings, folder: Path, *, refresh: int | None = None) -> list[Path]:
+def write_report(findings: Findings, folder: Path, *, refresh: int | None = None, version: int = 1) -> list[Path]:
     """Write page, figures and tables below `folder`, and say what was written, the page first.
 
     Each file appears whole or not at all; those of an earlier report are replaced. `refresh`: seconds after which a
     browser reads the page again; such a page is soon replaced, and is written without figures in files of their own.
+    `version`: of the experiment, of several that had its name.
     """
     from pipeline.report.page.rendering import render
 
@@ -52,6 +53,8 @@ def write_report(findings: Findings, folder: Path, *, refresh: int | None = None
     contents = {
         "made_by": made_by(),
         "digest": findings.digest if refresh is None else "",
+        "version": version,
+        "measured": int(findings.results["status"].isin(["ok", "diverged"]).sum()),
         # Where another report wrote to the folder at the same time, files are not what this list says of them.
         "files": {file.name: _sha256(file) for file in files},
     }
@@ -71,7 +74,7 @@ def report_digest(spec: Spec, store: str, results: pd.DataFrame, failed: Mapping
 
 def current_report(folder: Path, wanted: str) -> list[Path] | None:
     """The files of the report in `folder` if its digest is `wanted` and all are as it wrote them; None otherwise."""
-    contents = _contents(folder)
+    contents = report_contents(folder)
     if contents.get("digest") != wanted:
         return None
     files = [folder / name for name in contents["files"]]
@@ -80,7 +83,7 @@ def current_report(folder: Path, wanted: str) -> list[Path] | None:
 
 def is_as_written(folder: Path, name: str, contents: Mapping[str, Any] | None = None) -> bool:
     """Whether a file of the report in `folder` has the bytes that this version wrote."""
-    known = _contents(folder) if contents is None else contents
+    known = report_contents(folder) if contents is None else contents
     try:
         return known.get("made_by") == made_by() and known["files"][name] == _sha256(folder / name)
     except (OSError, LookupError):
@@ -92,7 +95,7 @@ def made_by() -> list[str]:
     return [versions()["ticket-transfer"], git_commit()]
 
 
-def _contents(folder: Path) -> dict[str, Any]:
+def report_contents(folder: Path) -> dict[str, Any]:
     """The list of what was written; empty where there is none, or not one of ours."""
     try:
         contents = json.loads((folder / CONTENTS).read_text())

@@ -11,6 +11,7 @@ import pandas as pd
 from pipeline.engine.addresses import STORE
 from pipeline.engine.experiments import failures
 from pipeline.engine.store import Store
+from pipeline.experiment.errors import UserError
 from pipeline.report.opening import open_experiment
 from pipeline.report.results import results_table
 
@@ -38,8 +39,17 @@ def results(
     - `stage`, `mask`: keys of the training and of the pruning that made the mask (`tickets show KEY`).
     - `seconds`: duration of the training on its lane; `finished`: unix seconds.
 
-    Raises UserError for a store that is not there, a name that it does not know, and a file that is wrong.
+    `"NAME@1"` is the first of several experiments that were run under one name; `"NAME"` the newest that has results.
+
+    Raises UserError for a store that is not there, a name that it does not know (with those that it knows), and a file
+    that is wrong.
     """
-    opened = Store(store or os.environ.get("TICKETS_STORE") or STORE, create=False).existing()
+    opened = Store(store or os.environ.get("TICKETS_STORE") or STORE, create=False)
+    try:
+        opened.existing()
+    except UserError as error:
+        raise UserError(
+            f"{error} In Python, results({str(experiment)!r}, store=...) or TICKETS_STORE names another one."
+        ) from None
     grid = open_experiment(experiment, opened, data or os.environ.get("TICKETS_DATA") or "data", overrides)
     return results_table(grid, opened.snapshot(), failures(opened, grid.name)[0])

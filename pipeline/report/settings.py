@@ -13,7 +13,7 @@ from pipeline.experiment.spec import Spec
 from pipeline.report.paper import FIXED, settings_of_the_paper
 
 COLUMNS = ["field", "value", "default", "paper", "differs", "reason"]
-ABOUT = ("name", "description", "sources", "targets", "seeds", "tickets")
+ABOUT = ("name", "description", "sources", "targets", "seeds", "tickets", "max_stages")
 """Fields of the spec that name or list things; the rows about them are made one by one."""
 PUBLISHED = "analysis.published"
 """A paper's numbers are shown where ours are."""

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from pipeline.engine.driver import RunOptions, run
-from pipeline.engine.experiments import decode, encode, failures, recall, remember, remember_failures
+from pipeline.engine.experiments import failures, recall, remember, remember_failures
+from pipeline.engine.grid_documents import decode, encode
 from pipeline.engine.store import Store
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import expand

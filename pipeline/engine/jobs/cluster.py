@@ -58,6 +58,11 @@ class Cluster:
 
 def find_cluster(address: str) -> Cluster:
     """The cluster whose job server is at `address`. Raises UserError if it cannot be used from here."""
+    if not address.strip():
+        raise UserError(
+            "Which cluster? Give --address http://HOST:8265, where its dashboard is (often the end of a tunnel or "
+            "port-forward), or set RAY_API_SERVER_ADDRESS."
+        )
     url = job_address(address)
     _reach(url)
     asks = asks_for_token(url)

@@ -202,6 +202,10 @@ class Store:
         path = layout.document(name)
         self.folder.write(path, sealed.seal(path, obj))
 
+    def delete_document(self, name: str) -> None:
+        """Remove it; no error where there is none."""
+        self.folder.delete(layout.document(name))
+
     def document_names(self, folder: str) -> list[str]:
         """Names of the documents right under `folder`, without it."""
         prefix = layout.document(f"{folder}/x").removesuffix("x.json")

@@ -1,0 +1,41 @@
+"""What is said before a grid runs under a name that another experiment has."""
+
+from __future__ import annotations
+
+from pipeline.engine.experiments import other_version, versions
+from pipeline.engine.store import Store
+from pipeline.experiment.errors import UserError
+from pipeline.experiment.grid import Grid
+from pipeline.report.spec_differences import spec_differences
+
+SHOWN = 4
+"""Settings that differ which are told; `tickets compare` has all."""
+WIDTH = 60
+"""Characters of a setting that are told."""
+
+
+def note_on_name(grid: Grid, store: Store) -> str | None:
+    """A sentence for a grid that is neither the experiment which its name stands for, nor an extension or part of it.
+
+    None for any other.
+    """
+    other = other_version(store, grid)
+    if other is None:
+        return None
+    known = versions(store, grid.name)
+    try:
+        rows = spec_differences(other.grid(store.uri).spec, grid.spec).to_dict("records")
+    except UserError:  # remembered by another version of this program
+        rows = []
+    told = [f"{row['field']} is {_short(row['a'])} there and {_short(row['b'])} here" for row in rows[:SHOWN]]
+    more = [f"and {len(rows) - SHOWN} more settings differ"] if len(rows) > SHOWN else []
+    differences = "; ".join([*told, *more]) or "its data, its model's code or the meaning of its stages is another"
+    old, new = (f"{grid.name}@{number}" for number in (other.number, len(known) + 1))
+    return (
+        f"{grid.name} is the name of another experiment too: {differences}. It stays readable as {old}; "
+        f"this one will be {new}, unless it gets a name of its own."
+    )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= WIDTH else text[: WIDTH - 3] + "..."
