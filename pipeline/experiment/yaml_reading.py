@@ -22,7 +22,7 @@ CREDENTIALS = (
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
 # YAML 1.1 reads 1e-4 as a string; nobody who writes it means one.
-_FLOAT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
+_FLOAT = re.compile(r"[-+]?(\d++\.?+\d*+|\.\d++)[eE][-+]?\d++")
 
 
 def read_file(path: Path) -> Node:
