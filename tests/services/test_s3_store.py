@@ -97,7 +97,15 @@ def test_a_plan_asks_once_for_each_record_and_once_more_for_all_that_are_indexed
 def test_what_a_record_has_become_since_it_was_listed_is_read(s3: Any) -> None:
     """The one request is made with the listed size; the record may be another by then, of any size, or gone."""
     folder = Store("s3://tickets/changing").folder
-    for now in (b'{"a":"longer than before"}\n', b'{"a"}\n', b"", b"no end", b"two\nlines\n", b"\xef\xbb\xbfab\n", b"ab\r\nc"):
+    for now in (
+        b'{"a":"longer than before"}\n',
+        b'{"a"}\n',
+        b"",
+        b"no end",
+        b"two\nlines\n",
+        b"\xef\xbb\xbfab\n",
+        b"ab\r\nc",
+    ):
         folder.write("done/x.json", b'{"a":1.0}\n')
         (listed,) = folder.files("done")
         folder.write("done/x.json", now)
