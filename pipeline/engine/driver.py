@@ -14,6 +14,7 @@ from pipeline.engine.experiments import remember, remember_failures
 from pipeline.engine.leases import View
 from pipeline.engine.presence import Presence
 from pipeline.engine.provenance import driver_id, that_decides_bits
+from pipeline.engine.ray_token import keep_token_private
 from pipeline.engine.signals import Stop, stop_on_signals
 from pipeline.engine.store import CorruptOutput, MissingOutput, Snapshot, Store
 from pipeline.experiment.errors import UserError
@@ -145,6 +146,9 @@ class _Driver:
         if self._options.local:
             _refuse_wide(stages)
         if self._lanes is None:
+            if not self._options.local:
+                for mended in keep_token_private(make=self._options.address == "local"):
+                    self._listener.noted(mended)
             self._lanes = stack.enter_context(_lanes(self._options, self._store.uri, self._name))
         lost: set[tuple[str, str | None]] = set()
 
