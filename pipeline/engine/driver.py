@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from pipeline.engine.addresses import Address, shown
 from pipeline.engine.collector import Collector
 from pipeline.engine.experiments import remember, remember_failures
+from pipeline.engine.lane_folder import remove_abandoned
 from pipeline.engine.leases import View
 from pipeline.engine.presence import Presence
 from pipeline.engine.provenance import driver_id, that_decides_bits
@@ -94,6 +95,7 @@ class _Driver:
 
     def run(self) -> Summary:
         started = time.monotonic()
+        remove_abandoned()
         for grid in self._asked.grids:
             remember(self._store, grid)
         with contextlib.ExitStack() as stack:

@@ -15,13 +15,9 @@ LONGEST = 60
 
 
 class LaneFolder:
-    """A new folder among the temporary ones, locked for as long as this process lives.
-
-    A driver that is killed cannot remove its own: the next one removes those that nobody holds.
-    """
+    """A new folder among the temporary ones, locked for as long as this process lives."""
 
     def __init__(self) -> None:
-        _sweep(Path(tempfile.gettempdir()))
         # Locked before it has the name that others look for.
         made = Path(tempfile.mkdtemp(prefix=f".{PREFIX}"))
         self._lock = os.open(made, os.O_RDONLY)
@@ -55,8 +51,9 @@ class LaneFolder:
                 os.environ["TMPDIR"] = before
 
 
-def _sweep(place: Path) -> None:
-    for left in place.glob(f"{PREFIX}*"):
+def remove_abandoned() -> None:
+    """Remove the folders that nobody holds: of drivers that were killed."""
+    for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         try:
             lock = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except OSError:  # another user's, or gone by now
