@@ -63,6 +63,7 @@ start)
         echo "$folder belongs to somebody else: remove it, or ask them to." >&2
         exit 1
     fi
+    chmod 700 "$folder"
     rm -rf "${folder:?}"/*
     (umask 077 && od -An -N32 -tx1 /dev/urandom | tr -d ' \n' >"$folder/token")
     begin head --head --port="$port" --dashboard-host=127.0.0.1 --dashboard-port="$dashboard" \

@@ -18,8 +18,10 @@ from pipeline.cli import (
     submitting,
     tracking,
 )
+from pipeline.cli.terminal import plain_streams
 from pipeline.engine.addresses import shown
 from pipeline.experiment.errors import UserError
+from pipeline.lottery.printable import escaped
 
 app = typer.Typer(
     name="tickets",
@@ -49,6 +51,7 @@ app.command("logs")(jobs.logs)
 app.command("stop")(jobs.stop)
 
 
+@plain_streams()
 def main() -> None:
     """Entry point: what a person or the machine did wrong is told in words, without a stack trace, with exit code 2."""
     try:
@@ -65,5 +68,5 @@ def main() -> None:
 
 
 def _end(message: str, code: int = 2) -> None:
-    print(f"error: {shown(message)}", file=sys.stderr)
+    print(f"error: {escaped(shown(message))}", file=sys.stderr)
     sys.exit(code)

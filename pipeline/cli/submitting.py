@@ -64,10 +64,13 @@ def submit(
     from pipeline.engine.jobs.cluster import find_cluster
     from pipeline.engine.jobs.packing import pack
     from pipeline.engine.jobs.submission import SUBMITTED, entrypoint, identity, job_name, place_driver
+    from pipeline.engine.ray_token import keep_token_private
     from pipeline.experiment.loading import load_all
 
     overrides = overrides or []
     name, specs = load_all(file, overrides)
+    for mended in keep_token_private(make=False):
+        print(mended)
     cluster = find_cluster(address)
     print(f"{cluster.address}: Ray {cluster.ray}, {_has(cluster)}")
     check_addresses(cluster, store, tracking)

@@ -11,9 +11,11 @@ from typing import Any, Protocol
 from pipeline.engine.addresses import Address, shown
 from pipeline.engine.collector import Collector
 from pipeline.engine.experiments import remember, remember_failures
+from pipeline.engine.lane_folder import remove_abandoned
 from pipeline.engine.leases import View
 from pipeline.engine.presence import Presence
 from pipeline.engine.provenance import driver_id, that_decides_bits
+from pipeline.engine.ray_token import keep_token_private
 from pipeline.engine.signals import Stop, stop_on_signals
 from pipeline.engine.store import CorruptOutput, MissingOutput, Snapshot, Store
 from pipeline.experiment.errors import UserError
@@ -100,6 +102,7 @@ class _Driver:
 
     def run(self) -> Summary:
         started = time.monotonic()
+        remove_abandoned()
         with contextlib.ExitStack() as stack:
             stop = stack.enter_context(stop_on_signals(self._listener.noted))
             presence = stack.enter_context(Presence(self._store, self._name, self._describe))
@@ -166,6 +169,9 @@ class _Driver:
         if self._options.local:
             _refuse_wide(stages)
         if self._lanes is None:
+            if not self._options.local:
+                for mended in keep_token_private(make=self._options.address == "local"):
+                    self._listener.noted(mended)
             self._lanes = stack.enter_context(_lanes(self._options, self._store.uri, self._name))
         self._remember()
         lost: set[tuple[str, str | None]] = set()

@@ -3,11 +3,9 @@
 import contextlib
 import logging
 import os
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 import threading
 import time
 import uuid
@@ -20,6 +18,7 @@ from pipeline.engine.board_actor import BoardActor
 from pipeline.engine.capacity import LaneState, check_feasible, decide, lane_limit, room_to_grow
 from pipeline.engine.cluster_nodes import Room
 from pipeline.engine.lane import run_lane
+from pipeline.engine.lane_folder import LaneFolder
 from pipeline.engine.leases import View
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.stages import Shape, Stage
@@ -82,7 +81,7 @@ class RayLanes:
     def __init__(self, options: LaneOptions) -> None:
         self._options = options
         self._runs: dict[str, _Run] = {}
-        self._folder = ""
+        self._folder: LaneFolder | None = None
         self._names = 0
         self._failed_starts = 0
         self._ended = threading.Event()
@@ -93,22 +92,23 @@ class RayLanes:
             os.environ.setdefault(name, value)
         import ray
 
+        self._folder = LaneFolder()
         on_sigterm = signal.getsignal(signal.SIGTERM)
         if not ray.is_initialized():
             # `local` is explicit: without it Ray looks for a cluster, and a stale cluster file hangs it for 40 s.
             local = self._options.address == "local"
-            context = ray.init(
-                address=self._options.address,
-                logging_level=logging.WARNING,
-                log_to_driver=False,
-                **({"include_dashboard": True} if local else {}),
-            )
+            with self._folder.holding_temporary_files():
+                context = ray.init(
+                    address=self._options.address,
+                    logging_level=logging.WARNING,
+                    log_to_driver=False,
+                    **({"include_dashboard": True} if local else {}),
+                )
             self._owns_ray = True
             if not local and context.dashboard_url:
                 _refuse_if_open(f"http://{context.dashboard_url}")
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, on_sigterm)  # ray.init put one in its place that exits at once
-        self._folder = tempfile.mkdtemp(prefix="ticket-transfer-lanes-")
         head = ray.get_runtime_context().gcs_address  # asked later, in a thread, this might start another Ray
         threading.Thread(target=self._watch_head, args=(head,), name="watchdog", daemon=True).start()
         return self
@@ -120,7 +120,8 @@ class RayLanes:
         self._join(10.0)
         if self._owns_ray:
             ray.shutdown()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder is not None:
+            self._folder.remove()
 
     def _join(self, seconds: float) -> None:
         """Wait for all lanes' runs to end, so long in all."""
@@ -222,7 +223,7 @@ class RayLanes:
             run_config=RunConfig(
                 # A fresh name: Ray Train restores a run of the same name without a word.
                 name=f"{name}-{uuid.uuid4().hex[:8]}",
-                storage_path=self._folder,
+                storage_path=str(self._folder.path) if self._folder else None,
                 failure_config=FailureConfig(max_failures=RESTARTS),
             ),
         )

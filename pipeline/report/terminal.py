@@ -13,6 +13,7 @@ from rich.text import Text
 
 from pipeline.experiment.spec import ANY, DENSE
 from pipeline.lottery.counting import count_of
+from pipeline.lottery.printable import escaped
 from pipeline.report.analysis.comparisons import levels
 from pipeline.report.success import how_many_succeed, is_all
 from pipeline.report.terminal_dense import beside_dense_tables
@@ -75,8 +76,8 @@ def plain_text(
     """The report without colours or box characters, for logs and pipes."""
     stream = io.StringIO()
     whole = report(results, curves, compared, level, width=width, plain=True)
-    Console(file=stream, width=width, color_system=None).print(whole)
-    return stream.getvalue()
+    Console(file=stream, width=width, color_system=None, markup=False, emoji=False).print(whole)
+    return escaped(stream.getvalue())
 
 
 def _accuracy_tables(means: pd.DataFrame, columns: int, style: box.Box) -> list[Table]:

@@ -93,3 +93,10 @@ def test_a_copy_of_a_document_can_be_changed_alone() -> None:
     copied.value["a"].value["b"].value[0].value["c"].value = 3
     copied.value["a"].value["b"].value.pop()
     assert document.plain() == {"a": {"b": [{"c": 1}, 2]}}
+
+
+def test_long_values_that_begin_like_numbers_are_read_in_no_time() -> None:
+    value = "1" * 60_000 + "x"
+    started = time.process_time()
+    assert parse("\n".join(f"k{number}: {value}" for number in range(10)), "f").value["k0"].value == value
+    assert time.process_time() - started < 5

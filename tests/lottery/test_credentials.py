@@ -1,5 +1,6 @@
 """What is shown of an address has no credentials, and those that it has are noticed."""
 
+import time
 from urllib.parse import quote
 
 import pytest
@@ -62,3 +63,14 @@ def test_no_quoted_secret_is_shown(user: str, secret: str, form: str) -> None:
     address = form.format(quote(user, safe=""), marked)
     assert "SECRET" not in shown(f"cannot open {address}: it's away").replace(quote(user, safe=""), "")
     assert holds_secret(address)
+
+
+@pytest.mark.parametrize("unit", ["://:", "a://", "://a:b/", "://:1", "a:", "@", "://a@", "?token=", "?a=b&", "&?="])
+@pytest.mark.parametrize("end", ["", "@"])
+def test_megabytes_of_what_begins_like_an_address_are_filtered_in_no_time(unit: str, end: str) -> None:
+    """Messages of others may be of any length. With quadratic patterns 30 kB of these took up to ten seconds."""
+    text = "://" + unit * (2_000_000 // len(unit)) + end
+    started = time.process_time()
+    shown(text)
+    holds_secret(text)
+    assert time.process_time() - started < 5

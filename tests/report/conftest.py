@@ -15,6 +15,7 @@ import pytest
 
 from pipeline.experiment.grid import expand
 from pipeline.experiment.loading import load
+from pipeline.lottery.printable import escaped
 from pipeline.report.analysis import connectivity, initial_weights, networks, paired_networks, published
 from pipeline.report.analysis.beside_dense import beside_dense
 from pipeline.report.analysis.comparisons import comparisons
@@ -149,17 +150,19 @@ def _findings(
 
 
 HOSTILE = "</script><script>document.title='owned'</script><!-- <img src=x onerror=\"document.title='owned'\"> & \u2028"
+HOSTILE += "\x1b[2J\x9b\u202e"
 
 
 @pytest.fixture
 def hostile(findings_of) -> tuple[Findings, str]:
-    """Findings with hostile text where users or errors can put some, and in names, where nobody can; and the text."""
+    """Findings with hostile text where users or errors can put some, and in names, where nobody can; and how the page
+    shows the text."""
     findings = findings_of(why=HOSTILE, status=lambda results: ["failed"] + ["ok"] * (len(results) - 1))
     tables = ("results", "curves", "layers", "overlap")
     renamed = {name: getattr(findings, name).replace({"set-1": HOSTILE}) for name in tables}
     spec = findings.spec.model_copy(update={"description": HOSTILE})
     provenance = {"spec": HOSTILE, "store": HOSTILE}
-    return replace(findings, **renamed, spec=spec, notes=(HOSTILE,), provenance=provenance), HOSTILE
+    return replace(findings, **renamed, spec=spec, notes=(HOSTILE,), provenance=provenance), escaped(HOSTILE)
 
 
 def _side(number: int, optimizers: bool) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.cli import main
 from pipeline.engine.driver import Listener, RunOptions, run
-from pipeline.engine.store import Store, patience
+from pipeline.engine.store import Store, patience, records, snapshot
 from pipeline.experiment.collections import open_work
 
 
@@ -34,6 +34,12 @@ def started(store: Store) -> dict[str, float]:
 
 def holds(folder: Path, secret: str) -> list[str]:
     return [str(file) for file in folder.rglob("*") if file.is_file() and secret.encode() in file.read_bytes()]
+
+
+def put_records(store: Store, count: int) -> None:
+    whole = {"fields": {"kind": "prune"}, "status": "ok", "outputs": {}, "inputs": {}, "summary": {}, "finished": 1}
+    for number in range(count):
+        store.folder.write(f"done/{number:064x}.json", records.encode({"key": f"{number:064x}", **whole}))
 
 
 @pytest.fixture
@@ -64,6 +70,51 @@ def give(
         return int(end.value.code or 0), "".join(capsys.readouterr())
 
     return go
+
+
+def test_a_plan_asks_once_for_each_record_and_once_more_for_all_that_are_indexed(
+    s3: Any, give: Callable[..., tuple[int, str]], quickstart: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """These were 210 requests for 102 finished stages, one for the size of each record and one for its bytes."""
+    uri = "s3://tickets/finished"
+    store = Store(uri)
+    put_records(store, 102)
+
+    def requests_of_a_plan() -> list[str]:
+        s3.proxy.seen.clear()
+        code, said = give("plan", quickstart()[0], "--store", uri)
+        assert code == 0, said
+        return [method for method, _, _ in s3.proxy.seen]
+
+    alone = requests_of_a_plan()
+    assert len(alone) <= 107 and alone.count("HEAD") <= 2
+    monkeypatch.setattr(snapshot, "_SETTLED_NS", 0)  # else those of the last two seconds are left out of the index
+    assert store.compact(), "a run of so many stages leaves an index behind"
+    indexed = requests_of_a_plan()
+    assert len(indexed) <= 8
+
+
+def test_what_a_record_has_become_since_it_was_listed_is_read(s3: Any) -> None:
+    """The one request is made with the listed size; the record may be another by then, of any size, or gone."""
+    folder = Store("s3://tickets/changing").folder
+    for now in (
+        b'{"a":"longer than before"}\n',
+        b'{"a"}\n',
+        b"",
+        b"no end",
+        b"two\nlines\n",
+        b"\xef\xbb\xbfab\n",
+        b"ab\r\nc",
+    ):
+        folder.write("done/x.json", b'{"a":1.0}\n')
+        (listed,) = folder.files("done")
+        folder.write("done/x.json", now)
+        assert folder.read_line(listed) == now
+        (listed,) = folder.files("done")
+        assert folder.read_line(listed) == now
+    folder.delete("done/x.json")
+    with pytest.raises(FileNotFoundError):
+        folder.read_line(listed)
 
 
 def test_killed_and_left_by_its_store_a_run_goes_on_to_the_bits_that_a_folder_gives(

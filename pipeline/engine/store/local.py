@@ -24,6 +24,9 @@ class LocalFolder:
     def read(self, path: str) -> bytes:
         return (self.root / path).read_bytes()
 
+    def read_line(self, listed: Listed) -> bytes:
+        return self.read(listed.path)
+
     def write(self, path: str, data: bytes, *, durable: bool = True) -> None:
         target = self.root / path
         with self._prepared(target, data, durable) as temporary:

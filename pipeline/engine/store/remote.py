@@ -23,6 +23,18 @@ class RemoteFolder:
     def read(self, path: str) -> bytes:
         return self._patiently(lambda: self._read(path))
 
+    def read_line(self, listed: Listed) -> bytes:
+        # A file that pyarrow opens by its path is asked for its size first: a request more for each. The fragment of
+        # a data set is told the size, and CSV is the format that gives its bytes as they are. Whatever is not as
+        # the listing said, or fails, is for `read`.
+        from pyarrow import ArrowException
+
+        try:
+            line = _line_of(self.filesystem, self._full(listed.path), listed.size)
+        except (OSError, ArrowException):
+            line = None
+        return self.read(listed.path) if line is None or len(line) + 1 != listed.size else line + b"\n"
+
     def write(self, path: str, data: bytes, *, durable: bool = True) -> None:
         self._patiently(lambda: self._write(path, data))
 
@@ -84,3 +96,19 @@ class RemoteFolder:
 
     def _full(self, path: str) -> str:
         return f"{self.base}/{path}" if self.base else path
+
+
+def _line_of(filesystem: Any, path: str, size: int) -> bytes | None:
+    """The bytes of a file of `size` bytes up to its end of line; None where it is not one line."""
+    import pyarrow as pa
+    from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions
+    from pyarrow.dataset import CsvFileFormat
+
+    whole = CsvFileFormat(
+        parse_options=ParseOptions(delimiter="\x1f", quote_char=False, escape_char=False),  # JSON escapes that one
+        read_options=ReadOptions(column_names=["line"], block_size=size + 1, use_threads=False),
+        convert_options=ConvertOptions(column_types={"line": pa.binary()}),
+    )
+    fragment = whole.make_fragment(path, filesystem, file_size=size)
+    lines = fragment.to_table(schema=pa.schema([("line", pa.binary())]), use_threads=False).column("line")
+    return lines[0].as_py() if len(lines) == 1 else None

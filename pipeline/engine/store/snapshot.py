@@ -95,7 +95,7 @@ class Snapshot:
         """Whether so many records were read one by one that a new index pays, or the one there is is damaged."""
         unread = len(self._done) - self._from_index
         damaged = any(problem.path.startswith("index/") for problem in self._damaged)
-        return damaged or unread > max(100, len(self._done) // 10)
+        return damaged or unread > max(10, len(self._done) // 10)
 
 
 def take(folder: Folder) -> Snapshot:
@@ -137,7 +137,7 @@ def _read(folder: Folder, file: Listed) -> Row | Problem | None:
     if key is None:
         return Problem(file.path, None, "is not the record of a stage")
     try:
-        data = folder.read(file.path)
+        data = folder.read_line(file)
         records.decode(key, data)
     except FileNotFoundError:  # discarded since it was listed
         return None

@@ -16,6 +16,7 @@ from pipeline.engine.tracking.data import DataSet
 from pipeline.engine.tracking.notes import changed_note
 from pipeline.engine.tracking.runs import KEY, WantedRun
 from pipeline.engine.tracking.uri import prepare_sqlite
+from pipeline.lottery.printable import escaped
 
 COLOUR = "mlflow.runColor"
 CONTEXT = "mlflow.data.context"
@@ -55,7 +56,7 @@ class MlflowExperiment:
 
     def describe(self, text: str, runs: Iterable[ExistingRun]) -> None:
         """Make `text` the experiment's description, unless a person has written one. `runs`: ours, as they are."""
-        for name, value in changed_note(self.tags, runs, text).items():
+        for name, value in changed_note(self.tags, runs, escaped(text)).items():
             self.client.set_experiment_tag(self.experiment_id, name, value)
             self.tags[name] = value
 

@@ -18,6 +18,7 @@ from pipeline.engine.tracking.data import DataSet, inputs_of
 from pipeline.engine.tracking.metrics import ACCURACY, PRUNED, Entry, Measurement, marked, mean, merged
 from pipeline.engine.tracking.names import curve_name, shortened
 from pipeline.experiment.keys import key_of
+from pipeline.lottery.printable import escaped
 
 if TYPE_CHECKING:
     from pipeline.experiment.grid import Grid, Point
@@ -44,6 +45,10 @@ class WantedRun:
     colour: str | None = None
     """Of its line in charts; where a person has chosen another one, that stays."""
     inputs: tuple[DataSet, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", escaped(self.name))
+        object.__setattr__(self, "labels", {name: escaped(value) for name, value in self.labels.items()})
 
 
 @dataclass(frozen=True, slots=True)

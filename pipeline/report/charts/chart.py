@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.lottery.printable import escaped
 from pipeline.report.charts.palette import Line
 
 DIGITS = 5
@@ -98,6 +99,12 @@ class Series:
     """Whether a step's points have markers: those of a learning curve are too many."""
     moment: Moment | None = None
     """When its training has converged."""
+
+    def __post_init__(self) -> None:
+        # Names of layers are those of the user's model, and may be any text.
+        self.name = escaped(self.name)
+        if any(isinstance(one, str) for one in self.x[:1]):
+            self.x = [escaped(one) for one in self.x]
 
     def band(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Lower and upper edge at each x: y itself where there is no band, NaN where there is no y."""

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.experiment.spec_analysis import Convergence, EarlyStop, Settles
+from pipeline.lottery.printable import escaped, escaped_json
 from pipeline.report.charts import palette
 from pipeline.report.charts.bands import band_in_words
 from pipeline.report.charts.chart import CROWD, Chart
@@ -60,6 +61,7 @@ def render(findings: Findings, *, refresh: int | None = None) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_plain,
     )
     environment.filters |= {"percent_left": percent_left, "margin": margin_points, "moment": moment}
     sections = _sections(findings)
@@ -83,10 +85,15 @@ def render(findings: Findings, *, refresh: int | None = None) -> str:
     )
 
 
+def _plain(value: object) -> object:
+    """What a template shows: text as `escaped` gives it, and markup of ours as it is."""
+    return escaped(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
 def safe_json(value: object) -> str:
     """JSON that cannot end the script element it is in, or start a comment there."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return escaped_json(text).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _sections(findings: Findings) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def _line(axes: Axes, one: Series, places: list[str], small: bool) -> None:
     look: dict[str, Any] = {"linewidth": 1} if small else {"linewidth": 1.4, "marker": marker}
     if is_line and one.line and one.line.dash and not one.line.shared:  # a lone point has no dashes to tell it by
         look["markerfacecolor"] = "white"
-    label = one.name if one.legend else None
+    label = _unparsed(one.name) if one.legend else None
     if one.role == "histogram":
         look |= {"drawstyle": "steps-mid", "linewidth": 1.1}
     axes.plot(x, y, color=ink, linestyle=_dashes(one), markersize=4 if is_line else 2, label=label, **look)
@@ -171,6 +171,11 @@ def _is_category(chart: Chart) -> bool:
     return chart.x.kind == "category"
 
 
+def _unparsed(name: str) -> str:
+    """A name that may be a user's: dollars in it are no formula."""
+    return name.replace("$", r"\$")
+
+
 def _x(one: Series, places: list[str]) -> Any:
     return np.array([places.index(layer) for layer in one.x], dtype=float) if places else as_floats(one.x)
 
@@ -178,7 +183,12 @@ def _x(one: Series, places: list[str]) -> Any:
 def _abscissa(axes: Axes, chart: Chart, places: list[str]) -> None:
     axes.set_xlabel(chart.x.title)
     if places:
-        axes.set_xticks(range(len(places)), places, rotation=90 if len(places) > 8 else 0, fontsize=8)
+        axes.set_xticks(
+            range(len(places)),
+            [_unparsed(place) for place in places],
+            rotation=90 if len(places) > 8 else 0,
+            fontsize=8,
+        )
     elif chart.x.kind == "left":
         _percent_axis(axes, min((min(one.x) for one in chart.series if one.x), default=10.0))
     elif chart.x.kind == "weights":
