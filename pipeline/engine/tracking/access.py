@@ -1,7 +1,7 @@
 """Whether an MLflow server lets this run in: asked before anything runs, and told in words."""
 
 from pipeline.engine.addresses import shown
-from pipeline.engine.tracking.client import client_of
+from pipeline.engine.tracking.quiet_client import client_of
 from pipeline.experiment.errors import UserError
 
 
@@ -21,7 +21,7 @@ def check_access(tracking_uri: str, experiment: str) -> None:
             raise UserError(f"MLflow at {shown(tracking_uri)} refuses: {why}") from error
 
 
-def refusal(error: Exception) -> str | None:
+def refusal(error: BaseException) -> str | None:
     """What to do if it is a server that refuses; None if anything else went wrong."""
     code = getattr(error, "error_code", None)
     if code == "UNAUTHENTICATED":
