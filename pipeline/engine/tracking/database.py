@@ -210,8 +210,8 @@ def _upgrade(database: Path, revision: str, say: Callable[[str], object]) -> Non
         except Exception as error:
             raise UserError(
                 f"{database} is of another version of MLflow (schema {revision}), or MLflow was interrupted while it "
-                f"upgraded it, and cannot be brought to this version ({type(error).__name__}). It is as it was. "
-                "Move it away: the next `tickets run` or `tickets sync` makes a new one, with everything that the store has."
+                f"upgraded it, and cannot be brought to this version ({type(error).__name__}). It is as it was. Move "
+                "it away: the next `tickets run` or `tickets sync` makes a new one, with all that the store has."
             ) from error
         else:
             kept = _free_name(database, f"before-{newest_revision()}")

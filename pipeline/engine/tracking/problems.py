@@ -14,6 +14,8 @@ LONGEST = 300
 """Characters of a sentence."""
 RAISED_BY = re.compile(r"^\((?:\w+\.)*\w+\) ")
 """How SQLAlchemy begins: `(sqlite3.OperationalError) `."""
+CAUSED = re.compile(r"\(Caused by \w+\((.*)\)\)", re.DOTALL)
+"""How urllib3 ends when no attempt was answered: `(Caused by NewConnectionError("...: Connection refused"))`."""
 DAMAGED = ("malformed", "not a database")
 ADVICE = {
     "database is locked": "another process holds it locked.",
@@ -23,6 +25,7 @@ ADVICE = {
     "disk i/o error": "its disk cannot be read or written.",
 }
 """What SQLite says -> what it means."""
+QUOTES = "'\""
 
 
 def sentence(error: BaseException) -> str:
@@ -40,6 +43,8 @@ def sentence(error: BaseException) -> str:
             f"the database is damaged ({_line(text)}). Move it away (`mv FILE FILE.damaged`): the next `tickets run` "
             "or `tickets sync` makes a new one, with everything that the store has."
         )
+    if caused := CAUSED.search(text):
+        return f"no request gets through: {_line(caused[1].rpartition('connection: ')[2]).strip(QUOTES)}."
     line = _line(text) or type(error).__name__
     return line if line.endswith((".", "!", "?")) else f"{line}."
 
