@@ -152,7 +152,7 @@ def test_an_older_database_with_data_is_upgraded_as_a_copy(
     with pytest.raises(UserError, match=r"It is as it was. Move it away"):
         prepare_database(database, said.append)
     assert database.read_bytes() == before and not said
-    assert {path.name for path in tmp_path.iterdir()} == {"mlflow.db", ".mlflow.db.lock"}
+    assert {path.name for path in tmp_path.iterdir()} == {"mlflow.db", ".mlflow.db.lock", "whole"}
 
     def upgrade(copy: Path) -> None:
         assert copy != database
