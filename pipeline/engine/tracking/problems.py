@@ -20,7 +20,7 @@ DAMAGED = ("malformed", "not a database")
 ADVICE = {
     "database is locked": "another process holds it locked.",
     "disk is full": "its disk is full.",
-    "readonly database": "this user may not write it.",
+    "readonly database": "it may not be written, or it has been deleted meanwhile.",
     "unable to open database file": "it cannot be opened: may this user write the file and its folder?",
     "disk i/o error": "its disk cannot be read or written.",
 }
