@@ -52,8 +52,9 @@ def start_tracking(grid: "Grid", tracking: str, store: str, console: Console) ->
     snapshot = opened.snapshot()
     known = is_tracked if sqlite_path(uri) is not None else logged_runs
     logged = bool(known(opened, uri, grid, snapshot.record))
+    away = None
     if not logged or any(snapshot.record(point.stage) is None for point in grid.points):
-        check_access(uri, grid.name)
+        away = check_access(uri, grid.name)
     tracker = Tracker(
         uri,
         grid,
@@ -61,6 +62,8 @@ def start_tracking(grid: "Grid", tracking: str, store: str, console: Console) ->
         on_note=lambda told: say(console, told, "yellow"),
         provenance=describe_driver(),
     )
+    if away is not None:
+        tracker.put_off(away)
     tracker.log_snapshot(snapshot, write=not logged)
     return tracker
 

@@ -5,13 +5,15 @@ from pipeline.engine.tracking.quiet_client import client_of
 from pipeline.experiment.errors import UserError
 
 
-def check_access(tracking_uri: str, experiment: str) -> None:
+def check_access(tracking_uri: str, experiment: str) -> Exception | None:
     """Raises UserError if the server refuses. One that is away does not: the run goes on, and `tickets sync` follows.
+
+    Gives what went wrong if the server did not answer as one should.
 
     A database has nobody to ask; it is opened when there is something to log.
     """
     if not tracking_uri.startswith(("http://", "https://")):
-        return
+        return None
     client = client_of(tracking_uri)
     try:
         client.get_experiment_by_name(experiment)
@@ -19,6 +21,8 @@ def check_access(tracking_uri: str, experiment: str) -> None:
         why = refusal(error)
         if why is not None:
             raise UserError(f"MLflow at {shown(tracking_uri)} refuses: {why}") from error
+        return error
+    return None
 
 
 def refusal(error: BaseException) -> str | None:

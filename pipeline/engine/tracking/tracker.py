@@ -81,9 +81,16 @@ class Tracker:
         self._last_error: str | None = None
         self._registry_error: str | None = None
         self._no_answer_at_end = False
+        self._put_off_until = 0.0
         self._state = threading.Lock()
         self._finishing = threading.Event()
         self._thread: threading.Thread | None = None
+
+    def put_off(self, error: Exception) -> None:
+        """Say that the server did not answer just now, and leave it alone for a while if it was waited for."""
+        if is_no_answer(error):
+            self._put_off_until = time.monotonic() + RETRY_SECONDS
+            self._failed(error)
 
     def log(self, points_with_records: Iterable[tuple[Point, Record]], *, write: bool = True) -> None:
         """Take note of finished points; those that a run before this one finished as well, for the means need them.
@@ -133,8 +140,8 @@ class Tracker:
         self._finishing.set()
         if self._thread is not None:
             self._thread.join()
-            if self._no_answer_at_end:  # it was waited for just now
-                return False
+        if self._no_answer_at_end or time.monotonic() < self._put_off_until:  # it was waited for just now
+            return False
         failed = set() if table is None else set(table.loc[table["status"] == "failed", "stage"])
         self._given_up = frozenset(failed | set(given_up))
         files = list(artifacts)
@@ -167,7 +174,7 @@ class Tracker:
         return self._last_error
 
     def _keep_up(self) -> None:
-        wait = 0.0
+        wait = max(0.0, self._put_off_until - time.monotonic())
         while not self._finishing.wait(wait):
             with self._state:
                 behind, self._behind = self._behind, set()
@@ -183,15 +190,18 @@ class Tracker:
         if error is None:
             self._last_error = None
             return True
-        told = sentence(error)
         self._no_answer_at_end = self._finishing.is_set() and is_no_answer(error)
+        self._failed(error)
+        return False
+
+    def _failed(self, error: Exception) -> None:
+        told = sentence(error)
         if self._last_error is None:
             self._on_problem(
                 f"MLflow at {shown(self.uri)} could not be written: {told} "
                 "The run goes on without it; `tickets sync` brings MLflow up to date from the store."
             )
         self._last_error = told
-        return False
 
     def _register(self, tickets: Collection[WantedTicket]) -> None:
         error = self._writer.attempt(partial(self._writer.register, tickets))

@@ -91,8 +91,16 @@ def test_a_server_that_drips_holds_the_beginning_and_the_end_of_a_run_up_once(
 ) -> None:
     dripping, problems = server("body"), list[str]()
     began = time.monotonic()
-    check_access(dripping, grid.name)
-    assert time.monotonic() - began < SECONDS + MORE
+    away = check_access(dripping, grid.name)
+    assert time.monotonic() - began < SECONDS + MORE and away is not None
+    short = Tracker(dripping, grid, on_problem=problems.append)
+    short.put_off(away)
+    short.log_stages(snapshot(grid))
+    began = time.monotonic()
+    assert not short.finish()
+    assert time.monotonic() - began < SECONDS / 2 and len(problems) == 1, "it was waited for at the beginning"
+
+    problems.clear()
     tracker = Tracker(dripping, grid, on_problem=problems.append)
     tracker.log_stages(snapshot(grid))
     time.sleep(SECONDS / 2)  # its thread is waiting
