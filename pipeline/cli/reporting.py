@@ -50,25 +50,36 @@ def notes_on_names(work: "Work", store: str) -> list[str]:
 
 
 def start_tracking(grid: "Grid", tracking: str, store: str, console: Console) -> "Tracker | None":
-    """The tracker of a run; None for `none`, and where MLflow has everything already (it is not imported then).
+    """The tracker of a run; None for `none`. MLflow is imported once there is something to log.
 
-    Raises UserError for a server that refuses.
+    Raises UserError for a server that refuses, unless all of the grid is done and logged.
     """
     if tracking == "none":
         return None
     from pipeline.engine.provenance import describe_driver
     from pipeline.engine.store import Store
     from pipeline.engine.tracking.access import check_access
-    from pipeline.engine.tracking.digest import is_tracked
+    from pipeline.engine.tracking.digest import is_tracked, logged_runs
     from pipeline.engine.tracking.tracker import Tracker
+    from pipeline.engine.tracking.uri import sqlite_path
 
-    uri, snapshot = prepare_tracking(tracking), Store(store).snapshot()
-    if is_tracked(Store(store), uri, grid, snapshot.record):
-        return None
-    check_access(uri, grid.name)
-    tracker = Tracker(uri, grid, on_problem=lambda told: say(console, told, "yellow"), provenance=describe_driver())
-    finished = {point.stage: record for point in grid.points if (record := snapshot.record(point.stage)) is not None}
-    tracker.log_stages(finished)
+    uri, opened = prepare_tracking(tracking), Store(store)
+    snapshot = opened.snapshot()
+    known = is_tracked if sqlite_path(uri) is not None else logged_runs
+    logged = bool(known(opened, uri, grid, snapshot.record))
+    away = None
+    if not logged or any(snapshot.record(point.stage) is None for point in grid.points):
+        away = check_access(uri, grid.name)
+    tracker = Tracker(
+        uri,
+        grid,
+        on_problem=lambda told: say(console, told, "yellow"),
+        on_note=lambda told: say(console, told, "yellow"),
+        provenance=describe_driver(),
+    )
+    if away is not None:
+        tracker.put_off(away)
+    tracker.log_snapshot(snapshot, write=not logged)
     return tracker
 
 
@@ -120,12 +131,17 @@ def write_and_show(
     for note in grid.notes:
         say(console, f"note: {note}", "yellow")
     if tracker is not None:
-        from pipeline.engine.tracking.digest import remember_tracked
+        from pipeline.engine.tracking.digest import is_tracked, logged_runs, remember_tracked
         from pipeline.engine.tracking.tickets import tickets_of
 
-        if tracker.finish(results, files, given_up=given_up, tickets=tickets_of(grid, snapshot, opened.uri)):
-            remember_tracked(opened, tracker, tracker.uri, grid, snapshot.record)
-            say(console, f"MLflow: experiment {grid.name!r} (look at it with `tickets ui`)")
+        # Asked now, not before the run: what it found is not in MLflow yet, nor what other drivers did meanwhile.
+        if not is_tracked(opened, tracker.uri, grid, snapshot.record):
+            tracker.log_snapshot(snapshot, write=False)
+            logged = logged_runs(opened, tracker.uri, grid, snapshot.record)
+            found = tickets_of(grid, snapshot, opened.uri)
+            if tracker.finish(results, files, given_up=given_up, tickets=found, logged=logged):
+                remember_tracked(opened, tracker, tracker.uri, grid, snapshot.record)
+                say(console, f"MLflow: experiment {grid.name!r} (look at it with `tickets ui`)")
     say(console, f"Report: {files[0]}")
 
 

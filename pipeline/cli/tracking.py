@@ -78,6 +78,7 @@ def _sync(grid: "Grid", opened: "Store", uri: str, tracking: str, reports: Path)
         table=table,
         artifacts=files,
         given_up=given_up,
+        on_note=print,
         provenance=describe_driver(),
         tickets=tickets_of(grid, snapshot, opened.uri),
     )
@@ -98,7 +99,9 @@ def ui(
 ) -> None:
     """Open MLflow's UI on the tracking database."""
     from pipeline.engine.addresses import shown
+    from pipeline.engine.tracking.database import prepare_database
     from pipeline.engine.tracking.links import experiment_links
+    from pipeline.engine.tracking.problems import sentence
     from pipeline.engine.tracking.uri import sqlite_path
 
     uri = _somewhere(tracking)
@@ -108,6 +111,13 @@ def ui(
     database = sqlite_path(uri)
     if database is not None and not database.is_file():
         raise UserError(f"There is no tracking database {database} yet: `tickets run` or `tickets sync` makes it.")
+    if database is not None:
+        try:
+            prepare_database(database, print)
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(f"The tracking database {database}: {sentence(error)}") from error
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,17 +1,19 @@
 """Whether an MLflow server lets this run in: asked before anything runs, and told in words."""
 
 from pipeline.engine.addresses import shown
-from pipeline.engine.tracking.client import client_of
+from pipeline.engine.tracking.quiet_client import client_of
 from pipeline.experiment.errors import UserError
 
 
-def check_access(tracking_uri: str, experiment: str) -> None:
+def check_access(tracking_uri: str, experiment: str) -> Exception | None:
     """Raises UserError if the server refuses. One that is away does not: the run goes on, and `tickets sync` follows.
+
+    Gives what went wrong if the server did not answer as one should.
 
     A database has nobody to ask; it is opened when there is something to log.
     """
     if not tracking_uri.startswith(("http://", "https://")):
-        return
+        return None
     client = client_of(tracking_uri)
     try:
         client.get_experiment_by_name(experiment)
@@ -19,9 +21,11 @@ def check_access(tracking_uri: str, experiment: str) -> None:
         why = refusal(error)
         if why is not None:
             raise UserError(f"MLflow at {shown(tracking_uri)} refuses: {why}") from error
+        return error
+    return None
 
 
-def refusal(error: Exception) -> str | None:
+def refusal(error: BaseException) -> str | None:
     """What to do if it is a server that refuses; None if anything else went wrong."""
     code = getattr(error, "error_code", None)
     if code == "UNAUTHENTICATED":

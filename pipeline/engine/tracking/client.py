@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
-import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipeline.engine.tracking.client_runs import MLFLOW_PARENT, PARENT, ROUNDS, ExistingRun, existing_runs
 from pipeline.engine.tracking.data import DataSet
+from pipeline.engine.tracking.database import prepare_database
 from pipeline.engine.tracking.notes import changed_note
+from pipeline.engine.tracking.quiet_client import client_of
 from pipeline.engine.tracking.runs import KEY, WantedRun
-from pipeline.engine.tracking.uri import prepare_sqlite
+from pipeline.engine.tracking.uri import sqlite_path
 from pipeline.lottery.printable import escaped
 
 COLOUR = "mlflow.runColor"
 CONTEXT = "mlflow.data.context"
 BATCH = 800
 """Metrics in one request; MLflow takes 1,000 of everything together."""
-QUIET = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # A server that is away must not hold a run up: MLflow itself tries seven times, for minutes.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-}
 
 
 @dataclass(slots=True)
@@ -163,30 +154,16 @@ def _input(data: DataSet) -> Any:
     return DatasetInput(described, [InputTag(CONTEXT, data.context)])
 
 
-def client_of(tracking_uri: str) -> Any:
-    """MLflow's client, so quiet and so impatient as a run needs it."""
-    for variable, value in QUIET.items():
-        os.environ.setdefault(variable, value)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    from mlflow import MlflowClient
+def connect(tracking_uri: str, name: str, say: Callable[[str], object] = lambda message: None) -> MlflowExperiment:
+    """Find the experiment `name`, or make it (and the SQLite database), or restore it if somebody deleted it.
 
-    # MLflow sets its own loggers' levels when it is imported.
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    _have_a_folder()
-    return MlflowClient(tracking_uri=tracking_uri)
-
-
-def _have_a_folder() -> None:
-    """MLflow asks for the current folder, and Ray removes a stopped job's while its driver still logs what is done."""
-    try:
-        Path.cwd()
-    except FileNotFoundError:
-        os.chdir(tempfile.gettempdir())
-
-
-def connect(tracking_uri: str, name: str) -> MlflowExperiment:
-    """Find the experiment `name`, or make it (and the SQLite database), or restore it if somebody deleted it."""
-    artifacts = prepare_sqlite(tracking_uri)
+    `say`: told in a sentence what becomes of a database that was there.
+    """
+    artifacts, database = None, sqlite_path(tracking_uri)
+    if database is not None:
+        database.parent.mkdir(parents=True, exist_ok=True)
+        artifacts = (database.parent / "artifacts").resolve().as_uri()
+        prepare_database(database, say)
     client = client_of(tracking_uri)
     from mlflow.exceptions import MlflowException
 

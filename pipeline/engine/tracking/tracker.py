@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.engine.addresses import shown
-from pipeline.engine.tracking.access import refusal
 from pipeline.engine.tracking.client import Counts
 from pipeline.engine.tracking.description import description
+from pipeline.engine.tracking.fingerprint import fingerprint
 from pipeline.engine.tracking.metrics import Measurement
+from pipeline.engine.tracking.problems import is_no_answer, sentence
 from pipeline.engine.tracking.report import commit_tag, report_run, texts
 from pipeline.engine.tracking.runs import curves_of
 from pipeline.engine.tracking.tickets import WantedTicket
@@ -30,6 +31,8 @@ Record = Mapping[str, Any]
 EVERY_SECONDS = 2.0
 """Between two batches: a stage's result is in MLflow within seconds, and 1,000 short stages are not 1,000 requests."""
 RETRY_SECONDS = 60.0
+DRIVERS = 4
+"""That may make the same runs at the same time: each looks so often whether it has twins."""
 
 
 class Records(Protocol):
@@ -51,11 +54,15 @@ class Tracker:
         grid: Grid,
         *,
         on_problem: Callable[[str], None] = lambda message: None,
+        on_note: Callable[[str], None] = lambda message: None,
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
-        """`provenance`: of the driver, as `provenance.describe_driver` gives it; records bring their own."""
+        """`on_note`: told what becomes of a database that was there (upgraded, say).
+
+        `provenance`: of the driver, as `provenance.describe_driver` gives it; records bring their own.
+        """
         self.uri = tracking_uri
-        self._writer = TrackingWriter(tracking_uri, grid.name, partial(description, grid))
+        self._writer = TrackingWriter(tracking_uri, grid.name, partial(description, grid), on_note)
         self._grid = grid
         self._on_problem = on_problem
         self._provenance = dict(provenance or {})
@@ -73,27 +80,44 @@ class Tracker:
         self._given_up: frozenset[str] = frozenset()
         self._last_error: str | None = None
         self._registry_error: str | None = None
+        self._no_answer_at_end = False
+        self._put_off_until = 0.0
         self._state = threading.Lock()
         self._finishing = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def log(self, points_with_records: Iterable[tuple[Point, Record]]) -> None:
-        """Take note of finished points; those that a run before this one finished as well, for the means need them."""
+    def put_off(self, error: Exception) -> None:
+        """Say that the server did not answer just now, and leave it alone for a while if it was waited for."""
+        if is_no_answer(error):
+            self._put_off_until = time.monotonic() + RETRY_SECONDS
+            self._failed(error)
+
+    def log(self, points_with_records: Iterable[tuple[Point, Record]], *, write: bool = True) -> None:
+        """Take note of finished points; those that a run before this one finished as well, for the means need them.
+
+        `write`: log their runs now, not when another point of them comes or at the end.
+        """
         with self._state:
             for point, record in points_with_records:
                 if point in self._measured:
                     continue
                 self._measured[point] = Measurement.of(record)
-                self._behind.add(self._curve_of[point])
+                if write:
+                    self._behind.add(self._curve_of[point])
                 for what, seen in self._made_with.items():
                     seen.add(canonical(record.get(what, {})))
         if self._thread is None and self._behind:
             self._thread = threading.Thread(target=self._keep_up, name="tracking", daemon=True)
             self._thread.start()
 
-    def log_stages(self, records: Mapping[str, Record]) -> None:
+    def log_stages(self, records: Mapping[str, Record], *, write: bool = True) -> None:
         """`log` for stage key -> record; stages that are no point of the grid are passed over."""
-        self.log((point, records[point.stage]) for point in self._grid.points if point.stage in records)
+        self.log(((point, records[point.stage]) for point in self._grid.points if point.stage in records), write=write)
+
+    def log_snapshot(self, snapshot: Records, *, write: bool = True) -> None:
+        """`log` for whatever the store has of the grid."""
+        records = {point.stage: snapshot.record(point.stage) for point in self._grid.points}
+        self.log_stages({key: record for key, record in records.items() if record is not None}, write=write)
 
     def finish(
         self,
@@ -102,6 +126,7 @@ class Tracker:
         *,
         given_up: Collection[str] = (),
         tickets: Collection[WantedTicket] = (),
+        logged: str | None = None,
     ) -> bool:
         """Write what is left, end the runs, attach the report; register tickets. True if MLflow now has every run.
 
@@ -109,26 +134,29 @@ class Tracker:
 
         `table`: the results table; what it calls failed counts as final for the means of its round. `given_up`: keys
         of further stages that will have no record, because their source diverged. `tickets`: those to register, as
-        `tickets.tickets_of` finds them. Call it once, at the end.
+        `tickets.tickets_of` finds them. `logged`: fingerprint of the runs with which there is nothing to do. Call it
+        once, at the end.
         """
         self._finishing.set()
         if self._thread is not None:
             self._thread.join()
+        if self._no_answer_at_end or time.monotonic() < self._put_off_until:  # it was waited for just now
+            return False
         failed = set() if table is None else set(table.loc[table["status"] == "failed", "stage"])
         self._given_up = frozenset(failed | set(given_up))
         files = list(artifacts)
         # Looked up afresh: another driver may have made twins of our runs, or deleted ours as twins of its own.
         self._writer.forget()
         self._behind = {self._curve_of[point] for point in self._measured}
-        written = self._attempt(partial(self._write, self._behind, ended=True), partial(self._attach, files))
-        if written:
-            self._register(tickets)
-        return written
+        if not self._attempt(partial(self._bring_up_to_date, files, logged)):
+            return False
+        self._register(tickets)
+        return True
 
     @property
-    def runs(self) -> int:
-        """How many runs of this grid MLflow has, as far as the tracker knows."""
-        return len(self._writer.runs)
+    def fingerprint(self) -> str:
+        """Of this grid's runs, as MLflow has them as far as the tracker knows."""
+        return fingerprint(self._writer.runs.values())
 
     @property
     def counts(self) -> Counts:
@@ -146,7 +174,7 @@ class Tracker:
         return self._last_error
 
     def _keep_up(self) -> None:
-        wait = 0.0
+        wait = max(0.0, self._put_off_until - time.monotonic())
         while not self._finishing.wait(wait):
             with self._state:
                 behind, self._behind = self._behind, set()
@@ -162,23 +190,36 @@ class Tracker:
         if error is None:
             self._last_error = None
             return True
-        told = _told(error)
+        self._no_answer_at_end = self._finishing.is_set() and is_no_answer(error)
+        self._failed(error)
+        return False
+
+    def _failed(self, error: Exception) -> None:
+        told = sentence(error)
         if self._last_error is None:
             self._on_problem(
                 f"MLflow at {shown(self.uri)} could not be written: {told} "
                 "The run goes on without it; `tickets sync` brings MLflow up to date from the store."
             )
         self._last_error = told
-        return False
 
     def _register(self, tickets: Collection[WantedTicket]) -> None:
         error = self._writer.attempt(partial(self._writer.register, tickets))
-        self._registry_error = _told(error) if error else None
+        self._registry_error = sentence(error) if error else None
         if error:
             self._on_problem(
                 f"The runs are in MLflow at {shown(self.uri)}; the tickets could not be registered as models: "
                 f"{self._registry_error} `tickets sync` tries again."
             )
+
+    def _bring_up_to_date(self, files: list[Path], logged: str | None) -> None:
+        if logged is not None and self._writer.shows(logged):
+            return
+        for _ in range(DRIVERS):
+            self._write(self._behind, ended=True)
+            self._attach(files)
+            if self._writer.settled():
+                return
 
     def _write(self, behind: Collection[int], ended: bool) -> None:
         with self._state:
@@ -195,11 +236,6 @@ class Tracker:
         )
 
 
-def _told(error: Exception) -> str:
-    """What went wrong, in a line and without credentials."""
-    return refusal(error) or shown((str(error) or type(error).__name__).splitlines()[0])
-
-
 def sync(
     grid: Grid,
     snapshot: Records,
@@ -208,6 +244,7 @@ def sync(
     table: pd.DataFrame | None = None,
     artifacts: Iterable[Path] = (),
     given_up: Collection[str] = (),
+    on_note: Callable[[str], None] = lambda message: None,
     provenance: Mapping[str, Any] | None = None,
     tickets: Collection[WantedTicket] = (),
 ) -> Tracker:
@@ -215,9 +252,8 @@ def sync(
 
     Raises UserError if MLflow cannot be written. A registry that refuses is no such error: `Tracker.registry_error`.
     """
-    tracker = Tracker(tracking_uri, grid, provenance=provenance)
-    records = {point.stage: snapshot.record(point.stage) for point in grid.points}
-    tracker.log_stages({key: record for key, record in records.items() if record is not None})
+    tracker = Tracker(tracking_uri, grid, on_note=on_note, provenance=provenance)
+    tracker.log_snapshot(snapshot, write=False)
     if not tracker.finish(table, artifacts, given_up=given_up, tickets=tickets):
         raise UserError(f"MLflow at {shown(tracking_uri)} could not be written: {tracker.last_error}")
     return tracker

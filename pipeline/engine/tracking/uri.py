@@ -28,12 +28,3 @@ def check_tracking_uri(uri: str) -> None:
 def sqlite_path(uri: str) -> Path | None:
     """The database's file, None if the tracking URI is of another kind."""
     return Path(uri.removeprefix(SQLITE).partition("?")[0]) if uri.startswith(SQLITE) else None
-
-
-def prepare_sqlite(uri: str) -> str | None:
-    """Make the database's folder; say where artifacts go: beside it. A server decides for itself (None)."""
-    database = sqlite_path(uri)
-    if database is None:
-        return None
-    database.parent.mkdir(parents=True, exist_ok=True)
-    return (database.parent / "artifacts").resolve().as_uri()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pipeline.engine.tracking.client import Counts, MlflowExperiment, connect
 from pipeline.engine.tracking.client_runs import ExistingRun
+from pipeline.engine.tracking.fingerprint import fingerprint
 from pipeline.engine.tracking.registry import register
 from pipeline.engine.tracking.runs import WantedRun
 from pipeline.engine.tracking.tickets import WantedTicket
@@ -16,19 +17,38 @@ REFUSED = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST")
 class TrackingWriter:
     """One experiment in MLflow, looked up once and remembered until `forget`."""
 
-    def __init__(self, tracking_uri: str, experiment: str, describe: Callable[[str], str]) -> None:
-        """`describe`: from the experiment's id in MLflow to its description."""
+    def __init__(
+        self, tracking_uri: str, experiment: str, describe: Callable[[str], str], say: Callable[[str], object]
+    ) -> None:
+        """`describe`: from the experiment's id in MLflow to its description. `say`: told what becomes of a database."""
         self.counts = Counts()
         self.runs: dict[str, ExistingRun] = {}
         """Those of ours that MLflow has, by key."""
         self._uri = tracking_uri
         self._name = experiment
         self._describe = describe
+        self._say = say
         self._experiment: MlflowExperiment | None = None
+        self._created = 0
+        """How many runs had been made when MLflow was last looked at."""
 
     def forget(self) -> None:
         """Look everything up afresh next time: somebody else may have made or deleted runs."""
         self._experiment = None
+
+    def shows(self, logged: str) -> bool:
+        """Whether MLflow still shows the runs of which this is the fingerprint."""
+        self._connected()
+        return fingerprint(self.runs.values()) == logged
+
+    def settled(self) -> bool:
+        """Whether the runs made since MLflow was last looked at have no twins, of a driver that made them, too."""
+        if self.counts.created == self._created:
+            return True
+        ours = {run.run_id for run in self.runs.values()}
+        self.forget()
+        self._connected()
+        return ours == {run.run_id for run in self.runs.values()}
 
     def attempt(self, *steps: Callable[[], None]) -> Exception | None:
         """Run the steps, once more with what MLflow has by then if it refused something; give what went wrong."""
@@ -67,9 +87,9 @@ class TrackingWriter:
 
     def _connected(self) -> MlflowExperiment:
         if self._experiment is None:
-            experiment = connect(self._uri, self._name)
+            experiment = connect(self._uri, self._name, self._say)
             experiment.counts = self.counts
-            self.runs = experiment.runs()
+            self.runs, self._created = experiment.runs(), self.counts.created
             # Before any run is corrected: old ones tell that the description is an old one too.
             experiment.describe(self._describe(experiment.experiment_id), self.runs.values())
             self._experiment = experiment

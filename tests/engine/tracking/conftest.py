@@ -1,12 +1,16 @@
 """A grid of four transfers, a store's snapshot in which it is done, and an MLflow of its own."""
 
+import contextlib
 import re
+import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.engine.tracking.client import connect
+from pipeline.engine.tracking.uri import sqlite_path
 from pipeline.experiment.grid import Grid, expand
 from pipeline.experiment.loading import load
 
@@ -87,6 +91,21 @@ def snapshot() -> type[Snapshot]:
 def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     """One database for all tests, each with an experiment of its own name: MLflow migrates a new one for seconds."""
     return f"sqlite:///{tmp_path_factory.mktemp('tracking')}/mlflow.db"
+
+
+@pytest.fixture
+def copy_of(tmp_path: Path) -> Callable[[str], Path]:
+    """A copy of the database at an address, to be spoilt: with `uri` it has what other tests logged, too."""
+
+    def copy(uri: str) -> Path:
+        connect(uri, "any")
+        made, copied = sqlite_path(uri), tmp_path / "mlflow.db"
+        assert made is not None
+        with contextlib.closing(sqlite3.connect(made)) as source, contextlib.closing(sqlite3.connect(copied)) as target:
+            source.backup(target)
+        return copied
+
+    return copy
 
 
 @pytest.fixture

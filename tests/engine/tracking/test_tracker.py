@@ -1,20 +1,26 @@
 """MLflow shows what the store has, each point once, whoever logged it and however often."""
 
+import contextlib
 import hashlib
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 from pipeline.engine.store import Store
+from pipeline.engine.tracking import database as tracking_database
 from pipeline.engine.tracking.client import connect
-from pipeline.engine.tracking.digest import is_tracked, projection_digest, remember_tracked
+from pipeline.engine.tracking.client_runs import existing_runs
+from pipeline.engine.tracking.digest import is_tracked, logged_runs, projection_digest, remember_tracked
+from pipeline.engine.tracking.fingerprint import fingerprint
 from pipeline.engine.tracking.runs import KEY
 from pipeline.engine.tracking.tracker import Tracker, sync
 from pipeline.engine.tracking.uri import check_tracking_uri
@@ -98,6 +104,12 @@ def shown(uri: str, grid) -> dict[str, object]:
     runs = experiment.client.search_runs([experiment.experiment_id])
     assert len({run.info.run_name for run in runs}) == len(runs), "two runs of one name"
     return {run.info.run_name: run for run in runs}
+
+
+def tracker_client(uri: str, grid) -> tuple[object, str]:
+    """MLflow's client and the experiment's id."""
+    experiment = connect(uri, grid.name)
+    return experiment.client, experiment.experiment_id
 
 
 def history(uri: str, grid, run: str, metric: str) -> list[tuple[int, int, float]]:
@@ -357,37 +369,139 @@ def test_databases_and_servers_are_accepted(good):
     check_tracking_uri(good)
 
 
+def remember(store, uri, grid, records) -> None:
+    remember_tracked(store, sync(grid, records, uri), uri, grid, records.record)
+
+
 def test_a_grid_that_is_tracked_is_known_to_be(uri, grid, make_grid, store):
     records = Records(grid)
     assert not is_tracked(store, uri, grid, records.record)
-    remember_tracked(store, sync(grid, records, uri), uri, grid, records.record)
+    remember(store, uri, grid, records)
     assert is_tracked(store, uri, grid, records.record)
     assert not is_tracked(store, uri + "2", grid, records.record)
     more = make_grid(grid.name, seeds=(0, 1, 2))
     assert not is_tracked(store, uri, more, records.record)
 
 
-def test_a_database_that_lost_runs_is_not_taken_for_tracked(uri, grid, store, tmp_path):
+def test_a_database_that_shows_something_else_is_not_taken_for_tracked(uri, grid, store, copy_of):
     records = Records(grid)
-    tracker, gone = sync(grid, records, uri), f"sqlite:///{tmp_path}/mlflow.db"
-    for place in (uri, gone):
-        remember_tracked(store, tracker, place, grid, records.record)
-    assert is_tracked(store, uri, grid, records.record)
-    connect(uri, grid.name).client.delete_run(shown(uri, grid)["a -> a, winning, sgd"].info.run_id)
-    assert not is_tracked(store, uri, grid, records.record)
-    assert not is_tracked(store, gone, grid, records.record)
-    sqlite3.connect(tmp_path / "mlflow.db").close()
-    assert not is_tracked(store, gone, grid, records.record)
+    tracker = sync(grid, records, uri)
+    client, experiment = tracker_client(uri, grid)
+    curve, child = (shown(uri, grid)[f"a -> a, winning, sgd{seed}"].info.run_id for seed in ("", ", seed 0"))
+    remember_tracked(store, tracker, uri, grid, records.record)
+    for change in (
+        lambda: client.update_run(curve, "RUNNING"),
+        lambda: client.set_tag(curve, "ticket_transfer.rounds", "{}"),
+        lambda: client.delete_run(curve),
+        lambda: client.create_run(experiment, tags={KEY: client.get_run(child).data.tags[KEY]}),
+        lambda: client.delete_experiment(experiment),
+    ):
+        assert is_tracked(store, uri, grid, records.record)
+        change()
+        assert not is_tracked(store, uri, grid, records.record)
+        now = SimpleNamespace(fingerprint=fingerprint(existing_runs(client, experiment)))
+        remember_tracked(store, now, uri, grid, records.record)
+
+    database = copy_of(uri)
+    for content in (database.read_bytes()[:200_000], b"", None):
+        database.unlink() if content is None else database.write_bytes(content)
+        remember_tracked(store, tracker, f"sqlite:///{database}", grid, records.record)
+        assert not is_tracked(store, f"sqlite:///{database}", grid, records.record)
+
+
+def test_another_mlflow_is_asked_whether_it_still_shows_what_was_logged(uri, grid, store):
+    """A server has no file to look into: only what was logged to it is remembered."""
+    records = Records(grid)
+    remember(store, uri, grid, records)
+    logged = logged_runs(store, uri, grid, records.record)
+    before = shown(uri, grid)
+
+    def again() -> Tracker:
+        tracker = Tracker(uri, grid)
+        tracker.log_snapshot(records, write=False)
+        assert tracker.finish(logged=logged)
+        return tracker
+
+    assert again().counts.created == 0
+    assert shown(uri, grid)["report"].info.end_time == before["report"].info.end_time
+    connect(uri, grid.name).client.delete_run(before["a -> a, winning, sgd"].info.run_id)
+    assert again().counts.created == 1
+    assert shown(uri, grid)["a -> a, winning, sgd"].info.status == "FINISHED"
+
+
+def test_a_database_that_is_replaced_while_the_grid_runs_gets_everything(uri, grid, copy_of, wait_until):
+    database = copy_of(uri)
+    here = f"sqlite:///{database}"
+    another = database.with_name("another.db")
+    shutil.copy(database, another)
+    tracker = Tracker(here, grid)
+    tracker.log_stages(Records(grid, lambda point: point.round == 0))
+    wait_until(lambda: len(shown(here, grid)) == RUNS - 1, 600, "the runs are in MLflow")
+    another.replace(database)
+    tracker.log_stages(Records(grid), write=False)
+    assert tracker.finish()
+    assert len(shown(here, grid)) == RUNS
+    assert {run.info.status for run in shown(here, grid).values()} == {"FINISHED"}
+    assert [step for step, *_ in history(here, grid, "a -> a, winning, sgd", "test_accuracy")] == list(ROUNDS)
+
+
+def test_two_drivers_that_end_at_once_leave_no_twins(uri, grid):
+    def end(tracker: Tracker) -> None:
+        tracker.log_snapshot(Records(grid), write=False)
+        assert tracker.finish()
+
+    class Late(Tracker):
+        """Another driver that looks at MLflow, and then waits while the first one makes all runs."""
+
+        def _write(self, behind, ended):
+            self._writer._connected()
+            if first:
+                end(first.pop())
+            super()._write(behind, ended)
+
+    first = [Tracker(uri, grid)]
+    end(Late(uri, grid))
+    assert len(shown(uri, grid)) == RUNS
+    assert [step for step, *_ in history(uri, grid, "a -> a, winning, sgd", "test_accuracy")] == list(ROUNDS)
+    assert {run.info.status for run in shown(uri, grid).values()} == {"FINISHED"}
+
+
+def test_a_locked_or_damaged_database_is_told_in_one_sentence(uri, grid, copy_of, monkeypatch, capfd):
+    database = copy_of(uri)
+    monkeypatch.setattr(tracking_database, "LOCKED", 0.1)
+    told: list[str] = []
+    tracker = Tracker(f"sqlite:///{database}", grid, on_problem=told.append)
+    tracker.log_snapshot(Records(grid), write=False)
+    with contextlib.closing(sqlite3.connect(database)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        assert not tracker.finish()
+    assert told[0].startswith(f"MLflow at sqlite:///{database} could not be written: another process holds it locked. ")
+    database.write_bytes(database.read_bytes()[:200_000])
+    with pytest.raises(UserError, match=r"damaged \(database disk image is malformed\). Move it away"):
+        sync(grid, Records(grid), f"sqlite:///{database}")
+    written = capfd.readouterr()
+    assert "Traceback" not in written.out + written.err and "sqlalchemy" not in written.out + written.err
+
+
+def test_a_database_that_refuses_in_the_middle_is_told_in_one_sentence(uri, grid, copy_of, capfd):
+    """As a full disk does: MLflow logs the statement, with a stack trace."""
+    database = copy_of(uri)
+    with contextlib.closing(sqlite3.connect(database)) as link:
+        link.execute("CREATE TRIGGER full BEFORE INSERT ON metrics BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
+    told: list[str] = []
+    tracker = Tracker(f"sqlite:///{database}", grid, on_problem=told.append)
+    tracker.log_snapshot(Records(grid), write=False)
+    assert not tracker.finish()
+    assert len(told) == 1 and "could not be written: its disk is full. The run goes on" in told[0]
+    written = capfd.readouterr()
+    assert "Traceback" not in written.out + written.err and "sqlalchemy" not in written.out + written.err
 
 
 def test_a_password_of_mlflow_is_not_in_the_store_and_another_one_is_the_same_mlflow(grid, store):
-    class Done:
-        runs = RUNS
-
-    records = Records(grid)
-    remember_tracked(store, Done(), "postgresql://mlflow:old@host/db", grid, records.record)
-    assert is_tracked(store, "postgresql://mlflow:new@host/db", grid, records.record)
-    assert not is_tracked(store, "postgresql://mlflow:old@other/db", grid, records.record)
+    records, done = Records(grid), SimpleNamespace(fingerprint="of its runs")
+    remember_tracked(store, done, "postgresql://mlflow:old@host/db", grid, records.record)
+    assert logged_runs(store, "postgresql://mlflow:new@host/db", grid, records.record) == "of its runs"
+    assert logged_runs(store, "postgresql://mlflow:old@other/db", grid, records.record) is None
     digest = hashlib.sha256(b"postgresql://mlflow:old@host/db").hexdigest()
     assert store.read_document(f"tracking/{digest}/{grid.name}") is None, "one could guess, and compare the hash"
 

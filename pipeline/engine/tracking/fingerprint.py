@@ -1,0 +1,42 @@
+"""What MLflow shows of an experiment's runs, as one hash: whether they are still those that were logged."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import quote
+
+from pipeline.engine.tracking.client_runs import ROUNDS, ExistingRun
+from pipeline.engine.tracking.runs import KEY
+from pipeline.experiment.keys import key_of
+
+RUNS = """
+    SELECT runs.run_uuid, keys.value, runs.status, rounds.value FROM runs JOIN experiments USING (experiment_id)
+    JOIN tags AS keys ON keys.run_uuid = runs.run_uuid AND keys.key = ?
+    LEFT JOIN tags AS rounds ON rounds.run_uuid = runs.run_uuid AND rounds.key = ?
+    WHERE experiments.name = ? AND experiments.lifecycle_stage = 'active' AND runs.lifecycle_stage = 'active'
+"""
+
+
+def fingerprint(runs: Iterable[ExistingRun]) -> str:
+    """Of runs by their ids: those of another database are others, even if they show the same."""
+    return _hash((run.run_id, run.key, run.status, run.marks) for run in runs)
+
+
+def fingerprint_in(database: Path, experiment: str) -> str | None:
+    """The same of a SQLite file, without importing MLflow; None if it cannot be read.
+
+    It knows MLflow's own tables: if they ever look otherwise the answer is None, and MLflow is asked.
+    """
+    link = f"file:{quote(str(database))}?mode=ro"
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(link, uri=True)) as found:
+        rows = found.execute(RUNS, (KEY, ROUNDS, experiment)).fetchall()
+        return _hash((run_id, key, status, json.loads(rounds or "{}")) for run_id, key, status, rounds in rows)
+    return None
+
+
+def _hash(runs: Iterable[tuple[str, str, str, dict[str, str]]]) -> str:
+    return key_of({"runs": sorted([run_id, key, status, marks] for run_id, key, status, marks in runs)})
