@@ -121,11 +121,11 @@ def _conclude(console: Console, work: "Work", summary: "Summary") -> None:
 
 
 def _lost(error: Exception) -> None:
-    """The board or the cluster is gone: nothing that is finished is lost, and running again goes on."""
-    if "pipeline.engine.ray_lanes" not in sys.modules:
+    """Ray is gone or did not start: nothing that is finished is lost, and running again goes on."""
+    if "pipeline.engine.ray_session" not in sys.modules:
         return
-    from pipeline.engine.ray_lanes import GONE, BoardLostError
+    from pipeline.engine.ray_session import GONE, RayLostError
 
-    if isinstance(error, BoardLostError):
-        print(f"The board of this run is gone ({error}). {GO_ON}", file=sys.stderr)
+    if isinstance(error, RayLostError):
+        print(f"{error}. {GO_ON}", file=sys.stderr)
         sys.exit(GONE)

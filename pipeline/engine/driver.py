@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from pipeline.engine.presence import Presence
 from pipeline.engine.provenance import driver_id, that_decides_bits
 from pipeline.engine.signals import Stop, stop_on_signals
 from pipeline.engine.store import CorruptOutput, MissingOutput, Snapshot, Store
+from pipeline.engine.waiting import waiting
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import Work
 from pipeline.experiment.planning import Plan, plan
@@ -73,8 +74,8 @@ class Summary:
 def run(work: Work, options: RunOptions, listener: Listener) -> Summary:
     """Run everything of `work`, a grid or a collection of them, that its store lacks.
 
-    Raises UserError for what the user can mend, BoardLostError if the board died, StoreError if the store went away or
-    refuses: in any case, finished stages are in the store.
+    Raises UserError for what the user can mend, RayLostError if Ray or the board is lost, StoreError if the store went
+    away or refuses: in any case, finished stages are in the store.
     """
     return _Driver(work, options, listener).run()
 
@@ -145,7 +146,9 @@ class _Driver:
         if self._options.local:
             _refuse_wide(stages)
         if self._lanes is None:
-            self._lanes = stack.enter_context(_lanes(self._options, self._store.uri, self._name))
+            address, note = self._options.address, self._listener.noted
+            with waiting("Starting Ray" if address == "local" else f"Connecting to Ray at {address}", note):
+                self._lanes = stack.enter_context(_lanes(self._options, self._store.uri, self._name, note))
         lost: set[tuple[str, str | None]] = set()
 
         def follow(view: View) -> None:
@@ -229,7 +232,7 @@ def discard_if_lost(store: Store, key: str, output: str | None) -> None:
         store.discard(error.key, error.output)
 
 
-def _lanes(options: RunOptions, store: str, driver: str) -> Any:
+def _lanes(options: RunOptions, store: str, driver: str, note: Callable[[str], None]) -> Any:
     """The lanes that `options` ask for; Ray is imported only if they are Ray's."""
     make = partial(_make_work_for, Address(store), str(options.data_root), driver, options.checkpoint_seconds)
     if options.local:
@@ -245,6 +248,7 @@ def _lanes(options: RunOptions, store: str, driver: str) -> Any:
             lease_timeout=options.lease_timeout,
             fail_fast=options.fail_fast,
             address=options.address,
+            note=note,
         )
     )
 
