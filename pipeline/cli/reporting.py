@@ -1,9 +1,11 @@
 """`tickets report`: what came out, on disk and in the terminal; and the report that ends a run."""
 
 import contextlib
+import sys
 import time
 from collections.abc import Collection
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -22,6 +24,8 @@ from pipeline.cli.options import (
     prepare_tracking,
 )
 from pipeline.cli.terminal import open_console, say
+from pipeline.engine.addresses import shown
+from pipeline.engine.waiting import waiting
 from pipeline.experiment.errors import UserError
 
 RENEW_SECONDS = 5
@@ -47,10 +51,13 @@ def start_tracking(grid: "Grid", tracking: str, store: str, console: Console) ->
     from pipeline.engine.tracking.digest import is_tracked
     from pipeline.engine.tracking.tracker import Tracker
 
-    uri, snapshot = prepare_tracking(tracking), Store(store).snapshot()
+    uri = prepare_tracking(tracking)
+    with waiting(f"Waiting for the store {shown(store)}", partial(say, console)):
+        snapshot = Store(store).snapshot()
     if is_tracked(Store(store), uri, grid, snapshot.record):
         return None
-    check_access(uri, grid.name)
+    with waiting("Opening MLflow", partial(say, console)):
+        check_access(uri, grid.name)
     tracker = Tracker(uri, grid, on_problem=lambda told: say(console, told, "yellow"), provenance=describe_driver())
     finished = {point.stage: record for point in grid.points if (record := snapshot.record(point.stage)) is not None}
     tracker.log_stages(finished)
@@ -66,10 +73,12 @@ def write_and_show(
     given_up: Collection[str] = (),
     *,
     anew: bool = False,
-) -> None:
+    mending: bool = False,
+) -> tuple[str, ...]:
     """Write the report unless it is there (or `anew`), print its tables, and hand its files to MLflow.
 
-    `given_up`: keys of stages that will have no record, because what they read failed or diverged.
+    `given_up`: keys of stages that will have no record, because what they read failed or diverged. Returns a sentence
+    for each file of the store that was found damaged, each of them said; with `mending` nothing more is done then.
     """
     from pipeline.engine.experiments import failures
     from pipeline.engine.store import Store
@@ -86,13 +95,19 @@ def write_and_show(
     results = results_table(grid, snapshot, failed)
     wanted = report_digest(grid.spec, opened.uri, results, failed)
     files = None if anew else current_report(reports / grid.name, wanted)
+    damaged: tuple[str, ...] = ()
     if files is None:
         try:
-            files = write(grid, opened, snapshot, reports / grid.name)
+            with waiting(f"Writing the report of {grid.name}", partial(say, console)):
+                files, damaged = write(grid, opened, snapshot, reports / grid.name)
         except Exception:
             if tracker is not None:  # what the run found is logged all the same
                 tracker.finish(results, given_up=given_up)
             raise
+    for what in damaged:
+        say(console, f"damaged: {what}", "yellow")
+    if damaged and mending:
+        return damaged
     compared = comparisons(results, grid.spec)
     level = chosen_level(compared, grid.spec.analysis.fraction_pruned)
     plain = not console.is_terminal
@@ -104,10 +119,14 @@ def write_and_show(
         from pipeline.engine.tracking.digest import remember_tracked
         from pipeline.engine.tracking.tickets import tickets_of
 
-        if tracker.finish(results, files, given_up=given_up, tickets=tickets_of(grid, snapshot, opened.uri)):
+        with waiting("Waiting for MLflow", partial(say, console)):
+            tickets = tickets_of(grid, snapshot, opened.uri)
+            finished = tracker.finish(results, files, given_up=given_up, tickets=tickets)
+        if finished:
             remember_tracked(opened, tracker, tracker.uri, grid, snapshot.record)
             say(console, f"MLflow: experiment {grid.name!r} (look at it with `tickets ui`)")
     say(console, f"Report: {files[0]}")
+    return damaged
 
 
 def _asked_for(spec: "Spec", folder: Path) -> dict[str, Any]:
@@ -123,13 +142,22 @@ def _asked_for(spec: "Spec", folder: Path) -> dict[str, Any]:
     return told
 
 
-def write(grid: "Grid", store: "Store", snapshot: "Snapshot", folder: Path, refresh: int | None = None) -> list[Path]:
-    """The report's files, made anew. Raises UserError if they cannot be written."""
+def write(
+    grid: "Grid", store: "Store", snapshot: "Snapshot", folder: Path, refresh: int | None = None
+) -> tuple[list[Path], tuple[str, ...]]:
+    """The report's files, made anew, and a sentence for each file of the store that is damaged.
+
+    Raises UserError if they cannot be written, StoreError if the store cannot be read.
+    """
+    from pipeline.engine.store.patience import StoreError
     from pipeline.report.files import write_report
     from pipeline.report.gathering import Known, gather
 
     try:
-        return write_report(gather(grid, store, snapshot, Known.in_folder(folder)), folder, refresh=refresh)
+        findings = gather(grid, store, snapshot, Known.in_folder(folder))
+        return write_report(findings, folder, refresh=refresh), findings.damaged
+    except StoreError:
+        raise
     except OSError as error:
         raise UserError(
             f"The report cannot be written to {folder}: {error.strerror or error}. Results are safe in the store; "
@@ -155,7 +183,10 @@ def report(
         bool, typer.Option("--watch", help="Renew the page while results come in, until no more can; Ctrl-C ends it.")
     ] = False,
 ) -> None:
-    """Write the page, figures and tables of the results so far."""
+    """Write the page, figures and tables of the results so far.
+
+    Exit code 1 if files of the store are damaged.
+    """
     from pipeline.engine.store import Store
     from pipeline.report.opening import open_experiment
 
@@ -164,7 +195,7 @@ def report(
     grid = _read_as(grid, at, margin)
     if watch:
         renew(grid, Store(store, create=False), reports / grid.name, console)
-    write_and_show(grid, store, reports, console, anew=True)
+    sys.exit(1 if write_and_show(grid, store, reports, console, anew=True) else 0)
 
 
 def _read_as(grid: "Grid", at: float | None, margin: float | None) -> "Grid":
@@ -192,7 +223,7 @@ def renew(grid: "Grid", store: "Store", folder: Path, console: Console) -> None:
                 return
             found = sum(snapshot.done(point.stage) for point in grid.points)
             if seen != (found, failed):
-                page = write(grid, store, snapshot, folder, refresh=RENEW_SECONDS)[0]
+                (page, *_), _ = write(grid, store, snapshot, folder, refresh=RENEW_SECONDS)
                 say(console, f"{time.strftime('%H:%M:%S')} {found} of {len(grid.points)} runs have a result: {page}")
                 seen = found, failed
             time.sleep(RENEW_SECONDS)

@@ -8,20 +8,25 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 LOST = (1, -signal.SIGABRT)
 """How Ray ends a process: `_exit(1)`, or a check that fails."""
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 FROM_KERNEL = 128
 """`si_code` of a signal that a terminal sends to all its processes, the child among them."""
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+AFTER_END = 3.0
+"""Seconds within which what the run has left behind is found and ended."""
 
 
 @contextlib.contextmanager
 def supervised() -> Iterator[None]:
     """Go on in a child process. The one that was there passes signals on and ends as the child does, with the same
-    exit code or by the same signal; or with exit code 75 and a sentence where Ray ended the child.
+    exit code or by the same signal; or with exit code 75 and a sentence where Ray ended the child. Before, it ends the
+    processes of Ray that the child has left behind.
 
     Only on Linux, where the child also dies when its parent is killed; elsewhere, and in a program that has put
     something in the place of standard output, nothing is done.
@@ -33,10 +38,13 @@ def supervised() -> Iterator[None]:
     reader, writer = os.pipe()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
     parent = os.getpid()
+    _control(PR_SET_CHILD_SUBREAPER, 1)
     child = os.fork()
     if child:
         os.close(writer)
-        _end_like(_wait(child, awaited), is_orderly=reader)
+        code = _wait(child, awaited)
+        _end_descendants()
+        _end_like(code, is_orderly=reader)
     os.close(reader)
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
     _die_with(parent)
@@ -49,12 +57,36 @@ def supervised() -> Iterator[None]:
 def _wait(child: int, awaited: set[signal.Signals]) -> int:
     """The child's exit code, or the negative of the signal that ended it."""
     while True:
-        pid, status = os.waitpid(child, os.WNOHANG)
-        if pid:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == child:
             return os.waitstatus_to_exitcode(status)
+        if pid:  # what the child has started and left
+            continue
         info = signal.sigwaitinfo(awaited)
         if info.si_signo != signal.SIGCHLD and info.si_code < FROM_KERNEL:
             os.kill(child, info.si_signo)
+
+
+def _end_descendants() -> None:
+    deadline = time.monotonic() + AFTER_END
+    while (left := _descendants()) and time.monotonic() < deadline:
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        time.sleep(0.05)
+
+
+def _descendants() -> list[int]:
+    """Children, and theirs; a process whose parent has ended counts as a child of this one."""
+    found = [os.getpid()]
+    for pid in found:
+        with contextlib.suppress(OSError):
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                found += map(int, (task / "children").read_text().split())
+    return found[1:]
 
 
 def _end_like(code: int, is_orderly: int) -> None:
@@ -74,8 +106,12 @@ def _end_like(code: int, is_orderly: int) -> None:
 
 def _die_with(parent: int) -> None:
     """A run whose command was killed is killed, too: it must not go on where nobody sees it."""
-    import ctypes
-
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    _control(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def _control(option: int, value: int) -> None:
+    import ctypes
+
+    ctypes.CDLL(None).prctl(option, value)

@@ -68,7 +68,7 @@ def _sync(grid: "Grid", opened: "Store", uri: str, tracking: str, reports: Path)
     table = results_table(grid, snapshot, failed)
     folder = reports / grid.name
     wanted = report_digest(grid.spec, opened.uri, table, failed)
-    files = current_report(folder, wanted) or write(grid, opened, snapshot, folder)
+    files = current_report(folder, wanted) or write(grid, opened, snapshot, folder)[0]
     tracker = sync_grid(
         grid,
         snapshot,

@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -60,6 +60,8 @@ class Summary:
     blocked: dict[str, str] = field(default_factory=dict)
     gave_up: bool = False
     """Inputs were lost again and again: stages are left that were not run."""
+    damaged: int = 0
+    """Files of the store that the report of this run could not use."""
     interrupted: int = 0
     """Signal that ended the run, or 0."""
     seconds: float = 0.0
@@ -68,7 +70,19 @@ class Summary:
     def exit_code(self) -> int:
         if self.interrupted:
             return 128 + self.interrupted
-        return 1 if self.failed or self.gave_up else 0
+        return 1 if self.failed or self.gave_up or self.damaged else 0
+
+    def after(self, earlier: "Summary | None") -> "Summary":
+        """Of both: this run made again what the report of an earlier one found damaged."""
+        if earlier is None:
+            return self
+        return replace(
+            self,
+            ran=self.ran + earlier.ran,
+            cached=earlier.cached,
+            diverged=self.diverged + earlier.diverged,
+            seconds=self.seconds + earlier.seconds,
+        )
 
 
 def run(work: Work, options: RunOptions, listener: Listener) -> Summary:
@@ -85,7 +99,8 @@ class _Driver:
 
     def __init__(self, work: Work, options: RunOptions, listener: Listener) -> None:
         self._asked, self._options, self._listener = work, options, listener
-        self._store = Store(options.store)
+        with waiting(f"Waiting for the store {shown(options.store)}", listener.noted):
+            self._store = Store(options.store)
         self._name = driver_id()
         self._summary = Summary()
         self._view: View | None = None
@@ -100,7 +115,10 @@ class _Driver:
             stop = stack.enter_context(stop_on_signals(self._listener.noted))
             presence = stack.enter_context(Presence(self._store, self._name, self._describe))
             for number in range(PASSES):
-                snapshot = self._store.snapshot()
+                with waiting("Reading what the store has", self._listener.noted):
+                    snapshot = self._store.snapshot()
+                    if number == 0:
+                        snapshot.recheck(self._asked.stages)
                 todo = self._plan(snapshot, first=number == 0)
                 collector = Collector(self._asked, todo.to_run, snapshot, self._store, presence.alone)
                 collector.sweep()
