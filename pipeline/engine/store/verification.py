@@ -104,4 +104,6 @@ def _orphans(folder: Folder, known: dict[str, records.Record | None]) -> Iterato
             yield Problem(path, named[0], "is named by no record; it may be deleted", named[1], "information")
     for file in sorted(folder.leftovers()):
         if file.mtime_ns < old:
-            yield Problem(file.path, None, "was left by a killed writer; it may be deleted", severity="information")
+            yield Problem(
+                file.path, None, "was left by a killed writer, or set aside; it may be deleted", severity="information"
+            )
