@@ -98,7 +98,8 @@ def _end_like(code: int, is_orderly: int) -> None:
             print(f"Ray was lost. {GO_ON}", file=sys.stderr, flush=True)
             os._exit(GONE)
     if code < 0:
-        signal.signal(-code, signal.SIG_DFL)
+        with contextlib.suppress(OSError):  # SIGKILL has no handler that could be in the way
+            signal.signal(-code, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {-code})
         os.kill(os.getpid(), -code)
     os._exit(code)
