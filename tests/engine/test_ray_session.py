@@ -1,4 +1,4 @@
-"""A Ray that does not come up is started again, one that is lost ends the run with 75; and what is waited for is said."""
+"""A Ray that does not come up is started again, one that is lost ends the run with 75; what is waited for is said."""
 
 import os
 import signal
