@@ -33,10 +33,10 @@ class SoundOutputs:
         try:
             return self._store.read(key, output)
         except CorruptOutput as error:
-            self._damaged.setdefault(error.path, error.what)  # read again, it is missing
+            self._damaged.setdefault(error.path, error.what)
             with contextlib.suppress(OSError):  # a store that may be read only; the next run finds it all the same
                 self._store.discard(error.key, error.output)
         except MissingOutput as error:
             if error.is_lost:
-                self._damaged.setdefault(error.path, error.what)  # read again, it is missing
+                self._damaged.setdefault(error.path, error.what)  # not of one that was just discarded
         return None
