@@ -1,5 +1,6 @@
 """The command `tickets`. Heavy imports happen inside the command that needs them."""
 
+import contextlib
 import sys
 
 import typer
@@ -18,6 +19,7 @@ from pipeline.cli import (
     submitting,
     tracking,
 )
+from pipeline.cli.supervision import supervised
 from pipeline.cli.terminal import plain_streams
 from pipeline.engine.addresses import shown
 from pipeline.experiment.errors import UserError
@@ -54,6 +56,12 @@ app.command("stop")(jobs.stop)
 @plain_streams()
 def main() -> None:
     """Entry point: what a person or the machine did wrong is told in words, without a stack trace, with exit code 2."""
+    on_ray = sys.argv[1:2] == ["run"] and "--local" not in sys.argv
+    with supervised() if on_ray else contextlib.nullcontext():
+        _command()
+
+
+def _command() -> None:
     try:
         app()
     except UserError as error:

@@ -19,8 +19,8 @@ from pipeline.experiment.grid import Work
 from pipeline.experiment.planning import Plan
 from pipeline.lottery.counting import count_of
 
-LINES_EVERY = 10.0
-"""Seconds between plain lines when the output is no terminal."""
+FIRST_LINE, LINES_EVERY = 2.0, 10.0
+"""Seconds after which the first plain line comes where the output is no terminal, and between two of them."""
 LANES_SHOWN = 16
 BAR_FROM = 100
 """Columns from which on there is room for a bar beside the names."""
@@ -34,7 +34,8 @@ class Display:
     ) -> None:
         self._work, self._console, self._logs = work, console, logs
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
-        self._started = self._last_line = time.monotonic()
+        self._started = time.monotonic()
+        self._next_line = self._started + FIRST_LINE
         self._ends: deque[float] = deque(maxlen=200)
         self._total = self._done = 0
         self._told: set[str] = set()
@@ -67,8 +68,8 @@ class Display:
             self._event(event)
         if self._live:
             self._live.update(self._picture(view))
-        elif time.monotonic() - self._last_line > LINES_EVERY:
-            self._last_line = time.monotonic()
+        elif time.monotonic() > self._next_line:
+            self._next_line = time.monotonic() + LINES_EVERY
             say(self._console, self._line(view))
 
     def _event(self, event: dict[str, Any]) -> None:

@@ -1,9 +1,11 @@
 """`tickets report`: what came out, on disk and in the terminal; and the report that ends a run."""
 
 import contextlib
+import sys
 import time
 from collections.abc import Collection
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -22,6 +24,8 @@ from pipeline.cli.options import (
     prepare_tracking,
 )
 from pipeline.cli.terminal import open_console, say
+from pipeline.engine.addresses import shown
+from pipeline.engine.waiting import waiting
 from pipeline.experiment.errors import UserError
 from pipeline.lottery.counting import count_of
 
@@ -64,12 +68,14 @@ def start_tracking(grid: "Grid", tracking: str, store: str, console: Console) ->
     from pipeline.engine.tracking.uri import sqlite_path
 
     uri, opened = prepare_tracking(tracking), Store(store)
-    snapshot = opened.snapshot()
+    with waiting(f"Waiting for the store {shown(store)}", partial(say, console)):
+        snapshot = opened.snapshot()
     known = is_tracked if sqlite_path(uri) is not None else logged_runs
-    logged = bool(known(opened, uri, grid, snapshot.record))
     away = None
-    if not logged or any(snapshot.record(point.stage) is None for point in grid.points):
-        away = check_access(uri, grid.name)
+    with waiting("Opening MLflow", partial(say, console)):
+        logged = bool(known(opened, uri, grid, snapshot.record))
+        if not logged or any(snapshot.record(point.stage) is None for point in grid.points):
+            away = check_access(uri, grid.name)
     tracker = Tracker(
         uri,
         grid,
@@ -92,10 +98,12 @@ def write_and_show(
     given_up: Collection[str] = (),
     *,
     anew: bool = False,
-) -> None:
+    mending: bool = False,
+) -> tuple[str, ...]:
     """Write the report unless it is there (or `anew`), print its tables, and hand its files to MLflow.
 
-    `given_up`: keys of stages that will have no record, because what they read failed or diverged.
+    `given_up`: keys of stages that will have no record, because what they read failed or diverged. Returns a sentence
+    for each file of the store that was found damaged, each of them said; with `mending` nothing more is done then.
     """
     from pipeline.engine.experiments import failures
     from pipeline.engine.store import Store
@@ -114,13 +122,19 @@ def write_and_show(
     wanted = report_digest(grid.spec, opened.uri, results, failed)
     folder, version = report_folder(reports, grid, opened, snapshot)
     files = None if anew else current_report(folder, wanted)
+    damaged: tuple[str, ...] = ()
     if files is None:
         try:
-            files = write(grid, opened, snapshot, folder, version)
+            with waiting(f"Writing the report of {grid.name}", partial(say, console)):
+                files, damaged = write(grid, opened, snapshot, folder, version)
         except Exception:
             if tracker is not None:  # what the run found is logged all the same
                 tracker.finish(results, given_up=given_up)
             raise
+    for what in damaged:
+        say(console, f"damaged: {what}", "yellow")
+    if damaged and mending:
+        return damaged
     compared = comparisons(results, grid.spec)
     level = chosen_level(compared, grid.spec.analysis.fraction_pruned)
     plain = not console.is_terminal
@@ -135,14 +149,18 @@ def write_and_show(
         from pipeline.engine.tracking.tickets import tickets_of
 
         # Asked now, not before the run: what it found is not in MLflow yet, nor what other drivers did meanwhile.
-        if not is_tracked(opened, tracker.uri, grid, snapshot.record):
-            tracker.log_snapshot(snapshot, write=False)
-            logged = logged_runs(opened, tracker.uri, grid, snapshot.record)
-            found = tickets_of(grid, snapshot, opened.uri)
-            if tracker.finish(results, files, given_up=given_up, tickets=found, logged=logged):
-                remember_tracked(opened, tracker, tracker.uri, grid, snapshot.record)
-                say(console, f"MLflow: experiment {grid.name!r} (look at it with `tickets ui`)")
+        with waiting("Waiting for MLflow", partial(say, console)):
+            current = is_tracked(opened, tracker.uri, grid, snapshot.record)
+            if not current:
+                tracker.log_snapshot(snapshot, write=False)
+                logged = logged_runs(opened, tracker.uri, grid, snapshot.record)
+                found = tickets_of(grid, snapshot, opened.uri)
+                finished = tracker.finish(results, files, given_up=given_up, tickets=found, logged=logged)
+        if not current and finished:
+            remember_tracked(opened, tracker, tracker.uri, grid, snapshot.record)
+            say(console, f"MLflow: experiment {grid.name!r} (look at it with `tickets ui`)")
     say(console, f"Report: {files[0]}")
+    return damaged
 
 
 def _asked_for(spec: "Spec", folder: Path) -> dict[str, Any]:
@@ -160,14 +178,20 @@ def _asked_for(spec: "Spec", folder: Path) -> dict[str, Any]:
 
 def write(
     grid: "Grid", store: "Store", snapshot: "Snapshot", folder: Path, version: int, refresh: int | None = None
-) -> list[Path]:
-    """The report's files, made anew, on a version of the experiment. Raises UserError if they cannot be written."""
+) -> tuple[list[Path], tuple[str, ...]]:
+    """The report's files, made anew, on a version of the experiment, and a sentence for each damaged file of the store.
+
+    Raises UserError if they cannot be written, StoreError if the store cannot be read.
+    """
+    from pipeline.engine.store.patience import StoreError
     from pipeline.report.files import write_report
     from pipeline.report.gathering import Known, gather
 
     try:
         findings = gather(grid, store, snapshot, Known.in_folder(folder))
-        return write_report(findings, folder, refresh=refresh, version=version)
+        return write_report(findings, folder, refresh=refresh, version=version), findings.damaged
+    except StoreError:
+        raise
     except OSError as error:
         raise UserError(
             f"The report cannot be written to {folder}: {error.strerror or error}. Results are safe in the store; "
@@ -193,7 +217,10 @@ def report(
         bool, typer.Option("--watch", help="Renew the page while results come in, until no more can; Ctrl-C ends it.")
     ] = False,
 ) -> None:
-    """Write the page, figures and tables of the results so far."""
+    """Write the page, figures and tables of the results so far.
+
+    Exit code 1 if files of the store are damaged.
+    """
     from pipeline.engine.store import Store
     from pipeline.report.opening import open_experiment
 
@@ -202,7 +229,7 @@ def report(
     grid = _read_as(grid, at, margin)
     if watch:
         renew(grid, Store(store, create=False), reports, console)
-    write_and_show(grid, store, reports, console, anew=True)
+    sys.exit(1 if write_and_show(grid, store, reports, console, anew=True) else 0)
 
 
 def _read_as(grid: "Grid", at: float | None, margin: float | None) -> "Grid":
@@ -232,7 +259,7 @@ def renew(grid: "Grid", store: "Store", reports: Path, console: Console) -> None
             found = sum(snapshot.done(point.stage) for point in grid.points)
             if seen != (found, failed):
                 where = report_folder(reports, grid, store, snapshot)
-                page = write(grid, store, snapshot, *where, refresh=RENEW_SECONDS)[0]
+                (page, *_), _ = write(grid, store, snapshot, *where, refresh=RENEW_SECONDS)
                 runs = f"{found} of {count_of(len(grid.points), 'run')} {'has' if found == 1 else 'have'} a result"
                 say(console, f"{time.strftime('%H:%M:%S')} {runs}: {page}")
                 seen = found, failed

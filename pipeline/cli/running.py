@@ -3,6 +3,9 @@
 import os
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
@@ -22,11 +25,16 @@ from pipeline.cli.options import (
 )
 from pipeline.cli.quantities import duration
 from pipeline.cli.terminal import open_console, say
+from pipeline.engine.waiting import waiting
 from pipeline.lottery.counting import count_of
 
 if TYPE_CHECKING:
-    from pipeline.engine.driver import Summary
+    from pipeline.engine.driver import RunOptions, Summary
+    from pipeline.engine.tracking.tracker import Tracker
     from pipeline.experiment.grid import Work
+
+MENDS = 2
+"""How often a run makes again what its own report finds damaged."""
 
 GO_ON = "Finished stages are in the store: run the same command again to go on."
 
@@ -55,17 +63,16 @@ def run(
     ] = 60.0,
 ) -> None:
     """Run what the store lacks of a grid or collection, then report."""
-    from pipeline.cli.display import Display
     from pipeline.cli.missing_data import left_out
-    from pipeline.cli.reporting import notes_on_names, start_tracking, write_and_show
+    from pipeline.cli.reporting import notes_on_names, start_tracking
     from pipeline.engine.driver import RunOptions
-    from pipeline.engine.driver import run as run_work
     from pipeline.engine.jobs.submission import check_identity
     from pipeline.experiment.collections import open_work
 
     check_identity()
     console = open_console()
-    work = open_work(file, overrides or [], data)
+    with waiting("Planning", partial(say, console)):
+        work = open_work(file, overrides or [], data)
     for note in (*work.notes, *notes_on_names(work, store)):
         say(console, f"note: {note}", "yellow")
     here = local or address == "local"
@@ -85,19 +92,7 @@ def run(
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray's own default, which it else announces in every run
     try:
         trackers = [start_tracking(grid, tracking, options.store, console) for grid in work.grids]
-        with Display(work, console, [tracker.log_stages for tracker in trackers if tracker]) as display:
-            summary = run_work(work, options, display)
-        if not summary.interrupted:
-            given_up = {*summary.skipped, *summary.left_out, *summary.blocked}
-            errors: list[Exception] = []
-            for grid, tracker in zip(work.grids, trackers, strict=True):
-                try:
-                    write_and_show(grid, options.store, reports, console, tracker, given_up)
-                except Exception as error:  # it hides neither what failed nor the reports of other grids
-                    errors.append(error)
-            if errors:
-                _conclude(console, work, summary)
-                raise errors[0]
+        summary = _run_and_report(work, options, reports, console, trackers)
     except KeyboardInterrupt:  # before the driver watches for it, after it, or a second one in it
         say(console, f"Stopped at once. {GO_ON}")
         sys.exit(130)
@@ -106,6 +101,39 @@ def run(
         raise
     _conclude(console, work, summary)
     sys.exit(summary.exit_code)
+
+
+def _run_and_report(
+    work: "Work", options: "RunOptions", reports: Path, console: Console, trackers: "Sequence[Tracker | None]"
+) -> "Summary":
+    """Run, report, and again where the report met damaged files, which it has discarded."""
+    from pipeline.cli.display import Display
+    from pipeline.cli.reporting import write_and_show
+    from pipeline.engine.driver import run as run_work
+
+    summary: Summary | None = None
+    for left in reversed(range(MENDS + 1)):
+        with Display(work, console, [tracker.log_stages for tracker in trackers if tracker]) as display:
+            summary = run_work(work, options, display).after(summary)
+        if summary.interrupted:
+            break
+        given_up = {*summary.skipped, *summary.left_out, *summary.blocked}
+        mending = left > 0 and not summary.exit_code
+        errors: list[Exception] = []
+        damaged: list[str] = []
+        for grid, tracker in zip(work.grids, trackers, strict=True):
+            try:
+                damaged += write_and_show(grid, options.store, reports, console, tracker, given_up, mending=mending)
+            except Exception as error:  # it hides neither what failed nor the reports of other grids
+                errors.append(error)
+        summary.damaged = len(damaged)
+        if errors:
+            _conclude(console, work, summary)
+            raise errors[0]
+        if not (damaged and mending):
+            break
+    assert summary is not None
+    return summary
 
 
 def _conclude(console: Console, work: "Work", summary: "Summary") -> None:
@@ -127,16 +155,19 @@ def _conclude(console: Console, work: "Work", summary: "Summary") -> None:
         say(console, f"failed: {labels[0]}{others}: {message}", "red")
     if summary.interrupted:
         say(console, f"Stopped. {GO_ON}")
+    elif summary.damaged:
+        files = "1 file" if summary.damaged == 1 else f"{summary.damaged} files"
+        say(console, f"{files} of the store are damaged: run the same command again, and they are made anew.", "red")
     elif summary.failed:
         say(console, "When the cause is mended, run the same command again: only what is missing runs.")
 
 
 def _lost(error: Exception) -> None:
-    """The board or the cluster is gone: nothing that is finished is lost, and running again goes on."""
-    if "pipeline.engine.ray_lanes" not in sys.modules:
+    """Ray is gone or did not start: nothing that is finished is lost, and running again goes on."""
+    if "pipeline.engine.ray_session" not in sys.modules:
         return
-    from pipeline.engine.ray_lanes import GONE, BoardLostError
+    from pipeline.engine.ray_session import GONE, RayLostError
 
-    if isinstance(error, BoardLostError):
-        print(f"The board of this run is gone ({error}). {GO_ON}", file=sys.stderr)
+    if isinstance(error, RayLostError):
+        print(f"{error}. {GO_ON}", file=sys.stderr)
         sys.exit(GONE)

@@ -70,7 +70,7 @@ def _sync(grid: "Grid", opened: "Store", uri: str, tracking: str, reports: Path)
     table = results_table(grid, snapshot, failed)
     folder, version = report_folder(reports, grid, opened, snapshot)
     wanted = report_digest(grid.spec, opened.uri, table, failed)
-    files = current_report(folder, wanted) or write(grid, opened, snapshot, folder, version)
+    files = current_report(folder, wanted) or write(grid, opened, snapshot, folder, version)[0]
     tracker = sync_grid(
         grid,
         snapshot,

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from pipeline.engine.provenance import driver_id, that_decides_bits
 from pipeline.engine.ray_token import keep_token_private
 from pipeline.engine.signals import Stop, stop_on_signals
 from pipeline.engine.store import CorruptOutput, MissingOutput, Snapshot, Store
+from pipeline.engine.waiting import waiting
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import Work
 from pipeline.experiment.planning import Plan, plan
@@ -66,6 +67,8 @@ class Summary:
     """Stages that were to run, and that the options leave out."""
     gave_up: bool = False
     """Inputs were lost again and again: stages are left that were not run."""
+    damaged: int = 0
+    """Files of the store that the report of this run could not use."""
     interrupted: int = 0
     """Signal that ended the run, or 0."""
     seconds: float = 0.0
@@ -74,14 +77,26 @@ class Summary:
     def exit_code(self) -> int:
         if self.interrupted:
             return 128 + self.interrupted
-        return 1 if self.failed or self.left_out or self.gave_up else 0
+        return 1 if self.failed or self.left_out or self.gave_up or self.damaged else 0
+
+    def after(self, earlier: "Summary | None") -> "Summary":
+        """Of both: this run made again what the report of an earlier one found damaged."""
+        if earlier is None:
+            return self
+        return replace(
+            self,
+            ran=self.ran + earlier.ran,
+            cached=earlier.cached,
+            diverged=self.diverged + earlier.diverged,
+            seconds=self.seconds + earlier.seconds,
+        )
 
 
 def run(work: Work, options: RunOptions, listener: Listener) -> Summary:
     """Run everything of `work`, a grid or a collection of them, that its store lacks.
 
-    Raises UserError for what the user can mend, BoardLostError if the board died, StoreError if the store went away or
-    refuses: in any case, finished stages are in the store.
+    Raises UserError for what the user can mend, RayLostError if Ray or the board is lost, StoreError if the store went
+    away or refuses: in any case, finished stages are in the store.
     """
     return _Driver(work, options, listener).run()
 
@@ -91,7 +106,8 @@ class _Driver:
 
     def __init__(self, work: Work, options: RunOptions, listener: Listener) -> None:
         self._asked, self._options, self._listener = work, options, listener
-        self._store = Store(options.store)
+        with waiting(f"Waiting for the store {shown(options.store)}", listener.noted):
+            self._store = Store(options.store)
         self._name = driver_id()
         self._summary = Summary()
         self._view: View | None = None
@@ -107,7 +123,10 @@ class _Driver:
             stop = stack.enter_context(stop_on_signals(self._listener.noted))
             presence = stack.enter_context(Presence(self._store, self._name, self._describe))
             for number in range(PASSES):
-                snapshot = self._store.snapshot()
+                with waiting("Reading what the store has", self._listener.noted):
+                    snapshot = self._store.snapshot()
+                    if number == 0:
+                        snapshot.recheck(self._asked.stages)
                 todo = self._plan(snapshot, first=number == 0)
                 collector = Collector(self._asked, todo.to_run, snapshot, self._store, presence.alone)
                 collector.sweep()
@@ -169,10 +188,12 @@ class _Driver:
         if self._options.local:
             _refuse_wide(stages)
         if self._lanes is None:
+            address, note = self._options.address, self._listener.noted
             if not self._options.local:
-                for mended in keep_token_private(make=self._options.address == "local"):
-                    self._listener.noted(mended)
-            self._lanes = stack.enter_context(_lanes(self._options, self._store.uri, self._name))
+                for mended in keep_token_private(make=address == "local"):
+                    note(mended)
+            with waiting("Starting Ray" if address == "local" else f"Connecting to Ray at {address}", note):
+                self._lanes = stack.enter_context(_lanes(self._options, self._store.uri, self._name, note))
         self._remember()
         lost: set[tuple[str, str | None]] = set()
 
@@ -258,7 +279,7 @@ def discard_if_lost(store: Store, key: str, output: str | None) -> None:
         store.discard(error.key, error.output)
 
 
-def _lanes(options: RunOptions, store: str, driver: str) -> Any:
+def _lanes(options: RunOptions, store: str, driver: str, note: Callable[[str], None]) -> Any:
     """The lanes that `options` ask for; Ray is imported only if they are Ray's."""
     make = partial(_make_work_for, Address(store), str(options.data_root), driver, options.checkpoint_seconds)
     if options.local:
@@ -274,6 +295,7 @@ def _lanes(options: RunOptions, store: str, driver: str) -> Any:
             lease_timeout=options.lease_timeout,
             fail_fast=options.fail_fast,
             address=options.address,
+            note=note,
         )
     )
 

@@ -79,6 +79,10 @@ def execute(lease: Lease, bench: Bench, progress: Callable[[int, dict[str, Any] 
         return Outcome("failed", error_class="out of memory", message=str(error), trace=traceback.format_exc())
     except (DataError, plugins.PluginError) as error:  # said in words for the user; trying again changes nothing
         return Outcome("failed", error_class="user", message=str(error))
+    except PermissionError as error:  # of a file of another owner, say: other stages may not meet it
+        where = error.filename2 or error.filename
+        message = f"{where}: {error.strerror}. Make it writable, or remove it, then run the same command again"
+        return Outcome("failed", error_class="user", message=message)
     except Exception as error:  # a stage's own exception must not take the lane with it
         if is_lost_peer(error):
             where = f"worker {bench.group.rank} of the lane lost another"

@@ -56,6 +56,7 @@ class LocalLane:
                 break
             if waiting:  # only stages that another driver has claimed are left
                 time.sleep(0.2)
+                follow(board.view())
         follow(board.view())
 
     def _work_for(self, shape: Shape, stop: threading.Event) -> Work:

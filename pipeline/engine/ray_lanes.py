@@ -1,11 +1,8 @@
 """Lanes on a Ray cluster: starts a Ray Train run for each lane, follows the board, replaces what is lost."""
 
 import contextlib
-import logging
 import os
 import signal
-import socket
-import sys
 import threading
 import time
 import uuid
@@ -20,6 +17,7 @@ from pipeline.engine.cluster_nodes import Room
 from pipeline.engine.lane import run_lane
 from pipeline.engine.lane_folder import LaneFolder
 from pipeline.engine.leases import View
+from pipeline.engine.ray_session import RayLostError, Watch, first_line, start_ray
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.stages import Shape, Stage
 
@@ -45,11 +43,8 @@ counts; this ends a lane that dies before it can say hello."""
 STARTS = 3
 """So many lanes in a row that end before they said hello end the run: something is wrong with all of them."""
 
-GONE = 75
-"""Exit code (EX_TEMPFAIL) when the cluster or the board is lost: running again goes on."""
 
-
-class BoardLostError(Exception):
+class BoardLostError(RayLostError):
     """The board actor died or cannot be reached."""
 
 
@@ -66,6 +61,8 @@ class LaneOptions:
     lease_timeout: float = 60.0
     fail_fast: bool = False
     address: str = "local"
+    note: Callable[[str], None] = print
+    """Says what the driver waits for."""
 
 
 @dataclass(slots=True)
@@ -84,40 +81,48 @@ class RayLanes:
         self._folder: LaneFolder | None = None
         self._names = 0
         self._failed_starts = 0
-        self._ended = threading.Event()
+        self._watch: Watch | None = None
         self._owns_ray = False
 
     def __enter__(self) -> "RayLanes":
         for name, value in QUIET.items():
             os.environ.setdefault(name, value)
-        import ray
 
         self._folder = LaneFolder()
-        on_sigterm = signal.getsignal(signal.SIGTERM)
-        if not ray.is_initialized():
-            # `local` is explicit: without it Ray looks for a cluster, and a stale cluster file hangs it for 40 s.
-            local = self._options.address == "local"
-            with self._folder.holding_temporary_files():
-                context = ray.init(
-                    address=self._options.address,
-                    logging_level=logging.WARNING,
-                    log_to_driver=False,
-                    **({"include_dashboard": True} if local else {}),
-                )
-            self._owns_ray = True
-            if not local and context.dashboard_url:
-                _refuse_if_open(f"http://{context.dashboard_url}")
-            if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGTERM, on_sigterm)  # ray.init put one in its place that exits at once
-        head = ray.get_runtime_context().gcs_address  # asked later, in a thread, this might start another Ray
-        threading.Thread(target=self._watch_head, args=(head,), name="watchdog", daemon=True).start()
+        try:
+            self._join_ray()
+        except BaseException:
+            self._folder.remove()
+            raise
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def _join_ray(self) -> None:
+        """Start a Ray, or connect to one, and watch it."""
         import ray
 
-        self._ended.set()
+        assert self._folder is not None
+        on_sigterm = signal.getsignal(signal.SIGTERM)
+        if not ray.is_initialized():
+            try:
+                with self._folder.holding_temporary_files():
+                    context = start_ray(self._options.address, self._options.note)
+            finally:
+                if threading.current_thread() is threading.main_thread():
+                    signal.signal(signal.SIGTERM, on_sigterm)  # ray.init put one in its place that exits at once
+            self._owns_ray = True
+            if self._options.address != "local" and context.dashboard_url:
+                _refuse_if_open(f"http://{context.dashboard_url}")
+        self._watch = Watch(self._folder.remove)
+        self._watch.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        import ray
+
+        if self._watch is not None and isinstance(error, RayLostError) and self._watch.lost():
+            self._watch.leave(str(error))  # waiting for lanes, or for a shutdown, Ray would end the process before
         self._join(10.0)
+        if self._watch is not None:
+            self._watch.end()
         if self._owns_ray:
             ray.shutdown()
         if self._folder is not None:
@@ -140,8 +145,30 @@ class RayLanes:
     ) -> None:
         """Run the stages, and call `follow` with the board's view each `every` seconds until it is over.
 
-        Raises BoardLostError, and UserError for stages that this cluster can never place.
+        Raises RayLostError (BoardLostError if Ray is there), UserError for stages that this cluster can never place.
         """
+        import ray
+
+        try:
+            self._run(stages, wanted, keep, stop, follow, every)
+        except ray.exceptions.RayTaskError:  # raised by the board's own code
+            raise
+        except ray.exceptions.RayError as error:
+            raise BoardLostError(f"The board of this run is gone ({first_line(error)})") from error
+        except Exception as error:  # lanes that cannot start, nodes that cannot be asked for: is there a Ray at all?
+            if self._watch is not None and self._watch.lost():
+                raise RayLostError(f"The Ray cluster is gone ({first_line(error)})") from error
+            raise
+
+    def _run(
+        self,
+        stages: Sequence[Stage],
+        wanted: Mapping[str, frozenset[str]],
+        keep: Mapping[str, frozenset[str]],
+        stop: threading.Event,
+        follow: Callable[[View], None],
+        every: float,
+    ) -> None:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -176,8 +203,6 @@ class RayLanes:
             ray.get(board.stop.remote())
             self._join(30.0)
             self._reap(board)
-        except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError) as error:
-            raise BoardLostError(str(error).splitlines()[0]) from error
         finally:
             with contextlib.suppress(Exception):
                 ray.kill(board)
@@ -250,26 +275,9 @@ class RayLanes:
             del self._runs[name]
             self._failed_starts = self._failed_starts + 1 if run.error and not had_started else 0
             if self._failed_starts >= STARTS:
-                raise UserError(f"{STARTS} lanes in a row could not start; the last: {run.error[0]}")
-
-    def _watch_head(self, head: str) -> None:
-        """Ends the process when the cluster's head is gone for 10 s: Ray would do so after 63 s, without a word."""
-        host, _, port = head.rpartition(":")
-        lost_since: float | None = None
-        while not self._ended.wait(2.0):
-            try:
-                with socket.create_connection((host, int(port)), timeout=3):
-                    lost_since = None
-            except OSError:
-                lost_since = lost_since or time.monotonic()
-                if time.monotonic() - lost_since > 8:
-                    print(
-                        "The head of the Ray cluster is gone. Finished stages are in the store: "
-                        "run the same command again to go on.",
-                        file=sys.stderr,
-                        flush=True,
-                    )
-                    os._exit(GONE)
+                killed = isinstance(run.error[0], ray.exceptions.RayError)  # and not what a worker raised
+                what = f"{STARTS} lanes in a row could not start; the last: {run.error[0]}"
+                raise RayLostError(what) if killed else UserError(what)
 
 
 def _refuse_if_open(dashboard: str) -> None:

@@ -3,9 +3,14 @@
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+ONE_EVENT = 1.0
+"""Seconds within which signals are the same one: a scheduler tells all processes of a job, and the command's parent
+process passes on what it was told."""
 
 
 @dataclass(slots=True)
@@ -20,11 +25,15 @@ class Stop:
 def stop_on_signals(note: Callable[[str], None]) -> Iterator[Stop]:
     """A Stop that signals set; outside the main thread, where Python allows no handlers, nothing sets it."""
     stop = Stop()
+    first = 0.0
 
     def handle(number: int, _: Any) -> None:
+        nonlocal first
+        if stop.signal and time.monotonic() - first < ONE_EVENT:
+            return
         if stop.signal:
             raise KeyboardInterrupt
-        stop.signal = number
+        stop.signal, first = number, time.monotonic()
         stop.event.set()
         note("Stopping: stages in flight are checkpointed. Once more to end at once.")
 

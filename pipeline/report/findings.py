@@ -61,6 +61,8 @@ class Findings:
     """Of what the findings were made from: `files.report_digest`."""
     notes: tuple[str, ...] = ()
     """Sentences about what the report leaves out, and why."""
+    damaged: tuple[str, ...] = ()
+    """Those of them that name a damaged file of the store."""
     about: tuple[str, ...] = ()
     """Sentences about the data and the models: `Grid.notes`."""
 

@@ -15,7 +15,7 @@ import yaml
 from pipeline.engine.addresses import shown
 from pipeline.engine.experiments import failures
 from pipeline.engine.provenance import describe_driver, that_decides_bits
-from pipeline.engine.store import CorruptOutput, MissingOutput, Snapshot, Store
+from pipeline.engine.store import Snapshot, Store
 from pipeline.experiment.grid import Grid
 from pipeline.experiment.keys import canonical
 from pipeline.experiment.planning import plan
@@ -39,6 +39,7 @@ from pipeline.report.histories import histories
 from pipeline.report.inside_tickets import inside_tickets
 from pipeline.report.results import results_table
 from pipeline.report.settings import in_force
+from pipeline.report.sound_outputs import SoundOutputs
 from pipeline.report.unmade import still_skipped, unmade
 from pipeline.report.wording import listed
 
@@ -65,7 +66,7 @@ def gather(grid: Grid, store: Store, snapshot: Snapshot, known: Known = Known())
     """Read and compute all findings. `snapshot` is the moment that they are of.
 
     A grid whose histories or masks are too many to read has those of one level (`analysis.fraction_pruned`) only;
-    `Findings.notes` says so.
+    `Findings.notes` says so. Files of the store that are damaged are left out, named, and discarded.
     """
     made = time.time()
     notes: list[str] = []
@@ -73,11 +74,13 @@ def gather(grid: Grid, store: Store, snapshot: Snapshot, known: Known = Known())
     results = results_table(grid, snapshot, failed)
     compared = comparisons(results, grid.spec)
     level = chosen_level(compared, grid.spec.analysis.fraction_pruned)
-    read_mask = _reader(store)
-    inside = inside_tickets(grid, results, store, snapshot, read_mask, notes)
+    outputs = SoundOutputs(store)
+    read_mask = _reader(outputs)
+    inside = inside_tickets(grid, results, outputs, snapshot, read_mask, notes)
     means, many = curves(results), networks(results, snapshot, grid.spec)
-    records = histories(store, _stages(results, level, grid.spec.analysis.levels or (), notes), known.histories)
+    records = histories(outputs, _stages(results, level, grid.spec.analysis.levels or (), notes), known.histories)
     converged = convergence(records, grid.spec.analysis.convergence)
+    compared_masks = overlap(_with_masks(results, snapshot, level, notes), read_mask, known.overlap)
     return Findings(
         spec=grid.spec,
         results=results,
@@ -94,14 +97,15 @@ def gather(grid: Grid, store: Store, snapshot: Snapshot, known: Known = Known())
         sensitivity=sensitivity(compared, results, grid.spec),
         beside_dense=beside_dense(results, grid.spec),
         winning_tickets=winning_tickets(results, records, grid.spec),
-        overlap=overlap(_with_masks(results, snapshot, level, notes), read_mask, known.overlap),
+        overlap=compared_masks,
         settings=in_force(grid.spec),
         unmade=unmade(results, failed, still_skipped(grid, skipped, failed, snapshot), plan(grid, snapshot).blocked),
         cost=cost(grid, snapshot),
         provenance=_provenance(grid, store, snapshot),
         made=made,
-        digest=report_digest(grid.spec, store.uri, results, failed),
-        notes=tuple(notes),
+        digest="" if outputs.damaged else report_digest(grid.spec, store.uri, results, failed),
+        notes=(*notes, *outputs.damaged),
+        damaged=outputs.damaged,
         about=grid.notes,
     )
 
@@ -137,11 +141,12 @@ def _size(record: Mapping[str, Any] | None) -> int:
     return int((record or {"outputs": {}})["outputs"].get("mask", {}).get("size", 0))
 
 
-def _reader(store: Store) -> Any:
+def _reader(outputs: SoundOutputs) -> Any:
     def read(stage: str) -> Mask | None:
+        data = outputs.read(stage, "mask")
         try:
-            return packed_mask(store.read(stage, "mask"))
-        except (MissingOutput, CorruptOutput, ValueError):  # not made yet; or damaged: `tickets verify` names it
+            return None if data is None else packed_mask(data)
+        except ValueError:  # whole, and of another version
             return None
 
     return read

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import pandas as pd
 
-from pipeline.engine.store import CorruptOutput, MissingOutput
 from pipeline.report.results import MEASURED
 
 VALIDATED = ["validation_loss", "validation_accuracy"]
@@ -29,9 +28,9 @@ READERS = 32
 
 
 class Outputs(Protocol):
-    """A store, as far as histories read it."""
+    """A store, as far as histories read it: None for what it does not have whole."""
 
-    def read(self, key: str, output: str) -> bytes: ...
+    def read(self, key: str, output: str) -> bytes | None: ...
 
 
 def histories(store: Outputs, stages: Iterable[str], known: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -50,7 +49,7 @@ def histories(store: Outputs, stages: Iterable[str], known: pd.DataFrame | None 
         there = set(parts[0]["stage"])
         wanted = [key for key in wanted if key not in there]
     with ThreadPoolExecutor(READERS) as readers:
-        rows = [row for found in readers.map(lambda key: list(_rows(store, key)), wanted) for row in found]
+        rows = [row for found in readers.map(lambda key: _rows(store, key), wanted) for row in found]
     fresh = pd.DataFrame(rows, columns=COLUMNS).astype({"stage": "string", "iteration": "int64", **NUMBERS})
     return pd.concat([*parts, fresh], ignore_index=True) if parts else fresh
 
@@ -58,10 +57,7 @@ def histories(store: Outputs, stages: Iterable[str], known: pd.DataFrame | None 
 NUMBERS = dict.fromkeys(["epoch", *MEASURED, *VALIDATED, "lr"], "float64")
 
 
-def _rows(store: Outputs, key: str) -> Iterator[list[Any]]:
-    try:
-        records = json.loads(store.read(key, "history"))
-    except (MissingOutput, CorruptOutput):  # `tickets verify` names it; the next run makes it anew
-        return
-    for record in records:
-        yield [key, *(record.get(name) for name in COLUMNS[1:])]
+def _rows(store: Outputs, key: str) -> list[list[Any]]:
+    data = store.read(key, "history")
+    records = [] if data is None else json.loads(data)
+    return [[key, *(record.get(name) for name in COLUMNS[1:])] for record in records]

@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from pipeline.engine.store import CorruptOutput, MissingOutput, Snapshot, Store
+from pipeline.engine.store import Snapshot
 from pipeline.experiment.grid import Grid
 from pipeline.experiment.models import Perceptron
 from pipeline.report.analysis.connectivity import connectivity
 from pipeline.report.analysis.drawn_masks import Drawn, drawn_masks
 from pipeline.report.analysis.initial_weights import Weights, initial_weights, starting_weights
 from pipeline.report.analysis.packed_masks import Mask
+from pipeline.report.sound_outputs import SoundOutputs
 from pipeline.report.wording import listed
 
 BYTES = 1 << 30
@@ -25,7 +26,7 @@ Outputs = set[tuple[str, str]]
 def inside_tickets(
     grid: Grid,
     results: pd.DataFrame,
-    store: Store,
+    outputs: SoundOutputs,
     snapshot: Snapshot,
     read_mask: Callable[[str], Mask | None],
     notes: list[str],
@@ -51,9 +52,10 @@ def inside_tickets(
 
     def read_start(source: str, seed: int) -> Weights | None:
         at = grid.starts.get((source, seed))
+        data = None if at is None else outputs.read(at.stage, at.output)
         try:
-            return None if at is None else starting_weights(store.read(at.stage, at.output), layers.get(source, ()))
-        except (MissingOutput, CorruptOutput, ValueError):  # not made yet; or damaged: `tickets verify` names it
+            return None if data is None else starting_weights(data, layers.get(source, ()))
+        except ValueError:  # whole, and of another version
             return None
 
     with_starts = _affordable(drawn, of_starts, snapshot, "Initial weights that survive", notes)

@@ -1,6 +1,9 @@
 """A damaged file is named by the run that meets it and by `verify`, made again, and the results are the same."""
 
+import errno
+import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +12,7 @@ import pytest
 
 from pipeline.engine.driver import discard_if_lost
 from pipeline.engine.store import Store
+from pipeline.engine.store.local import LocalFolder
 
 Damage = Callable[[Path], None]
 
@@ -27,6 +31,12 @@ def empty(path: Path) -> None:
     path.write_bytes(b"")
 
 
+def replace_by_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+    (path / "junk").write_text("junk")
+
+
 @pytest.fixture
 def store(uninterrupted: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(uninterrupted, tmp_path / "store"))
@@ -38,7 +48,7 @@ def some(store: Path, pattern: str) -> Path:
     return found[0]
 
 
-@pytest.mark.parametrize("damage", [truncate, flip, empty])
+@pytest.mark.parametrize("damage", [truncate, flip, empty, replace_by_a_folder])
 @pytest.mark.parametrize(
     "pattern",
     ["done/*.json", "outputs/*/history.*.json", "outputs/*/mask.*.safetensors", "outputs/*/it23.*.safetensors"],
@@ -133,3 +143,37 @@ def test_a_lost_input_that_another_driver_has_mended_meanwhile_is_left_alone(sto
     flip(some(store, f"done/{key}.json"))
     discard_if_lost(opened, key, None)
     assert not (store / f"done/{key}.json").exists()
+
+
+@pytest.mark.parametrize("output", ["history", "mask"])
+def test_a_flipped_bit_of_what_no_stage_reads_is_found_by_a_run_that_has_nothing_else_to_do(
+    store: Path, small: Any, run_locally: Any, results_of: Any, expected: dict[str, Any], output: str
+) -> None:
+    path = some(store, f"outputs/*/{output}.*")
+    flip(path)
+    later = time.time() + 5
+    os.utime(path, (later, later))
+    summary, listener = run_locally(small, store)
+    assert str(path.relative_to(store)) in listener.text and "does not match its SHA-256" in listener.text
+    assert summary.exit_code == 0 and 1 <= summary.ran <= 3 and results_of(store) == expected
+
+
+def test_a_file_of_another_owner_fails_its_stage_in_one_sentence_and_no_other(
+    store: Path, small: Any, run_locally: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *_, last = (key for key, stage in small.stages.items() if stage.kind == "prune")
+    keys = [last, first]
+    original = LocalFolder.write
+
+    def write(self: LocalFolder, path: str, data: bytes, **options: Any) -> None:
+        if keys[0] in path and path.startswith("outputs"):
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), path)
+        original(self, path, data, **options)
+
+    for key in keys:
+        Store(str(store)).discard(key, "mask")
+    monkeypatch.setattr(LocalFolder, "write", write)
+    summary, listener = run_locally(small, store)
+    assert list(summary.failed) == [keys[0]] and summary.exit_code == 1
+    assert "Operation not permitted" in summary.failed[keys[0]] and "Make it writable" in summary.failed[keys[0]]
+    assert "Traceback" not in listener.text and Store(str(store)).read(keys[1], "mask")

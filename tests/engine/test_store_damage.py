@@ -1,8 +1,10 @@
 """Every kind of file, damaged in every way: named, never believed, and mended by running again."""
 
+import errno
 import logging
 import os
 import random
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.engine.store import CorruptOutput, MissingOutput, Snapshot, Store
+from pipeline.engine.store import CorruptOutput, MissingOutput, Problem, Snapshot, Store
+from pipeline.engine.store.local import LocalFolder
+from pipeline.engine.store.patience import StoreRefusedError
 
 KEY, OTHER = "a" * 64, "b" * 64
 
@@ -35,11 +39,21 @@ def flip_a_byte(path: Path) -> None:
     path.write_bytes(data)
 
 
+def replace_by_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+    (path / "junk").write_text("junk")
+
+
 def contents(snapshot: Snapshot) -> dict[str, Any]:
     return {key: snapshot.record(key) for key in snapshot}
 
 
-DAMAGE = (truncate, empty, flip_a_byte)
+def damaged(store: Store) -> list[Problem]:
+    return [problem for problem in store.verify() if problem.severity != "information"]
+
+
+DAMAGE = (truncate, empty, flip_a_byte, replace_by_a_folder)
 
 
 @pytest.fixture
@@ -58,7 +72,7 @@ def root(tmp_path: Path) -> Path:
     finish(store, "c" * 64)
     assert touch_later.exists()
     store.compact(store.snapshot(), always=True)
-    assert not list(store.verify())
+    assert not damaged(store)
     return tmp_path
 
 
@@ -72,7 +86,9 @@ def test_verify_names_a_damaged_file_of_each_kind_and_nothing_else(root: Path, d
         before = path.read_bytes()
         damage(path)
         assert [problem.path for problem in Store(root).verify()] == [str(path.relative_to(root))]
-        path.write_bytes(before)
+        Store(root).discard_problem(next(iter(Store(root).verify())))
+        Store(root).folder.write(str(path.relative_to(root)), before)
+        assert not damaged(Store(root))
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
@@ -99,7 +115,88 @@ def test_a_damaged_record_counts_as_not_done_and_is_named(
     store.discard(KEY, None)
     assert not store.snapshot().problems
     finish(store, KEY)
-    assert store.read(KEY, "final") and not list(store.verify())
+    assert store.read(KEY, "final") and not damaged(store)
+
+
+@pytest.mark.parametrize("area", ["done", "outputs", "checkpoints", "claims", "drivers", "documents", "index"])
+def test_a_file_in_the_place_of_a_folder_is_named_and_set_aside_when_it_is_needed(root: Path, area: str) -> None:
+    shutil.rmtree(root / area)
+    (root / area).write_text("of somebody")
+    store = Store(root)
+    assert area in {problem.path for problem in store.snapshot().problems}
+    assert area in {problem.path for problem in store.verify()}
+    store.heartbeat("driver", {})
+    for key in (KEY, OTHER, "c" * 64):
+        store.discard(key, None)
+        finish(store, key)
+        assert store.claim(key, "driver") and store.read(key, "final")
+    store.write_checkpoint(KEY, "one", 30, b"state at 30")
+    store.write_document("runs", {"id": 1})
+    store.compact(store.snapshot(), always=True)
+    assert not store.snapshot().problems and not damaged(store)
+    assert [path.read_text() for path in root.glob(".tmp-*")] == ["of somebody"]
+
+
+def test_a_folder_in_the_place_of_any_file_holds_nothing_up(root: Path) -> None:
+    for path in [path for path in root.rglob("*") if path.is_file()]:
+        replace_by_a_folder(path)
+    store = Store(root)
+    assert len(store.snapshot()) == 0 and store.best_checkpoint(KEY) is None and store.read_document("runs") is None
+    assert not store.is_present("driver")
+    store.heartbeat("another", {})
+    assert store.claim(KEY, "another")
+    store.retire("another")
+    for key in (KEY, OTHER, "c" * 64):
+        finish(store, key)
+        assert store.read(key, "final") and store.read(key, "history")
+    store.write_document("runs", {"id": 1})
+    for problem in store.verify():
+        store.discard_problem(problem)
+    store.compact(store.snapshot(), always=True)
+    assert len(store.snapshot()) == 3 and not store.snapshot().problems and not damaged(store)
+
+
+def test_outputs_that_were_written_to_later_are_read_again_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in root.glob("done/*"):
+        path.touch()
+    store = Store(root)
+    bad, good = (root / store.record(key)["outputs"]["history"]["path"] for key in (KEY, OTHER))
+    flip_a_byte(bad)
+    good.write_bytes(good.read_bytes())
+    later = time.time() + 5
+    for path in (bad, good):
+        os.utime(path, (later, later))
+    snapshot = store.snapshot()
+    assert snapshot.available(KEY, "history"), "the size is right"
+    read: list[str] = []
+    original = LocalFolder.read
+    monkeypatch.setattr(LocalFolder, "read", lambda self, path: read.append(path) or original(self, path))
+    snapshot.recheck([KEY, OTHER, "c" * 64])
+    assert [path for path in read if path.startswith("outputs")] == [
+        str(each.relative_to(root)) for each in (bad, good)
+    ]
+    assert [(problem.output, problem.what) for problem in snapshot.problems] == [
+        ("history", "does not match its SHA-256")
+    ]
+    assert not snapshot.available(KEY, "history") and snapshot.available(OTHER, "history") and not bad.exists()
+    os.utime(root / f"done/{OTHER}.json", (later + 1, later + 1))
+    read.clear()
+    store.snapshot().recheck([KEY, OTHER, "c" * 64])
+    assert not [path for path in read if path.startswith("outputs")]
+
+
+@pytest.mark.parametrize(("number", "cure"), [(errno.ENOSPC, "make room"), (errno.EROFS, "make it writable")])
+def test_a_store_that_cannot_be_written_is_named_with_what_to_do(
+    root: Path, monkeypatch: pytest.MonkeyPatch, number: int, cure: str
+) -> None:
+    def refuse(handle: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(StoreRefusedError, match=f"{root}.*{cure}"):
+        Store(root).write_document("runs", {"id": 2})
+    monkeypatch.undo()
+    assert Store(root).read_document("runs") == {"id": 1} and not list(root.rglob(".tmp-*"))
 
 
 def test_a_record_under_another_stages_name_is_not_believed(root: Path) -> None:
@@ -117,7 +214,8 @@ def test_a_record_that_no_store_wrote_is_not_believed(root: Path, content: str) 
     (root / "done/notes.txt").write_text("x")
     snapshot = Store(root).snapshot()
     assert not snapshot.done(KEY) and not snapshot.done("d" * 64)
-    assert {problem.path for problem in snapshot.problems} == {f"done/{KEY}.json", "done/notes.txt"}
+    named = {f"done/{KEY}.json", f"done/{'d' * 64}.json", "done/notes.txt"}
+    assert {problem.path for problem in snapshot.problems} == named
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
@@ -136,7 +234,7 @@ def test_a_damaged_payload_is_named_and_made_again(root: Path, damage: Callable[
     store.discard(KEY, "final")
     assert not store.snapshot().available(KEY, "final") and store.read(KEY, "history")
     finish(store, KEY)
-    assert store.read(KEY, "final") == f"final of {KEY}".encode() and not list(store.verify())
+    assert store.read(KEY, "final") == f"final of {KEY}".encode() and not damaged(store)
 
 
 def test_a_lost_payload_is_missing_and_named(root: Path) -> None:
@@ -180,7 +278,7 @@ def test_a_damaged_index_is_ignored_named_and_replaced(root: Path, damage: Calla
     assert [problem.path for problem in snapshot.problems] == [str(path.relative_to(root))]
     assert contents(snapshot) == contents(whole)
     assert store.compact(snapshot)
-    assert not store.snapshot().problems and len(list((root / "index").iterdir())) == 1
+    assert not store.snapshot().problems and len(list((root / "index").glob("records.*"))) == 1
 
 
 def test_a_damaged_claim_is_free(root: Path) -> None:

@@ -12,6 +12,7 @@ from pipeline.experiment.loading import load
 from pipeline.report.cost import cost
 from pipeline.report.histories import COLUMNS, histories
 from pipeline.report.results import results_table
+from pipeline.report.sound_outputs import SoundOutputs
 from pipeline.report.unmade import still_skipped, unmade
 
 GRID = """
@@ -67,7 +68,7 @@ def test_what_is_known_is_not_read_again(done):
 
 
 def test_stages_without_a_history_have_no_rows(done):
-    assert histories(done[1], ["0" * 64]).empty
+    assert histories(SoundOutputs(done[1]), ["0" * 64]).empty
 
 
 def test_losses_that_are_not_finite_are_nan():

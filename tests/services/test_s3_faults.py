@@ -164,7 +164,7 @@ def test_a_store_that_begins_to_refuse_is_not_asked_twice(s3: Any, store: Store,
 def test_an_address_where_nobody_answers_is_named_soon(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "FIRST_PATIENCE", 0.5)
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
-    with pytest.raises(UserError, match=r"has not answered for .*AWS_ENDPOINT_URL_S3"):
+    with pytest.raises(StoreAwayError, match=r"has not answered for .*AWS_ENDPOINT_URL_S3"):
         Store("s3://tickets/store")
 
 

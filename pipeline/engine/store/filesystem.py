@@ -13,7 +13,7 @@ class Listed(NamedTuple):
 
 
 class Folder(Protocol):
-    """Paths are relative to the folder. A reader never sees half of a file."""
+    """Paths are relative to the folder. A reader never sees half of a file; a folder in its place is an empty file."""
 
     def read(self, path: str) -> bytes:
         """The whole file; FileNotFoundError where there is none."""
@@ -35,6 +35,9 @@ class Folder(Protocol):
 
     def leftovers(self) -> list[Listed]:
         """Temporary files that a killed writer left (or a living one is writing)."""
+
+    def misplaced(self) -> list[Listed]:
+        """Files in the places of areas."""
 
     def delete(self, path: str) -> None:
         """Remove the file, and a stage's folder that is empty then; nothing where there is none."""

@@ -5,6 +5,9 @@ import re
 
 AREAS = ("done", "outputs", "checkpoints", "claims", "drivers", "documents", "index")
 
+_DEPTHS = {"done": 1, "claims": 1, "drivers": 1, "index": 1, "outputs": 2, "checkpoints": 3}
+"""How many folders, area included, each file of an area is in; documents may be in any number."""
+
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_=+-]*")
 _NAME = re.compile(r"[^\s./\\][^/\\\x00-\x1f]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -71,6 +74,12 @@ def index(digest: str) -> str:
 def stem(path: str) -> str:
     """The key, driver or document that a JSON file's path names: what stands after its area, without `.json`."""
     return path.split("/", 1)[1].removesuffix(".json")
+
+
+def is_of_file(path: str) -> bool:
+    """Whether a store has a file at such a path, so that a folder there is damage."""
+    area, *below = path.split("/")
+    return len(below) == _DEPTHS[area] if area in _DEPTHS else path.endswith(".json")
 
 
 def parse_record(path: str) -> str | None:

@@ -1,15 +1,27 @@
-"""A store's folder on a disk: plain files, replaced atomically."""
+"""A store's folder on a disk: plain files, replaced atomically.
+
+A folder in the place of a file counts as an empty file, which no hash fits: it is named as such a file would be. It is
+set aside, as is a file in the place of a folder, when what belongs there is written or discarded.
+"""
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.engine.store import layout
 from pipeline.engine.store.filesystem import Listed
+from pipeline.engine.store.patience import StoreRefusedError
 
 TEMPORARY = ".tmp-"
+"""Begins the names of files that are being written, and of what was set aside: no name of a store begins so."""
+
+UNWRITABLE = {errno.ENOSPC: "make room", errno.EDQUOT: "make room", errno.EROFS: "make it writable"}
+"""Why nothing more can be written at all, and what to do: the run ends, since every stage would fail."""
 
 
 class LocalFolder:
@@ -22,7 +34,12 @@ class LocalFolder:
             root.mkdir(parents=True, exist_ok=True)
 
     def read(self, path: str) -> bytes:
-        return (self.root / path).read_bytes()
+        try:
+            return (self.root / path).read_bytes()
+        except IsADirectoryError:
+            return b""
+        except NotADirectoryError:  # a file is in the place of one of its folders
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.root / path)) from None
 
     def read_line(self, listed: Listed) -> bytes:
         return self.read(listed.path)
@@ -30,7 +47,11 @@ class LocalFolder:
     def write(self, path: str, data: bytes, *, durable: bool = True) -> None:
         target = self.root / path
         with self._prepared(target, data, durable) as temporary:
-            temporary.replace(target)
+            try:
+                temporary.replace(target)
+            except IsADirectoryError:
+                self._set_aside(target)
+                temporary.replace(target)
         if durable:
             _sync_folder(target.parent)
 
@@ -52,7 +73,7 @@ class LocalFolder:
             found = (self.root / path).stat()
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return Listed(path, found.st_size, found.st_mtime_ns)
+        return None if stat.S_ISDIR(found.st_mode) else Listed(path, found.st_size, found.st_mtime_ns)
 
     def files(self, path: str) -> list[Listed]:
         return [listed for listed, temporary in self._walk(path) if not temporary]
@@ -60,9 +81,16 @@ class LocalFolder:
     def leftovers(self) -> list[Listed]:
         return [listed for listed, temporary in self._walk("") if temporary]
 
+    def misplaced(self) -> list[Listed]:
+        return [found for area in layout.AREAS if (found := self.stat(area)) is not None]
+
     def delete(self, path: str) -> None:
         target = self.root / path
-        target.unlink(missing_ok=True)
+        if target.is_dir() and not target.is_symlink():
+            self._set_aside(target)
+        else:
+            with contextlib.suppress(NotADirectoryError):  # a file is in the place of one of its folders
+                target.unlink(missing_ok=True)
         if path.count("/") > 1:  # a stage's own folder, not an area that others are about to write into
             with contextlib.suppress(OSError):  # other files are in it
                 target.parent.rmdir()
@@ -79,22 +107,23 @@ class LocalFolder:
             try:
                 with os.scandir(self.root / folder) as entries:
                     for entry in entries:
-                        if entry.is_dir(follow_symlinks=False):
-                            folders.append(prefix + entry.name)
+                        path, temporary = prefix + entry.name, entry.name.startswith(TEMPORARY)
+                        is_folder = entry.is_dir(follow_symlinks=False)
+                        if is_folder and not temporary and not layout.is_of_file(path):
+                            folders.append(path)
                             continue
                         try:
                             found = entry.stat()
                         except FileNotFoundError:  # gone since the folder was read
                             continue
-                        listed = Listed(prefix + entry.name, found.st_size, found.st_mtime_ns)
-                        yield listed, entry.name.startswith(TEMPORARY)
+                        yield Listed(path, 0 if is_folder else found.st_size, found.st_mtime_ns), temporary
             except (FileNotFoundError, NotADirectoryError):
                 continue
 
     @contextlib.contextmanager
     def _prepared(self, target: Path, data: bytes, durable: bool) -> Iterator[Path]:
         """A complete temporary file beside `target`, removed afterwards if it is still there."""
-        temporary = target.parent / f"{TEMPORARY}{secrets.token_hex(8)}"
+        temporary = _new_name(target.parent)
         try:
             with os.fdopen(self._open_new(temporary), "wb") as file:
                 file.write(data)
@@ -102,8 +131,16 @@ class LocalFolder:
                 if durable:
                     os.fsync(file.fileno())
             yield temporary
+        except OSError as error:
+            if error.errno not in UNWRITABLE:
+                raise
+            raise StoreRefusedError(
+                f"The store {self.root} cannot be written: {os.strerror(error.errno)}. What is finished is there: "
+                f"{UNWRITABLE[error.errno]}, or choose another folder (--store)"
+            ) from error
         finally:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
     def _open_new(self, path: Path) -> int:
         for _ in range(10):
@@ -120,8 +157,21 @@ class LocalFolder:
         if folder != self.root:
             self._make_folder(folder.parent)
         with contextlib.suppress(FileNotFoundError):  # its parent was removed; the caller tries again
-            folder.mkdir(exist_ok=True)
+            try:
+                folder.mkdir(exist_ok=True)
+            except FileExistsError:  # a file
+                self._set_aside(folder)
+                folder.mkdir(exist_ok=True)
             _sync_folder(folder.parent)
+
+    def _set_aside(self, misplaced: Path) -> None:
+        """Under a temporary file's name, so that nothing is lost that somebody put there; another may be faster."""
+        with contextlib.suppress(FileNotFoundError):
+            misplaced.rename(_new_name(misplaced.parent))
+
+
+def _new_name(folder: Path) -> Path:
+    return folder / f"{TEMPORARY}{secrets.token_hex(8)}"
 
 
 def _sync_folder(folder: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.engine.addresses import shown
 from pipeline.engine.store.filesystem import Folder
 from pipeline.engine.store.local import LocalFolder
-from pipeline.engine.store.patience import Patience, StoreError
+from pipeline.engine.store.patience import Patience, StoreAwayError, StoreError
 from pipeline.engine.store.remote import RemoteFolder
 from pipeline.experiment.errors import UserError
 
@@ -27,7 +27,10 @@ def absolute(uri: str | Path) -> str:
 
 
 def open_folder(uri: str, create: bool) -> Folder:
-    """Open what `absolute` returned; UserError if there is no such place, or no way to use it."""
+    """Open what `absolute` returned; UserError if there is no such place, or no way to use it.
+
+    StoreAwayError if nobody answers there.
+    """
     if "://" not in uri:
         return _local(uri, Path(uri), create)
     patience = Patience(shown(uri))
@@ -37,6 +40,8 @@ def open_folder(uri: str, create: bool) -> Folder:
         if filesystem.type_name == "local":
             return _local(uri, Path(base), create)
         _check_bucket(filesystem, base, patience)
+    except StoreAwayError:
+        raise
     except StoreError as error:
         raise UserError(f"{error}.") from error
     # pyarrow: ArrowInvalid is a ValueError, ArrowNotImplementedError a NotImplementedError, the rest are OSErrors.

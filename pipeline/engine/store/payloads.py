@@ -32,6 +32,14 @@ def fault(data: bytes, entry: Mapping[str, Any]) -> str | None:
     return None
 
 
+def fault_of_file(folder: Folder, entry: Mapping[str, Any]) -> str | None:
+    """What is wrong with the payload of a record's entry; None for one that is gone."""
+    try:
+        return fault(folder.read(entry["path"]), entry)
+    except FileNotFoundError:
+        return None
+
+
 def lasting_fault(folder: Folder, key: str, output: str, entry: Mapping[str, Any]) -> str | None:
     """Why a payload is not there as its record says; None if it is, or if the record says otherwise by now."""
     found = folder.stat(entry["path"])

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.engine.store.filesystem import Listed
 from pipeline.experiment.errors import UserError
 
 
@@ -23,6 +24,11 @@ class Problem:
         return f"{self.path}: {self.what}"
 
 
+def misplaced(file: Listed) -> Problem:
+    """A file where the store has a folder; it is set aside when something is written there."""
+    return Problem(file.path, None, "is a file in the place of a folder")
+
+
 class _OutputError(UserError):
     """Its arguments are its state, so that it survives pickling between a lane and its driver."""
 
@@ -41,6 +47,11 @@ class MissingOutput(_OutputError):  # noqa: N818 - named in the store's interfac
     """The store does not have the output: never made, collected, or its file is gone."""
 
     _advice = "Run the experiment again: only what is missing is recomputed."
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether a record names its file, which is gone: damage. The error is about the record otherwise."""
+        return self.path.startswith("outputs/")
 
 
 class CorruptOutput(_OutputError):  # noqa: N818 - named in the store's interface

@@ -63,6 +63,9 @@ class RemoteFolder:
     def leftovers(self) -> list[Listed]:
         return []
 
+    def misplaced(self) -> list[Listed]:
+        return []  # an object store has no folders whose places could be taken
+
     def delete(self, path: str) -> None:
         self._patiently(lambda: self._delete(path))
 

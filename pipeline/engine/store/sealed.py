@@ -28,6 +28,8 @@ def seal(path: str, content: object) -> bytes:
 
 def check(path: str, data: bytes) -> bytes:
     """The content's JSON; raises DamageError."""
+    if not data:
+        raise DamageError("is empty, or a folder")
     head, tail = data[:-_TAIL], data[-_TAIL:]
     if not (head and tail.startswith(_BEFORE_DIGEST) and tail.endswith(_AFTER_DIGEST)):
         raise DamageError("is truncated or was not written by a store")

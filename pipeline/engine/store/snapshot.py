@@ -1,7 +1,8 @@
 """The state of every stage at one moment: what planning asks, answered from memory."""
 
+import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,10 +11,13 @@ from typing import Any
 from pipeline.engine.store import index, layout, payloads, records, sealed
 from pipeline.engine.store.filesystem import Folder, Listed
 from pipeline.engine.store.index import Row
-from pipeline.engine.store.problems import Problem
+from pipeline.engine.store.problems import Problem, misplaced
 
 READERS = 32
 """Threads that read files: object stores answer in some 30 ms each."""
+
+CHECKERS = 8
+"""Threads that each hold the payloads of one stage in memory, one after the other."""
 
 _SETTLED_NS = 2_000_000_000
 """S3 gives modification times in seconds: within that time a record can be rewritten and its listing stay the same."""
@@ -26,7 +30,7 @@ class Snapshot:
     _folder: Folder
     _damaged: list[Problem]
     _done: dict[str, Row]
-    _sizes: Mapping[str, int]
+    _payloads: dict[str, Listed]
     _indexes: list[Listed]
     _from_index: int
     _parsed: dict[str, records.Record] = field(default_factory=dict)
@@ -60,7 +64,10 @@ class Snapshot:
         """Whether the record names the output and its payload is there with the right size."""
         record = self.record(key)
         entry = record["outputs"].get(output) if record else None
-        return entry is not None and not entry.get("collected") and self._sizes.get(entry["path"]) == entry["size"]
+        if entry is None or entry.get("collected"):
+            return False
+        found = self._payloads.get(entry["path"])
+        return found is not None and found.size == entry["size"]
 
     @cached_property
     def problems(self) -> list[Problem]:
@@ -74,12 +81,43 @@ class Snapshot:
             for output, entry in (self.record(key) or {})["outputs"].items()
             if not entry.get("collected") and not self.available(key, output)
         )
+        named = {problem.path for problem in self._damaged}
         # Looked at again, because a run that goes on may have collected or added them while the listings were made.
         return self._damaged + [
             Problem(entry["path"], key, what, output)
             for key, output, entry in suspects
-            if (what := payloads.lasting_fault(self._folder, key, output, entry))
+            if entry["path"] not in named and (what := payloads.lasting_fault(self._folder, key, output, entry))
         ]
+
+    def recheck(self, keys: Iterable[str]) -> None:
+        """Read outputs that were written to after the records that name them; discard those that are damaged.
+
+        Files are written before their records, so these were changed since, made by two drivers, or copied. Where all
+        of a stage's are whole its record is written again, so that they are not read another time.
+        """
+        changed = {key: entries for key in keys if (entries := self._changed(key))}
+        with ThreadPoolExecutor(CHECKERS) as readers:
+            for key, faults in zip(changed, readers.map(self._faults, changed.values()), strict=True):
+                for (output, entry), what in zip(changed[key], faults, strict=True):
+                    if what is not None:
+                        self._damaged.append(Problem(entry["path"], key, what, output))
+                        del self._payloads[entry["path"]]
+                        payloads.delete(self._folder, key, [output])
+                path, row = layout.record(key), self._done[key]
+                with contextlib.suppress(OSError):  # they are read once more the next time
+                    if not any(faults) and self._folder.read(path) == row.data:
+                        self._folder.write(path, row.data)
+
+    def _changed(self, key: str) -> list[tuple[str, records.Record]]:
+        record = self.record(key)
+        return [
+            (output, entry)
+            for output, entry in (record["outputs"] if record else {}).items()
+            if self.available(key, output) and self._payloads[entry["path"]].mtime_ns > self._done[key].mtime_ns
+        ]
+
+    def _faults(self, entries: list[tuple[str, records.Record]]) -> list[str | None]:
+        return [payloads.fault_of_file(self._folder, entry) for _, entry in entries]
 
     def compact(self) -> None:
         """Write an index of this snapshot's records, but for those so young that their listing proves little."""
@@ -102,9 +140,10 @@ def take(folder: Folder) -> Snapshot:
     """List the store and read what the index does not have."""
     # Records first: a payload is written before the record that names it, so it is in the later listing.
     listed = folder.files("done")
-    sizes = {file.path: file.size for file in folder.files("outputs")}
+    listed_payloads = {file.path: file for file in folder.files("outputs")}
     indexes = folder.files("index")
     rows, problems = index.load(folder, indexes)
+    problems += map(misplaced, folder.misplaced())
     done: dict[str, Row] = {}
     unread: list[Listed] = []
     for file in listed:
@@ -121,7 +160,7 @@ def take(folder: Folder) -> Snapshot:
                 done[found.key] = found
             elif found is not None:
                 problems.append(found)
-    return Snapshot(folder, problems, done, sizes, indexes, from_index)
+    return Snapshot(folder, problems, done, listed_payloads, indexes, from_index)
 
 
 def _is_whole(row: Row) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.engine.store import layout, payloads, records, sealed
 from pipeline.engine.store.filesystem import Folder, Listed
-from pipeline.engine.store.problems import Problem
+from pipeline.engine.store.problems import Problem, misplaced
 from pipeline.engine.store.sealed import DamageError
 
 _READERS = 8
@@ -22,6 +22,7 @@ Check = Callable[[], Problem | None]
 def verify(folder: Folder) -> Iterator[Problem]:
     """Read every file and yield what is damaged, missing or unneeded. A run that goes on meanwhile is no problem."""
     known: dict[str, records.Record | None] = {}
+    yield from (misplaced(file) for file in folder.misplaced())
     for file in sorted(folder.files("done")):
         key = layout.parse_record(file.path)
         if key is None:
@@ -103,4 +104,6 @@ def _orphans(folder: Folder, known: dict[str, records.Record | None]) -> Iterato
             yield Problem(path, named[0], "is named by no record; it may be deleted", named[1], "information")
     for file in sorted(folder.leftovers()):
         if file.mtime_ns < old:
-            yield Problem(file.path, None, "was left by a killed writer; it may be deleted", severity="information")
+            yield Problem(
+                file.path, None, "was left by a killed writer, or set aside; it may be deleted", severity="information"
+            )

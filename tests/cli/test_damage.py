@@ -1,0 +1,62 @@
+"""Damage that only the report meets: named, made again by the run itself, and never left out without a word."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+OPTIONS = ("run", "tiny.yaml", "--local", "--tracking", "none")
+
+
+def flip(path: Path) -> str:
+    """A bit of equal size and time, which no listing shows; its path in the store."""
+    at = path.stat()
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(at.st_atime_ns, at.st_mtime_ns))
+    return "/".join(path.parts[-3:])
+
+
+@pytest.fixture
+def damaged(finished: Path) -> tuple[str, str]:
+    """A history and a mask of the finished grid, whose report is gone."""
+    (finished / "reports/tiny/.contents.json").unlink()
+    store = finished / ".tickets/store"
+    return flip(next(store.glob("outputs/*/history.*"))), flip(next(store.glob("outputs/*/mask.*")))
+
+
+def test_a_run_makes_again_what_its_report_finds_damaged(tickets: Callable[..., Any], damaged: tuple[str, str]) -> None:
+    said = tickets(*OPTIONS)
+    assert said.code == 0, said
+    for path in damaged:
+        assert f"damaged: {path} does not match its SHA-256" in said.out
+    assert "3 stages run" in said.out and said.out.count("Report: ") == 1
+    assert tickets("verify").code == 0
+    assert "damaged" not in tickets("report", "tiny").out
+
+
+def test_a_report_names_what_is_damaged_and_the_next_run_makes_it(
+    tickets: Callable[..., Any], damaged: tuple[str, str], finished: Path
+) -> None:
+    said = tickets("report", "tiny")
+    assert said.code == 1 and all(path in said.out for path in damaged)
+    assert all(path in (finished / "reports/tiny/report.html").read_text() for path in damaged)
+    assert "3 stages run" in tickets(*OPTIONS).out
+    assert tickets("report", "tiny").code == 0 and tickets("verify").code == 0
+
+
+def test_a_store_that_goes_away_during_the_report_is_no_mistake_of_the_users(
+    tickets: Callable[..., Any], damaged: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.engine.store import Store
+    from pipeline.engine.store.patience import StoreAwayError
+
+    def away(*_: object) -> bytes:
+        raise StoreAwayError("The store has not answered for 300 s")
+
+    monkeypatch.setattr(Store, "read", away)
+    said = tickets(*OPTIONS)
+    assert said.code == 75 and "has not answered" in said.err and "Traceback" not in said.err

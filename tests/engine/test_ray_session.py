@@ -1,0 +1,102 @@
+"""A Ray that does not come up is started again, one that is lost ends the run with 75; what is waited for is said."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.engine import ray_session, waiting
+from pipeline.engine.ray_session import ATTEMPTS, RayLostError, start_ray
+from pipeline.experiment.errors import UserError
+
+
+def starts(monkeypatch: pytest.MonkeyPatch, *outcomes: Exception | None) -> list[str]:
+    """`ray.init` ends so, one after the other; what was said meanwhile."""
+    import ray
+
+    left = list(outcomes)
+
+    def init(**_: Any) -> str:
+        outcome = left.pop(0)
+        if outcome is not None:
+            raise outcome
+        return "a Ray"
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    monkeypatch.setattr(ray_session, "_end_parts", lambda: None)
+    return []
+
+
+LATE = Exception("The current node timed out during startup. This could happen\nbecause of much.")
+
+
+def test_a_ray_that_is_late_is_started_again_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = starts(monkeypatch, LATE, ConnectionError("no GCS"), None)
+    assert start_ray("local", said.append) == "a Ray"
+    assert len(said) == 2 and "timed out during startup" in said[0] and "no GCS" in said[1]
+
+
+def test_a_ray_that_never_comes_up_is_told_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = starts(monkeypatch, *[LATE] * ATTEMPTS)
+    with pytest.raises(RayLostError, match=r"3 attempts \(The current node timed out.*--local$"):
+        start_ray("local", said.append)
+    starts(monkeypatch, *[LATE] * ATTEMPTS)
+    with pytest.raises(RayLostError, match=r"cluster at 10\.0\.0\.9:6379 is up"):
+        start_ray("10.0.0.9:6379", said.append)
+
+
+def test_what_a_person_has_to_mend_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = starts(monkeypatch, PermissionError(13, "Permission denied", "/tmp/ray"))
+    with pytest.raises(PermissionError):
+        start_ray("local", said.append)
+    starts(monkeypatch, ValueError("malformed address"))
+    with pytest.raises(UserError, match="--address nowhere: malformed address"):
+        start_ray("nowhere", said.append)
+    assert not said
+
+
+def test_what_takes_long_is_said_and_what_is_quick_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "AFTER", 0.1)
+    said: list[str] = []
+    with waiting.waiting("Quick", said.append):
+        pass
+    with waiting.waiting("Waiting for the store", said.append):
+        time.sleep(0.3)
+    assert said == ["Waiting for the store ..."]
+
+
+def processes_below(pid: int) -> dict[int, str]:
+    found, stack = {}, [pid]
+    while stack:
+        for task in Path(f"/proc/{stack.pop()}/task").glob("*/children"):
+            try:
+                below = {
+                    int(child): Path(f"/proc/{child}/comm").read_text().strip() for child in task.read_text().split()
+                }
+            except OSError:
+                continue
+            found |= below
+            stack += below
+    return found
+
+
+def test_a_run_whose_raylet_is_killed_ends_with_75_in_one_sentence_and_leaves_nothing(
+    start: Callable[..., Any], wait_until: Callable[..., None]
+) -> None:
+    command = start("--lanes", "1")
+    try:
+        wait_until(lambda: "raylet" in processes_below(command.pid).values() or command.poll(), 120, "a raylet")
+        time.sleep(3)
+        below = processes_below(command.pid)
+        os.kill(next(pid for pid, name in below.items() if name == "raylet"), signal.SIGKILL)
+        said, _ = command.communicate(120)
+    finally:
+        command.kill()
+    assert "Traceback" not in said and said.count("Finished stages are in the store") == 1, said
+    assert command.returncode == 75, said
+    wait_until(lambda: not [pid for pid in below if Path(f"/proc/{pid}").exists()], 20, "all processes have ended")
