@@ -156,6 +156,8 @@ class _Driver:
 
     def _remember_failures(self) -> None:
         for grid in self._asked.grids:
+            if grid.name not in self._documents:  # all of it is left out
+                continue
             failed, skipped = (
                 {key: why for key, why in told.items() if key in grid.stages}
                 for told in (self._summary.failed, self._summary.skipped | self._summary.left_out)

@@ -81,6 +81,8 @@ def test_what_can_do_without_is_run_where_that_is_allowed(asked: list[str], tick
     assert "left out, 2 stages, as mnist is not there: " in said.out
     assert "3 stages run, 0 cached" in said.out and "2 left out for want of data" in said.out
     assert len(Store("store").snapshot()) == 3
+    again = tickets("run", "grid.yaml", *options, "--allow-missing")
+    assert again.code == 1 and "0 stages run, 3 cached" in again.out and "2 left out for want of data" in again.out
 
 
 def test_what_descends_from_absent_data_is_left_out_too(asked: list[str]) -> None:
