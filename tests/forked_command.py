@@ -24,6 +24,7 @@ def command(folder: str, environment: dict[str, str], arguments: tuple[str, ...]
         os.dup2(opened, stream)
         os.close(opened)
     sys.stdout, sys.stderr = (os.fdopen(stream, "w", buffering=1) for stream in (1, 2))
+    sys.__stdout__ = sys.stdout  # type: ignore[misc]  # nothing stands in its place: a run on Ray is supervised
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = ["tickets", *arguments]
     main()

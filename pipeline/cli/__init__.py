@@ -53,7 +53,6 @@ app.command("logs")(jobs.logs)
 app.command("stop")(jobs.stop)
 
 
-@plain_streams()
 def main() -> None:
     """Entry point: what a person or the machine did wrong is told in words, without a stack trace, with exit code 2."""
     on_ray = sys.argv[1:2] == ["run"] and "--local" not in sys.argv
@@ -61,6 +60,7 @@ def main() -> None:
         _command()
 
 
+@plain_streams()
 def _command() -> None:
     try:
         app()

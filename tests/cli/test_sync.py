@@ -19,7 +19,7 @@ class Net(torch.nn.Module):
         self.body, self.head = torch.nn.Linear(64, 8), torch.nn.Linear(8, 5)
 
     def forward(self, images):
-        if self.training and "BROKEN" in os.environ:
+        if len(images) > 2 and "BROKEN" in os.environ:  # planning looks at two
             raise RuntimeError("the cause")
         return self.head(torch.relu(self.body(images.flatten(1))))
 """

@@ -184,7 +184,7 @@ def test_what_lanes_are_given_tells_no_password(tmp_path: Path) -> None:
     from pipeline.experiment.stages import Shape
 
     address = "s3://AKIA:SECRET@bucket/store"
-    make = vars(_lanes(RunOptions(address, tmp_path, local=True), address, "driver"))["_make_work"]
+    make = vars(_lanes(RunOptions(address, tmp_path, local=True), address, "driver", print))["_make_work"]
     for given in (make, pickle.loads(pickle.dumps(make)), make(Shape())):
         assert "s3://bucket/store" in repr(given) and "SECRET" not in repr(given)
         assert given.args[0] == address

@@ -8,9 +8,11 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
+from pipeline.engine import ray_lanes
 from pipeline.engine.leases import View
 from pipeline.engine.outcomes import Outcome
 from pipeline.engine.ray_lanes import BoardLostError, LaneOptions, RayLanes
@@ -214,12 +216,9 @@ def test_a_ray_that_is_started_here_leaves_sigterm_to_the_driver(monkeypatch: py
     def start(**_: Any) -> None:
         signal.signal(signal.SIGTERM, lambda *_: None)
 
-    class Context:
-        gcs_address = "127.0.0.1:1"
-
     for name, value in (("is_initialized", lambda: False), ("init", start), ("shutdown", lambda: None)):
         monkeypatch.setattr(ray, name, value)
-    monkeypatch.setattr(ray, "get_runtime_context", Context)
+    monkeypatch.setattr(ray_lanes, "Watch", MagicMock())  # of a Ray that is none
     before = signal.getsignal(signal.SIGTERM)
     with RayLanes(LaneOptions(slow_work(0.1))):
         assert signal.getsignal(signal.SIGTERM) is before

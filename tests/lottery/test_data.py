@@ -122,7 +122,7 @@ def test_n_per_class_nest_and_come_out_of_the_half() -> None:
         ({"classes": [1, 1]}, "must be different labels"),
         ({"classes": []}, "at least one"),
         ({"half": "c"}, "must be 'a' or 'b'"),
-        ({"per_class": 10_000}, "10000 images are asked of class 0, which has"),
+        ({"per_class": 10_000}, "10,000 images are asked of class 0, which has"),
         ({"crop": 9}, "crop: 9 does not fit into an image of 8x8"),
     ],
 )

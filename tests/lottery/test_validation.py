@@ -105,5 +105,5 @@ def test_images_may_be_seen_as_they_are():
 
 
 def test_more_images_than_there_are_cannot_be_held_out():
-    with pytest.raises(DataError, match="validation: 1442 images cannot be held out of 1442"):
+    with pytest.raises(DataError, match="validation: 1,442 images cannot be held out of 1,442"):
         digits(validation=1442)

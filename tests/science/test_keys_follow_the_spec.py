@@ -67,6 +67,7 @@ FIELDS: dict[type[BaseModel], tuple[str, dict[str, tuple[Any, set[str]]]]] = {
         {
             "name": ("renamed", NOTHING),
             "description": ("in other words", NOTHING),
+            "max_stages": (1000, NOTHING),
             "seeds": ([5, 6], ALL),
             "sources": (BASE["sources"][:1], NOTHING),
             "targets": ([{**BASE["sources"][0], "training": {"batch_size": 64}}], NOTHING),

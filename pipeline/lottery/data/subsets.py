@@ -44,7 +44,7 @@ def held_out(chosen: Tensor, total: int, fields: Mapping[str, Any]) -> tuple[Ten
     if not count:
         return chosen, chosen[:0]
     if not 0 < count < len(chosen):
-        raise DataError(f"validation: {count_of(count, 'image')} cannot be held out of {len(chosen)}.")
+        raise DataError(f"validation: {count_of(count, 'image')} cannot be held out of {len(chosen):,}.")
     order = torch.randperm(total, generator=generator("validation", fields["name"]))
     drawn = order[torch.isin(order, chosen)]
     return drawn[count:].sort().values, drawn[:count].sort().values
