@@ -144,8 +144,9 @@ def _head_watched() -> Iterator[None]:
 
 def _leave(what: str) -> None:
     """End the process, and what it has started of Ray, whatever other threads wait for."""
-    if sys.stdout.isatty():
-        sys.stdout.write("\x1b[?25h")  # the cursor, which a live display hides
+    if os.isatty(1):
+        with contextlib.suppress(OSError):
+            os.write(1, b"\x1b[?25h")  # the cursor, which a live display hides; sys.stdout would escape it
     print(f"{what}. {GO_ON}", file=sys.stderr, flush=True)
     with contextlib.suppress(Exception):
         _end_parts()

@@ -1,7 +1,10 @@
 """A Ray that does not come up is started again, one that is lost ends the run with 75; what is waited for is said."""
 
 import os
+import pty
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -68,6 +71,24 @@ def test_what_takes_long_is_said_and_what_is_quick_is_not(monkeypatch: pytest.Mo
     with waiting.waiting("Waiting for the store", said.append):
         time.sleep(0.3)
     assert said == ["Waiting for the store ..."]
+
+
+LEFT = """
+from pipeline.cli.terminal import plain_streams
+from pipeline.engine import ray_session
+ray_session._end_parts = lambda: None
+with plain_streams():
+    ray_session._leave("Ray is gone")
+"""
+
+
+def test_the_cursor_of_a_terminal_is_shown_again_when_the_process_is_ended() -> None:
+    screen, terminal = pty.openpty()
+    ended = subprocess.run([sys.executable, "-c", LEFT], stdout=terminal, stderr=subprocess.PIPE)
+    os.close(terminal)
+    assert ended.returncode == 75 and ended.stderr.startswith(b"Ray is gone. ")
+    assert os.read(screen, 100) == b"\x1b[?25h"
+    os.close(screen)
 
 
 def processes_below(pid: int) -> dict[int, str]:
