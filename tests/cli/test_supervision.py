@@ -21,6 +21,15 @@ with supervised():
 """
 
 
+MAIN = """
+import os, sys
+from pipeline import cli
+cli.app = lambda: os._exit(1)  # as Ray ends a process
+sys.argv = ["tickets", "run", "grid.yaml", {option}]
+cli.main()
+"""
+
+
 def begin(ending: str) -> tuple[subprocess.Popen[str], int, int]:
     """The command's process, what the run in it has started, and the run's own process."""
     whole = [sys.executable, "-c", PROGRAM.format(ending=ending)]
@@ -73,3 +82,10 @@ def test_a_run_whose_command_is_killed_dies_with_it(wait_until: Callable[..., No
     command.wait()
     wait_until(lambda: not lives(run), 20, "the run has ended")
     os.kill(left, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(("option", "code"), [("'--lanes=1'", 75), ("'--local'", 1)])
+def test_the_command_run_is_supervised_on_ray_and_only_there(option: str, code: int) -> None:
+    command = subprocess.run([sys.executable, "-c", MAIN.format(option=option)], capture_output=True, text=True)
+    assert command.returncode == code
+    assert command.stderr.startswith("Ray was lost.") == (code == 75)
