@@ -28,6 +28,12 @@ cli.app = lambda: os._exit(1)  # as Ray ends a process
 sys.argv = ["tickets", "run", "grid.yaml", {option}]
 cli.main()
 """
+TOLD_TO_END_WITHOUT_EFFECT = """
+import os, signal
+from pipeline.cli.supervision import _end_like
+os.kill = lambda *_: None  # to the first process of a container, signals that it does not handle do nothing
+_end_like(-signal.SIGTERM, os.pipe()[0])
+"""
 
 
 def begin(ending: str) -> tuple[subprocess.Popen[str], int, int]:
@@ -89,3 +95,7 @@ def test_the_command_run_is_supervised_on_ray_and_only_there(option: str, code: 
     command = subprocess.run([sys.executable, "-c", MAIN.format(option=option)], capture_output=True, text=True)
     assert command.returncode == code
     assert command.stderr.startswith("Ray was lost.") == (code == 75)
+
+
+def test_a_signal_that_does_not_end_the_first_process_of_a_container_is_its_exit_code() -> None:
+    assert subprocess.run([sys.executable, "-c", TOLD_TO_END_WITHOUT_EFFECT]).returncode == 128 + signal.SIGTERM
