@@ -275,9 +275,23 @@ class RayLanes:
             del self._runs[name]
             self._failed_starts = self._failed_starts + 1 if run.error and not had_started else 0
             if self._failed_starts >= STARTS:
-                killed = isinstance(run.error[0], ray.exceptions.RayError)  # and not what a worker raised
-                what = f"{STARTS} lanes in a row could not start; the last: {run.error[0]}"
-                raise RayLostError(what) if killed else UserError(what)
+                what = f"{STARTS} lanes in a row could not start; the last: "
+                if _raised_by_workers(run.error[0]):
+                    raise UserError(f"{what}{run.error[0]}")
+                raise RayLostError(what + first_line(_causes(run.error[0])[0]))
+
+
+def _raised_by_workers(error: BaseException) -> bool:
+    """Whether a lane ended by what its own code raised. Where Ray lost a worker, what others raise follows from it."""
+    return hasattr(error, "worker_failures") and not any(
+        type(cause).__module__.startswith("ray.") for cause in _causes(error)
+    )
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """What Ray Train wraps: failures of workers, or one of its own."""
+    workers = list(getattr(error, "worker_failures", {}).values())
+    return workers or [getattr(error, "controller_failure", error)]
 
 
 def _refuse_if_open(dashboard: str) -> None:

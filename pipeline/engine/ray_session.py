@@ -218,6 +218,6 @@ def _is_refused(address: tuple[str, int]) -> bool:
         return False
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Of what it says, without the full stop; Ray goes on with traces and logs."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")

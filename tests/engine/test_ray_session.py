@@ -5,22 +5,26 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
+import ray
+import ray.train
 
 from pipeline.engine import ray_session, waiting
+from pipeline.engine.ray_lanes import STARTS, LaneOptions, RayLanes, _Run
 from pipeline.engine.ray_session import ATTEMPTS, RayLostError, start_ray
 from pipeline.experiment.errors import UserError
+from pipeline.experiment.stages import Shape
 
 
 def starts(monkeypatch: pytest.MonkeyPatch, *outcomes: Exception | None) -> list[str]:
     """`ray.init` ends so, one after the other; what was said meanwhile."""
-    import ray
-
     left = list(outcomes)
 
     def init(**_: Any) -> str:
@@ -71,6 +75,30 @@ def test_what_takes_long_is_said_and_what_is_quick_is_not(monkeypatch: pytest.Mo
     with waiting.waiting("Waiting for the store", said.append):
         time.sleep(0.3)
     assert said == ["Waiting for the store ..."]
+
+
+GROUP_DIED = ray.train.WorkerGroupError("killed", {0: ray.exceptions.RayActorError(), 1: OSError("peer closed")})
+NO_GROUP = ray.train.ControllerError(TimeoutError("The worker group startup timed out after 300 seconds"))
+CODE_RAISED = ray.train.WorkerGroupError("rank 0: no torch", {0: ImportError("no torch")})
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (GROUP_DIED, RayLostError),
+        (NO_GROUP, RayLostError),
+        (ray.exceptions.RayActorError(), RayLostError),
+        (CODE_RAISED, UserError),
+    ],
+)
+def test_lanes_that_ray_does_not_bring_up_are_rays_and_what_a_worker_raises_is_to_be_mended(
+    error: Exception, kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lanes, ended = RayLanes(LaneOptions(lambda shape: lambda stop: None)), threading.Thread()
+    lanes._runs = {f"lane-{number}": _Run(Shape(), ended, [error]) for number in range(STARTS)}
+    monkeypatch.setattr(ray, "get", lambda call: False)  # the board: none of them has started
+    with pytest.raises(kind, match=r"3 lanes in a row could not start; the last: \w+"):
+        lanes._reap(MagicMock())
 
 
 LEFT = """
