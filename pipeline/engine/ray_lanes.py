@@ -112,7 +112,10 @@ class RayLanes:
             self._owns_ray = True
             if self._options.address != "local" and context.dashboard_url:
                 _refuse_if_open(f"http://{context.dashboard_url}")
-        self._watch = Watch(self._folder.remove)
+        try:
+            self._watch = Watch(self._folder.remove)
+        except Exception as error:  # it asks Ray for its nodes
+            raise RayLostError(f"Ray was lost while it started ({first_line(error)})") from error
         self._watch.start()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:

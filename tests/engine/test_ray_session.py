@@ -16,7 +16,7 @@ import pytest
 import ray
 import ray.train
 
-from pipeline.engine import ray_session, waiting
+from pipeline.engine import ray_lanes, ray_session, waiting
 from pipeline.engine.ray_lanes import STARTS, LaneOptions, RayLanes, _Run
 from pipeline.engine.ray_session import ATTEMPTS, RayLostError, start_ray
 from pipeline.experiment.errors import UserError
@@ -99,6 +99,19 @@ def test_lanes_that_ray_does_not_bring_up_are_rays_and_what_a_worker_raises_is_t
     monkeypatch.setattr(ray, "get", lambda call: False)  # the board: none of them has started
     with pytest.raises(kind, match=r"3 lanes in a row could not start; the last: \w+"):
         lanes._reap(MagicMock())
+
+
+def test_a_ray_that_is_lost_between_its_start_and_the_watch_is_told_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    starts(monkeypatch, None)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray_lanes, "_refuse_if_open", lambda dashboard: None)
+    for error in (StopIteration(), RuntimeError("GCS is gone"), ray.exceptions.RaySystemError("no raylet")):
+        monkeypatch.setattr(ray_lanes, "Watch", MagicMock(side_effect=error))
+        with pytest.raises(RayLostError, match=r"^Ray was lost while it started"):
+            RayLanes(LaneOptions(lambda shape: lambda stop: None)).__enter__()
+        starts(monkeypatch, None)
 
 
 LEFT = """
