@@ -63,6 +63,8 @@ class LaneOptions:
     address: str = "local"
     note: Callable[[str], None] = print
     """Says what the driver waits for."""
+    stop: threading.Event = field(default_factory=threading.Event)
+    """Set when the run is to stop: a Ray that did not come up is not started again then."""
 
 
 @dataclass(slots=True)
@@ -105,10 +107,10 @@ class RayLanes:
         if not ray.is_initialized():
             try:
                 with self._folder.holding_temporary_files():
-                    context = start_ray(self._options.address, self._options.note)
+                    context = start_ray(self._options.address, self._options.note, self._options.stop)
             finally:
                 if threading.current_thread() is threading.main_thread():
-                    signal.signal(signal.SIGTERM, on_sigterm)  # ray.init put one in its place that exits at once
+                    signal.signal(signal.SIGTERM, on_sigterm)  # should another version of Ray have replaced it
             self._owns_ray = True
             if self._options.address != "local" and context.dashboard_url:
                 _refuse_if_open(f"http://{context.dashboard_url}")

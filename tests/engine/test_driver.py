@@ -1,6 +1,7 @@
 """What a run does beside its stages: failures, divergence, retention, extension, what it refuses."""
 
 import pickle
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -184,7 +185,8 @@ def test_what_lanes_are_given_tells_no_password(tmp_path: Path) -> None:
     from pipeline.experiment.stages import Shape
 
     address = "s3://AKIA:SECRET@bucket/store"
-    make = vars(_lanes(RunOptions(address, tmp_path, local=True), address, "driver", print))["_make_work"]
+    options = RunOptions(address, tmp_path, local=True)
+    make = vars(_lanes(options, address, "driver", print, threading.Event()))["_make_work"]
     for given in (make, pickle.loads(pickle.dumps(make)), make(Shape())):
         assert "s3://bucket/store" in repr(given) and "SECRET" not in repr(given)
         assert given.args[0] == address

@@ -44,26 +44,26 @@ LATE = Exception("The current node timed out during startup. This could happen\n
 
 def test_a_ray_that_is_late_is_started_again_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     said = starts(monkeypatch, LATE, ConnectionError("no GCS"), None)
-    assert start_ray("local", said.append) == "a Ray"
+    assert start_ray("local", said.append, threading.Event()) == "a Ray"
     assert len(said) == 2 and "timed out during startup" in said[0] and "no GCS" in said[1]
 
 
 def test_a_ray_that_never_comes_up_is_told_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     said = starts(monkeypatch, *[LATE] * ATTEMPTS)
     with pytest.raises(RayLostError, match=r"3 attempts \(The current node timed out.*--local$"):
-        start_ray("local", said.append)
+        start_ray("local", said.append, threading.Event())
     starts(monkeypatch, *[LATE] * ATTEMPTS)
     with pytest.raises(RayLostError, match=r"cluster at 10\.0\.0\.9:6379 is up"):
-        start_ray("10.0.0.9:6379", said.append)
+        start_ray("10.0.0.9:6379", said.append, threading.Event())
 
 
 def test_what_a_person_has_to_mend_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     said = starts(monkeypatch, PermissionError(13, "Permission denied", "/tmp/ray"))
     with pytest.raises(PermissionError):
-        start_ray("local", said.append)
+        start_ray("local", said.append, threading.Event())
     starts(monkeypatch, ValueError("malformed address"))
     with pytest.raises(UserError, match="--address nowhere: malformed address"):
-        start_ray("nowhere", said.append)
+        start_ray("nowhere", said.append, threading.Event())
     assert not said
 
 
@@ -75,6 +75,42 @@ def test_what_takes_long_is_said_and_what_is_quick_is_not(monkeypatch: pytest.Mo
     with waiting.waiting("Waiting for the store", said.append):
         time.sleep(0.3)
     assert said == ["Waiting for the store ..."]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("comes_up", [True, False])
+def test_a_run_that_is_stopped_while_ray_starts_ends_as_an_interrupted_one(
+    number: signal.Signals,
+    comes_up: bool,
+    small: Any,
+    run_locally: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attempts: list[str] = []
+
+    def init(**_: Any) -> MagicMock:
+        attempts.append("one")
+        # As in Ray 2.60, whose handler ends the process with exit code 15.
+        ray._private.utils.set_sigterm_handler(lambda number, _: sys.exit(number))
+        os.kill(os.getpid(), number)
+        if not comes_up:
+            raise LATE
+        return MagicMock()
+
+    starts(monkeypatch)
+    run = MagicMock()
+    for place, name, value in (
+        (ray, "init", init),
+        (ray, "is_initialized", lambda: False),
+        (ray_lanes, "Watch", MagicMock()),
+        (RayLanes, "run", run),
+    ):
+        monkeypatch.setattr(place, name, value)
+    setter, before = ray._private.utils.set_sigterm_handler, signal.getsignal(signal.SIGTERM)
+    assert run_locally(small, tmp_path, local=False)[0].exit_code == 128 + number
+    assert len(attempts) == 1 and not run.called
+    assert ray._private.utils.set_sigterm_handler is setter and signal.getsignal(signal.SIGTERM) is before
 
 
 GROUP_DIED = ray.train.WorkerGroupError("killed", {0: ray.exceptions.RayActorError(), 1: OSError("peer closed")})
