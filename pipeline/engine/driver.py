@@ -126,8 +126,9 @@ class _Driver:
             for number in range(PASSES):
                 with waiting("Reading what the store has", self._listener.noted):
                     snapshot = self._store.snapshot()
-                    if number == 0:
-                        snapshot.recheck(self._asked.stages)
+                if number == 0:
+                    note, alone = self._listener.noted, presence.alone
+                    snapshot.recheck(self._asked.stages, note=note, stop=stop.event, alone=alone)
                 todo = self._plan(snapshot, first=number == 0)
                 collector = Collector(self._asked, todo.to_run, snapshot, self._store, presence.alone)
                 collector.sweep()

@@ -1,6 +1,8 @@
 """What a run does beside its stages: failures, divergence, retention, extension, what it refuses."""
 
+import os
 import pickle
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -190,3 +192,14 @@ def test_what_lanes_are_given_tells_no_password(tmp_path: Path) -> None:
     for given in (make, pickle.loads(pickle.dumps(make)), make(Shape())):
         assert "s3://bucket/store" in repr(given) and "SECRET" not in repr(given)
         assert given.args[0] == address
+
+
+def test_a_run_on_a_copied_store_says_what_it_checks_and_the_next_one_need_not(
+    tmp_path: Path, small: Grid, run_locally: Run, uninterrupted: Path
+) -> None:
+    shutil.copytree(uninterrupted, tmp_path / "store")
+    for record in (tmp_path / "store/done").iterdir():
+        os.utime(record, (1_000_000_000,) * 2)
+    summary, listener = run_locally(small, tmp_path / "store")
+    assert summary.ran == 0 and listener.text.count("copied or changed since their records were written") == 1
+    assert "Checking" not in run_locally(small, tmp_path / "store")[1].text
