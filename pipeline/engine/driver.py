@@ -151,7 +151,7 @@ class _Driver:
         return self._summary
 
     def _remember(self) -> None:
-        """The names are these grids' from when their work begins: a run that finds no cluster takes none over."""
+        """The names are these grids' from when a stage begins: a run that no cluster has room for takes none over."""
         for grid in self._asked.grids:
             if grid.name not in self._documents:
                 self._documents[grid.name] = remember(self._store, grid)
@@ -204,11 +204,12 @@ class _Driver:
                     return False
         if stop.event.is_set():
             return False
-        self._remember()
         lost: set[tuple[str, str | None]] = set()
 
         def follow(view: View) -> None:
             self._view = view
+            if view.events:
+                self._remember()
             lost.update(view.lost_inputs)
             for event in view.events:
                 if event["event"] == "done":
