@@ -102,7 +102,8 @@ def _end_like(code: int, is_orderly: int) -> None:
             signal.signal(-code, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {-code})
         os.kill(os.getpid(), -code)
-    os._exit(code)
+    # The first process of a container outlives a signal that it does not handle.
+    os._exit(code if code >= 0 else 128 - code)
 
 
 def _die_with(parent: int) -> None:

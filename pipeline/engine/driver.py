@@ -1,6 +1,7 @@
 """The driver: plan what is missing, run it on lanes, and again until nothing is missing that can be made."""
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from pipeline.engine.leases import View
 from pipeline.engine.presence import Presence
 from pipeline.engine.provenance import driver_id, that_decides_bits
 from pipeline.engine.ray_token import keep_token_private
-from pipeline.engine.signals import Stop, stop_on_signals
+from pipeline.engine.signals import Stop, StoppedError, stop_on_signals
 from pipeline.engine.store import CorruptOutput, MissingOutput, Snapshot, Store
 from pipeline.engine.waiting import waiting
 from pipeline.experiment.errors import UserError
@@ -125,8 +126,9 @@ class _Driver:
             for number in range(PASSES):
                 with waiting("Reading what the store has", self._listener.noted):
                     snapshot = self._store.snapshot()
-                    if number == 0:
-                        snapshot.recheck(self._asked.stages)
+                if number == 0:
+                    note, alone = self._listener.noted, presence.alone
+                    snapshot.recheck(self._asked.stages, note=note, stop=stop.event, alone=alone)
                 todo = self._plan(snapshot, first=number == 0)
                 collector = Collector(self._asked, todo.to_run, snapshot, self._store, presence.alone)
                 collector.sweep()
@@ -149,7 +151,7 @@ class _Driver:
         return self._summary
 
     def _remember(self) -> None:
-        """The names are these grids' from when their work begins: a run that finds no cluster takes none over."""
+        """The names are these grids' from when a stage begins: a run that no cluster has room for takes none over."""
         for grid in self._asked.grids:
             if grid.name not in self._documents:
                 self._documents[grid.name] = remember(self._store, grid)
@@ -185,7 +187,7 @@ class _Driver:
         """Run what is to run. True if inputs were lost on the way: what is missing now has to be planned again."""
         wanted = self._possible(todo)
         stages = [self._asked.stages[key] for key in wanted]
-        if not stages:
+        if not stages or stop.event.is_set():
             return False
         if self._options.local:
             _refuse_wide(stages)
@@ -195,12 +197,19 @@ class _Driver:
                 for mended in keep_token_private(make=address == "local"):
                     note(mended)
             with waiting("Starting Ray" if address == "local" else f"Connecting to Ray at {address}", note):
-                self._lanes = stack.enter_context(_lanes(self._options, self._store.uri, self._name, note))
-        self._remember()
+                lanes = _lanes(self._options, self._store.uri, self._name, note, stop.event)
+                try:
+                    self._lanes = stack.enter_context(lanes)
+                except StoppedError:
+                    return False
+        if stop.event.is_set():
+            return False
         lost: set[tuple[str, str | None]] = set()
 
         def follow(view: View) -> None:
             self._view = view
+            if view.events:
+                self._remember()
             lost.update(view.lost_inputs)
             for event in view.events:
                 if event["event"] == "done":
@@ -281,7 +290,7 @@ def discard_if_lost(store: Store, key: str, output: str | None) -> None:
         store.discard(error.key, error.output)
 
 
-def _lanes(options: RunOptions, store: str, driver: str, note: Callable[[str], None]) -> Any:
+def _lanes(options: RunOptions, store: str, driver: str, note: Callable[[str], None], stop: threading.Event) -> Any:
     """The lanes that `options` ask for; Ray is imported only if they are Ray's."""
     make = partial(_make_work_for, Address(store), str(options.data_root), driver, options.checkpoint_seconds)
     if options.local:
@@ -298,6 +307,7 @@ def _lanes(options: RunOptions, store: str, driver: str, note: Callable[[str], N
             fail_fast=options.fail_fast,
             address=options.address,
             note=note,
+            stop=stop,
         )
     )
 

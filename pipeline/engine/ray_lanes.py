@@ -63,6 +63,8 @@ class LaneOptions:
     address: str = "local"
     note: Callable[[str], None] = print
     """Says what the driver waits for."""
+    stop: threading.Event = field(default_factory=threading.Event)
+    """Set when the run is to stop: a Ray that did not come up is not started again then."""
 
 
 @dataclass(slots=True)
@@ -105,14 +107,17 @@ class RayLanes:
         if not ray.is_initialized():
             try:
                 with self._folder.holding_temporary_files():
-                    context = start_ray(self._options.address, self._options.note)
+                    context = start_ray(self._options.address, self._options.note, self._options.stop)
             finally:
                 if threading.current_thread() is threading.main_thread():
-                    signal.signal(signal.SIGTERM, on_sigterm)  # ray.init put one in its place that exits at once
+                    signal.signal(signal.SIGTERM, on_sigterm)  # should another version of Ray have replaced it
             self._owns_ray = True
             if self._options.address != "local" and context.dashboard_url:
                 _refuse_if_open(f"http://{context.dashboard_url}")
-        self._watch = Watch(self._folder.remove)
+        try:
+            self._watch = Watch(self._folder.remove)
+        except Exception as error:  # it asks Ray for its nodes
+            raise RayLostError(f"Ray was lost while it started ({first_line(error)})") from error
         self._watch.start()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
@@ -275,9 +280,23 @@ class RayLanes:
             del self._runs[name]
             self._failed_starts = self._failed_starts + 1 if run.error and not had_started else 0
             if self._failed_starts >= STARTS:
-                killed = isinstance(run.error[0], ray.exceptions.RayError)  # and not what a worker raised
-                what = f"{STARTS} lanes in a row could not start; the last: {run.error[0]}"
-                raise RayLostError(what) if killed else UserError(what)
+                what = f"{STARTS} lanes in a row could not start; the last: "
+                if _raised_by_workers(run.error[0]):
+                    raise UserError(f"{what}{run.error[0]}")
+                raise RayLostError(what + first_line(_causes(run.error[0])[0]))
+
+
+def _raised_by_workers(error: BaseException) -> bool:
+    """Whether a lane ended by what its own code raised. Where Ray lost a worker, what others raise follows from it."""
+    return hasattr(error, "worker_failures") and not any(
+        type(cause).__module__.startswith("ray.") for cause in _causes(error)
+    )
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """What Ray Train wraps: failures of workers, or one of its own."""
+    workers = list(getattr(error, "worker_failures", {}).values())
+    return workers or [getattr(error, "controller_failure", error)]
 
 
 def _refuse_if_open(dashboard: str) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.engine.signals import StoppedError
 from pipeline.experiment.errors import UserError
 
 ATTEMPTS = 3
@@ -43,11 +44,11 @@ class RayLostError(Exception):
     """Ray did not start, or it is gone. The message is a sentence without its full stop."""
 
 
-def start_ray(address: str, note: Callable[[str], None]) -> Any:
-    """What `ray.init` returns; a Ray that does not come up is started again.
+def start_ray(address: str, note: Callable[[str], None], stop: threading.Event) -> Any:
+    """What `ray.init` returns; a Ray that does not come up is started again, unless the run is to stop by then.
 
-    Raises RayLostError when it did not come up in ATTEMPTS, UserError for a cluster that refuses the token or an
-    address that is none, and the OSError of a folder that cannot be written.
+    Raises RayLostError when it did not come up in ATTEMPTS, StoppedError when it did not and `stop` is set, UserError
+    for a cluster that refuses the token or an address that is none, and the OSError of a folder that cannot be written.
     """
     import ray
 
@@ -55,7 +56,7 @@ def start_ray(address: str, note: Callable[[str], None]) -> Any:
     local = {"include_dashboard": True} if address == "local" else {}
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            with _head_watched():
+            with _head_watched(), _signals_left_alone():
                 return ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False, **local)
         except ray.exceptions.AuthenticationError as error:
             raise UserError(f"The Ray cluster {address} refuses the token: {first_line(error)}") from error
@@ -67,6 +68,8 @@ def start_ray(address: str, note: Callable[[str], None]) -> Any:
             with contextlib.suppress(Exception):
                 ray.shutdown()
             _end_parts()
+            if stop.is_set():
+                raise StoppedError from error
             reason, cause = first_line(error), error
         if attempt < ATTEMPTS:
             note(f"Ray did not start ({reason}). Trying again.")
@@ -121,6 +124,21 @@ class Watch(threading.Thread):
 
 
 @contextlib.contextmanager
+def _signals_left_alone() -> Iterator[None]:
+    """`ray.init` begins with a handler for SIGTERM that ends the process with exit code 15 (Ray 2.60)."""
+    place: Any = importlib.import_module("ray._private.utils")
+    setter = getattr(place, "set_sigterm_handler", None)
+    if setter is None:
+        yield
+        return
+    place.set_sigterm_handler = lambda handler: None
+    try:
+        yield
+    finally:
+        place.set_sigterm_handler = setter
+
+
+@contextlib.contextmanager
 def _head_watched() -> Iterator[None]:
     """While Ray starts on this machine: the process ends soon after Ray's head has died, which is waited for in C++."""
     ended = threading.Event()
@@ -144,8 +162,9 @@ def _head_watched() -> Iterator[None]:
 
 def _leave(what: str) -> None:
     """End the process, and what it has started of Ray, whatever other threads wait for."""
-    if sys.stdout.isatty():
-        sys.stdout.write("\x1b[?25h")  # the cursor, which a live display hides
+    if os.isatty(1):
+        with contextlib.suppress(OSError):
+            os.write(1, b"\x1b[?25h")  # the cursor, which a live display hides; sys.stdout would escape it
     print(f"{what}. {GO_ON}", file=sys.stderr, flush=True)
     with contextlib.suppress(Exception):
         _end_parts()
@@ -217,6 +236,6 @@ def _is_refused(address: tuple[str, int]) -> bool:
         return False
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Of what it says, without the full stop; Ray goes on with traces and logs."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")

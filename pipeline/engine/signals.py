@@ -13,6 +13,10 @@ ONE_EVENT = 1.0
 process passes on what it was told."""
 
 
+class StoppedError(Exception):
+    """The run was told to stop before it could begin."""
+
+
 @dataclass(slots=True)
 class Stop:
     """Whether the run is to stop, and by which signal (0: none)."""

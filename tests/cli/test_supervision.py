@@ -21,6 +21,21 @@ with supervised():
 """
 
 
+MAIN = """
+import os, sys
+from pipeline import cli
+cli.app = lambda: os._exit(1)  # as Ray ends a process
+sys.argv = ["tickets", "run", "grid.yaml", {option}]
+cli.main()
+"""
+TOLD_TO_END_WITHOUT_EFFECT = """
+import os, signal
+from pipeline.cli.supervision import _end_like
+os.kill = lambda *_: None  # to the first process of a container, signals that it does not handle do nothing
+_end_like(-signal.SIGTERM, os.pipe()[0])
+"""
+
+
 def begin(ending: str) -> tuple[subprocess.Popen[str], int, int]:
     """The command's process, what the run in it has started, and the run's own process."""
     whole = [sys.executable, "-c", PROGRAM.format(ending=ending)]
@@ -73,3 +88,14 @@ def test_a_run_whose_command_is_killed_dies_with_it(wait_until: Callable[..., No
     command.wait()
     wait_until(lambda: not lives(run), 20, "the run has ended")
     os.kill(left, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(("option", "code"), [("'--lanes=1'", 75), ("'--local'", 1)])
+def test_the_command_run_is_supervised_on_ray_and_only_there(option: str, code: int) -> None:
+    command = subprocess.run([sys.executable, "-c", MAIN.format(option=option)], capture_output=True, text=True)
+    assert command.returncode == code
+    assert command.stderr.startswith("Ray was lost.") == (code == 75)
+
+
+def test_a_signal_that_does_not_end_the_first_process_of_a_container_is_its_exit_code() -> None:
+    assert subprocess.run([sys.executable, "-c", TOLD_TO_END_WITHOUT_EFFECT]).returncode == 128 + signal.SIGTERM

@@ -1,12 +1,17 @@
 """What a run does beside its stages: failures, divergence, retention, extension, what it refuses."""
 
+import os
 import pickle
+import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
+from pipeline.engine import driver
 from pipeline.engine.store import MissingOutput, Store
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import Grid, expand
@@ -184,7 +189,50 @@ def test_what_lanes_are_given_tells_no_password(tmp_path: Path) -> None:
     from pipeline.experiment.stages import Shape
 
     address = "s3://AKIA:SECRET@bucket/store"
-    make = vars(_lanes(RunOptions(address, tmp_path, local=True), address, "driver", print))["_make_work"]
+    options = RunOptions(address, tmp_path, local=True)
+    make = vars(_lanes(options, address, "driver", print, threading.Event()))["_make_work"]
     for given in (make, pickle.loads(pickle.dumps(make)), make(Shape())):
         assert "s3://bucket/store" in repr(given) and "SECRET" not in repr(given)
         assert given.args[0] == address
+
+
+def test_a_run_on_a_copied_store_says_what_it_checks_and_the_next_one_need_not(
+    tmp_path: Path, small: Grid, run_locally: Run, uninterrupted: Path
+) -> None:
+    shutil.copytree(uninterrupted, tmp_path / "store")
+    for record in (tmp_path / "store/done").iterdir():
+        os.utime(record, (1_000_000_000,) * 2)
+    summary, listener = run_locally(small, tmp_path / "store")
+    assert summary.ran == 0 and listener.text.count("copied or changed since their records were written") == 1
+    assert "Checking" not in run_locally(small, tmp_path / "store")[1].text
+
+
+def test_a_run_that_no_stage_of_begins_takes_over_no_name(
+    tmp_path: Path, small: Grid, run_locally: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As stages that the cluster can never place: these are refused once the lanes are there."""
+    lanes = MagicMock()
+    lanes.__enter__.return_value.run.side_effect = UserError("no node has so many GPUs")
+    with monkeypatch.context() as context:
+        context.setattr(driver, "_lanes", lambda *_: lanes)
+        with pytest.raises(UserError, match="no node has"):
+            run_locally(small, tmp_path)
+    assert not Store(str(tmp_path)).document_names("grids")
+
+
+def test_a_run_takes_over_its_name_when_its_first_stage_begins(
+    tmp_path: Path, small: Grid, run_locally: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report is possible, and failures are remembered, from then on."""
+    import pipeline.engine.execute as execute
+
+    remembered: list[list[str]] = []
+
+    def fail(*_: Any) -> Any:
+        remembered.append(Store(str(tmp_path)).document_names("grids"))
+        raise RuntimeError("no such luck")
+
+    monkeypatch.setattr(execute, "_read_inputs", fail)
+    summary, _ = run_locally(small, tmp_path, fail_fast=True)
+    assert summary.exit_code == 1 and len(remembered[0]) == 1
+    assert Store(str(tmp_path)).document_names("failures")

@@ -5,6 +5,7 @@ import logging
 import os
 import random
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -172,9 +173,9 @@ def test_outputs_that_were_written_to_later_are_read_again_once(root: Path, monk
     original = LocalFolder.read
     monkeypatch.setattr(LocalFolder, "read", lambda self, path: read.append(path) or original(self, path))
     snapshot.recheck([KEY, OTHER, "c" * 64])
-    assert [path for path in read if path.startswith("outputs")] == [
+    assert {path for path in read if path.startswith("outputs")} == {
         str(each.relative_to(root)) for each in (bad, good)
-    ]
+    }
     assert [(problem.output, problem.what) for problem in snapshot.problems] == [
         ("history", "does not match its SHA-256")
     ]
@@ -183,6 +184,58 @@ def test_outputs_that_were_written_to_later_are_read_again_once(root: Path, monk
     read.clear()
     store.snapshot().recheck([KEY, OTHER, "c" * 64])
     assert not [path for path in read if path.startswith("outputs")]
+
+
+@pytest.fixture
+def copied(root: Path) -> Path:
+    """A store whose records were copied before its outputs."""
+    for path in root.glob("done/*"):
+        os.utime(path, (1_000_000_000,) * 2)
+    return root
+
+
+def written(root: Path) -> int:
+    """How many records have been written since they were copied."""
+    return sum(path.stat().st_mtime > 1_000_000_000 for path in root.glob("done/*"))
+
+
+def test_a_copied_store_is_checked_once_with_the_reason_on_the_screen(copied: Path) -> None:
+    said: list[str] = []
+    keys = list(Store(copied).snapshot())
+    Store(copied).snapshot().recheck(keys, note=said.append)
+    files = sum(path.is_file() for path in copied.glob("outputs/**/*"))
+    assert said == [f"Checking {files} files that were copied or changed since their records were written ..."]
+    assert written(copied) == len(keys)
+    Store(copied).snapshot().recheck(keys, note=said.append)
+    assert len(said) == 1
+
+
+def test_the_check_of_a_copied_store_can_be_stopped(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot, stop = Store(copied).snapshot(), threading.Event()
+    stop.set()
+    monkeypatch.setattr(LocalFolder, "read", lambda *_: pytest.fail("it is read all the same"))
+    snapshot.recheck(list(snapshot), stop=stop)
+    assert written(copied) == 0 and not snapshot.problems
+
+
+def test_records_are_not_written_again_where_another_driver_could_have_changed_them(copied: Path) -> None:
+    """It might collect weights in between, and the record would name them again."""
+    snapshot = Store(copied).snapshot()
+    snapshot.recheck(list(snapshot), alone=lambda: False)
+    assert written(copied) == 0 and not snapshot.problems
+
+
+def test_records_of_a_copied_store_are_written_side_by_side(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    together, original = threading.Barrier(2), LocalFolder.write
+
+    def write(self: LocalFolder, path: str, data: bytes, **options: Any) -> None:
+        together.wait(10)
+        original(self, path, data, **options)
+
+    monkeypatch.setattr(LocalFolder, "write", write)
+    snapshot = Store(copied).snapshot()
+    snapshot.recheck([KEY, OTHER])
+    assert written(copied) == 2
 
 
 @pytest.mark.parametrize(("number", "cure"), [(errno.ENOSPC, "make room"), (errno.EROFS, "make it writable")])

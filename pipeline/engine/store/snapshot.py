@@ -2,7 +2,8 @@
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +13,7 @@ from pipeline.engine.store import index, layout, payloads, records, sealed
 from pipeline.engine.store.filesystem import Folder, Listed
 from pipeline.engine.store.index import Row
 from pipeline.engine.store.problems import Problem, misplaced
+from pipeline.lottery.counting import count_of
 
 READERS = 32
 """Threads that read files: object stores answer in some 30 ms each."""
@@ -89,24 +91,44 @@ class Snapshot:
             if entry["path"] not in named and (what := payloads.lasting_fault(self._folder, key, output, entry))
         ]
 
-    def recheck(self, keys: Iterable[str]) -> None:
+    def recheck(
+        self,
+        keys: Iterable[str],
+        *,
+        note: Callable[[str], None] = lambda message: None,
+        stop: threading.Event | None = None,
+        alone: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Read outputs that were written to after the records that name them; discard those that are damaged.
 
         Files are written before their records, so these were changed since, made by two drivers, or copied. Where all
-        of a stage's are whole its record is written again, so that they are not read another time.
+        of a stage's are whole its record is written again, so that they are not read another time: unless another
+        driver works on the store (not `alone`), which may have collected some of them by then. What is not read when
+        `stop` is set counts as whole, and is left for another time.
         """
         changed = {key: entries for key in keys if (entries := self._changed(key))}
-        with ThreadPoolExecutor(CHECKERS) as readers:
-            for key, faults in zip(changed, readers.map(self._faults, changed.values()), strict=True):
-                for (output, entry), what in zip(changed[key], faults, strict=True):
+        if not changed:
+            return
+        files = count_of(sum(map(len, changed.values())), "file that was", "files that were")
+        note(f"Checking {files} copied or changed since their records were written ...")
+
+        def check(key: str) -> list[str | None]:
+            if stop is not None and stop.is_set():
+                return []
+            faults = [payloads.fault_of_file(self._folder, entry) for _, entry in changed[key]]
+            path, row = layout.record(key), self._done[key]
+            with contextlib.suppress(OSError):  # they are read once more the next time
+                if not any(faults) and alone() and self._folder.read(path) == row.data:
+                    self._folder.write(path, row.data)
+            return faults
+
+        with ThreadPoolExecutor(CHECKERS) as checkers:
+            for key, faults in zip(changed, checkers.map(check, changed), strict=True):
+                for (output, entry), what in zip(changed[key], faults, strict=False):  # none, when it is stopped
                     if what is not None:
                         self._damaged.append(Problem(entry["path"], key, what, output))
                         del self._payloads[entry["path"]]
                         payloads.delete(self._folder, key, [output])
-                path, row = layout.record(key), self._done[key]
-                with contextlib.suppress(OSError):  # they are read once more the next time
-                    if not any(faults) and self._folder.read(path) == row.data:
-                        self._folder.write(path, row.data)
 
     def _changed(self, key: str) -> list[tuple[str, records.Record]]:
         record = self.record(key)
@@ -115,9 +137,6 @@ class Snapshot:
             for output, entry in (record["outputs"] if record else {}).items()
             if self.available(key, output) and self._payloads[entry["path"]].mtime_ns > self._done[key].mtime_ns
         ]
-
-    def _faults(self, entries: list[tuple[str, records.Record]]) -> list[str | None]:
-        return [payloads.fault_of_file(self._folder, entry) for _, entry in entries]
 
     def compact(self) -> None:
         """Write an index of this snapshot's records, but for those so young that their listing proves little."""
