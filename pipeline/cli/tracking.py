@@ -62,6 +62,7 @@ def _sync(grid: "Grid", opened: "Store", uri: str, tracking: str, reports: Path)
     from pipeline.experiment.planning import plan
     from pipeline.report.files import current_report, report_digest
     from pipeline.report.folders import report_folder
+    from pipeline.report.gathering import Known, gather
     from pipeline.report.results import results_table
 
     snapshot = opened.snapshot()
@@ -70,7 +71,9 @@ def _sync(grid: "Grid", opened: "Store", uri: str, tracking: str, reports: Path)
     table = results_table(grid, snapshot, failed)
     folder, version = report_folder(reports, grid, opened, snapshot)
     wanted = report_digest(grid.spec, opened.uri, table, failed)
-    files = current_report(folder, wanted) or write(grid, opened, snapshot, folder, version)[0]
+    files = current_report(folder, wanted)
+    if files is None:
+        files = write(gather(grid, opened, snapshot, Known.in_folder(folder)), folder, version)
     tracker = sync_grid(
         grid,
         snapshot,
