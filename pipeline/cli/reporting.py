@@ -166,7 +166,8 @@ def write_and_show(
                 found = tickets_of(grid, snapshot, opened.uri)
                 finished = tracker.finish(results, files, given_up=given_up, tickets=found, logged=logged)
         if not current and finished:
-            remember_tracked(opened, tracker, tracker.uri, grid, snapshot.record)
+            if not damaged:  # a ticket of a damaged file is registered when that is mended
+                remember_tracked(opened, tracker, tracker.uri, grid, snapshot.record)
             say(console, f"MLflow: experiment {grid.name!r} (look at it with `tickets ui`)")
     say(console, f"Report: {files[0]}")
     return damaged

@@ -399,7 +399,7 @@ def test_a_database_that_shows_something_else_is_not_taken_for_tracked(uri, grid
         assert is_tracked(store, uri, grid, records.record)
         change()
         assert not is_tracked(store, uri, grid, records.record)
-        now = SimpleNamespace(fingerprint=fingerprint(existing_runs(client, experiment)))
+        now = SimpleNamespace(fingerprint=fingerprint(existing_runs(client, experiment)), owes_tickets=False)
         remember_tracked(store, now, uri, grid, records.record)
 
     database = copy_of(uri)
@@ -498,7 +498,7 @@ def test_a_database_that_refuses_in_the_middle_is_told_in_one_sentence(uri, grid
 
 
 def test_a_password_of_mlflow_is_not_in_the_store_and_another_one_is_the_same_mlflow(grid, store):
-    records, done = Records(grid), SimpleNamespace(fingerprint="of its runs")
+    records, done = Records(grid), SimpleNamespace(fingerprint="of its runs", owes_tickets=False)
     remember_tracked(store, done, "postgresql://mlflow:old@host/db", grid, records.record)
     assert logged_runs(store, "postgresql://mlflow:new@host/db", grid, records.record) == "of its runs"
     assert logged_runs(store, "postgresql://mlflow:old@other/db", grid, records.record) is None
