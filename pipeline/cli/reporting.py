@@ -227,9 +227,8 @@ def report(
     console = open_console()
     grid = open_experiment(experiment, Store(store, create=False).existing(), data, overrides or [])
     grid = _read_as(grid, at, margin)
-    if watch:
-        renew(grid, Store(store, create=False), reports, console)
-    sys.exit(1 if write_and_show(grid, store, reports, console, anew=True) else 0)
+    damaged = renew(grid, Store(store, create=False), reports, console) if watch else set()
+    sys.exit(1 if write_and_show(grid, store, reports, console, anew=True) or damaged else 0)
 
 
 def _read_as(grid: "Grid", at: float | None, margin: float | None) -> "Grid":
@@ -238,17 +237,18 @@ def _read_as(grid: "Grid", at: float | None, margin: float | None) -> "Grid":
     return replace(grid, spec=grid.spec.model_copy(update={"analysis": analysis}))
 
 
-def renew(grid: "Grid", store: "Store", reports: Path, console: Console) -> None:
+def renew(grid: "Grid", store: "Store", reports: Path, console: Console) -> set[str]:
     """Write the page again whenever results or failures are new.
 
-    Ends when all is there, when nobody works on the grid and all that is left has failed, or with Ctrl-C.
+    Ends when all is there, when nobody works on the grid and all that is left has failed, or with Ctrl-C. Returns a
+    sentence for each file of the store that was found damaged; each of them is said.
     """
     from pipeline.engine.experiments import failures
     from pipeline.experiment.planning import plan
     from pipeline.report.folders import report_folder
     from pipeline.report.gathering import Known, gather
 
-    seen = None
+    seen, damaged = None, set[str]()
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             at_work = any(grid.name in beat.doc.get("experiments", ()) for beat in store.drivers().values())
@@ -256,13 +256,18 @@ def renew(grid: "Grid", store: "Store", reports: Path, console: Console) -> None
             snapshot = store.snapshot()
             left = set(plan(grid, snapshot).to_run)
             if not left or (not at_work and left <= {*failed, *skipped}):
-                return
+                break
             found = sum(snapshot.done(point.stage) for point in grid.points)
             if seen != (found, failed):
                 folder, version = report_folder(reports, grid, store, snapshot)
                 findings = gather(grid, store, snapshot, Known.in_folder(folder))
                 page, *_ = write(findings, folder, version, RENEW_SECONDS)
+                for what in findings.damaged:
+                    if what not in damaged:
+                        say(console, f"damaged: {what}", "yellow")
+                damaged.update(findings.damaged)
                 runs = f"{found} of {count_of(len(grid.points), 'run')} {'has' if found == 1 else 'have'} a result"
                 say(console, f"{time.strftime('%H:%M:%S')} {runs}: {page}")
                 seen = found, failed
             time.sleep(RENEW_SECONDS)
+    return damaged

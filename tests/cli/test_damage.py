@@ -1,13 +1,16 @@
 """Damage that only the report meets: named, made again by the run itself, and never left out without a word."""
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from pipeline.cli import reporting
 from pipeline.engine import driver
 from pipeline.experiment.grid import expand
 from pipeline.experiment.loading import load
@@ -121,3 +124,20 @@ def test_a_record_that_is_lost_again_and_again_is_no_success(
 
 def measured() -> int:
     return int(pd.read_parquet("reports/tiny/results.parquet")["test_accuracy"].notna().sum())
+
+
+def test_what_a_watched_report_finds_damaged_is_said_though_it_is_mended_meanwhile(
+    tickets: Callable[..., Any], finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (finished / "reports/tiny/.contents.json").unlink()
+    history = next(finished.glob(".tickets/store/outputs/*/history.*"))
+    content, name = history.read_bytes(), flip(history)
+
+    def mended(seconds: float) -> None:
+        history.parent.mkdir(exist_ok=True)
+        history.write_bytes(content)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(reporting, "time", SimpleNamespace(sleep=mended, strftime=time.strftime))
+    said = tickets("report", "tiny.yaml", "--set", "seeds=[0, 1, 2]", "--watch")
+    assert said.code == 1 and said.out.count(f"damaged: {name} ") == 1, said
