@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
 
-from pipeline.engine.tracking.client_runs import ROUNDS, ExistingRun
+from pipeline.engine.tracking.client_runs import ROUNDS, ExistingRun, marks_in
 from pipeline.engine.tracking.registry import COPIED, TICKET, Registered
 from pipeline.engine.tracking.runs import KEY
 from pipeline.experiment.keys import key_of
@@ -43,7 +42,7 @@ def fingerprint_in(database: Path, experiment: str) -> str | None:
     with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(link, uri=True)) as found:
         rows = found.execute(RUNS, (KEY, ROUNDS, experiment)).fetchall()
         versions = found.execute(VERSIONS, (TICKET, experiment, f"{COPIED}%")).fetchall()
-        runs = ((run_id, key, status, json.loads(rounds or "{}")) for run_id, key, status, rounds in rows)
+        runs = ((run_id, key, status, marks_in(rounds)) for run_id, key, status, rounds in rows)
         return _hash(runs, versions)
     return None
 

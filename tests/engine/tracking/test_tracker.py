@@ -409,6 +409,21 @@ def test_a_database_that_shows_something_else_is_not_taken_for_tracked(uri, grid
         assert not is_tracked(store, f"sqlite:///{database}", grid, records.record)
 
 
+def test_a_damaged_tag_is_not_tracked_and_is_written_again(uri, grid, store):
+    records = Records(grid)
+    remember(store, uri, grid, records)
+    run = shown(uri, grid)["a -> a, winning, sgd, seed 0"]
+    before = history(uri, grid, run.info.run_name, "test_accuracy")
+    for tag in ("{", "[1]"):
+        tracker_client(uri, grid)[0].set_tag(run.info.run_id, "ticket_transfer.rounds", tag)
+        assert not is_tracked(store, uri, grid, records.record)
+        remember(store, uri, grid, records)
+        again = shown(uri, grid)[run.info.run_name]
+        assert again.info.run_id == run.info.run_id and again.data.tags["ticket_transfer.rounds"] != tag
+        assert history(uri, grid, run.info.run_name, "test_accuracy") == before
+        assert is_tracked(store, uri, grid, records.record)
+
+
 def test_another_mlflow_is_asked_whether_it_still_shows_what_was_logged(uri, grid, store):
     """A server has no file to look into: only what was logged to it is remembered."""
     records = Records(grid)
