@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.cli import reporting
 from pipeline.engine import driver
+from pipeline.engine.store import Store
 from pipeline.experiment.grid import expand
 from pipeline.experiment.loading import load
 
@@ -59,7 +60,6 @@ def test_a_report_names_what_is_damaged_and_the_next_run_makes_it(
 def test_a_store_that_goes_away_during_the_report_is_no_mistake_of_the_users(
     tickets: Callable[..., Any], damaged: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.engine.store import Store
     from pipeline.engine.store.patience import StoreAwayError
 
     def away(*_: object) -> bytes:
@@ -141,3 +141,14 @@ def test_what_a_watched_report_finds_damaged_is_said_though_it_is_mended_meanwhi
     monkeypatch.setattr(reporting, "time", SimpleNamespace(sleep=mended, strftime=time.strftime))
     said = tickets("report", "tiny.yaml", "--set", "seeds=[0, 1, 2]", "--watch")
     assert said.code == 1 and said.out.count(f"damaged: {name} ") == 1, said
+
+
+def test_a_store_that_cannot_be_read_is_no_folder_of_reports_that_cannot_be_written(
+    tickets: Callable[..., Any], damaged: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> bytes:
+        raise PermissionError(13, "Permission denied", damaged[0])
+
+    monkeypatch.setattr(Store, "read", refused)
+    said = tickets("report", "tiny")
+    assert said.code == 2 and f"{damaged[0]}: Permission denied" in said.err and "cannot be written" not in said.err
