@@ -33,10 +33,11 @@ RENEW_SECONDS = 5
 """Between two looks at the store while a report is watched; a page that is partial asks for itself as often."""
 
 if TYPE_CHECKING:
-    from pipeline.engine.store import Snapshot, Store
+    from pipeline.engine.store import Store
     from pipeline.engine.tracking.tracker import Tracker
     from pipeline.experiment.grid import Grid, Work
     from pipeline.experiment.spec import Spec
+    from pipeline.report.findings import Findings
 
 
 def notes_on_names(work: "Work", store: str) -> list[str]:
@@ -98,12 +99,14 @@ def write_and_show(
     given_up: Collection[str] = (),
     *,
     anew: bool = False,
+    complete: bool = False,
     mending: bool = False,
 ) -> tuple[str, ...]:
     """Write the report unless it is there (or `anew`), print its tables, and hand its files to MLflow.
 
-    `given_up`: keys of stages that will have no record, because what they read failed or diverged. Returns a sentence
-    for each file of the store that was found damaged, each of them said; with `mending` nothing more is done then.
+    `given_up`: keys of stages that will have no record, because they failed, or what they read failed or diverged.
+    Returns a sentence for each file of the store that was found damaged or, of a grid that is `complete` but for what
+    was given up, lost; each of them is said. With `mending` nothing more is done then: an earlier report stays.
     """
     from pipeline.engine.experiments import failures
     from pipeline.engine.store import Store
@@ -112,7 +115,9 @@ def write_and_show(
     from pipeline.report.analysis.statistics import curves
     from pipeline.report.files import current_report, report_digest
     from pipeline.report.folders import report_folder
+    from pipeline.report.gathering import Known, gather
     from pipeline.report.results import results_table
+    from pipeline.report.sound_outputs import broken_files
     from pipeline.report.terminal import report as render
 
     opened = Store(store, create=False).existing()
@@ -121,19 +126,23 @@ def write_and_show(
     results = results_table(grid, snapshot, failed)
     wanted = report_digest(grid.spec, opened.uri, results, failed)
     folder, version = report_folder(reports, grid, opened, snapshot)
-    files = None if anew else current_report(folder, wanted)
+    broken = broken_files(grid, snapshot, given_up if complete else None)
+    files = None if anew or broken else current_report(folder, wanted)
     damaged: tuple[str, ...] = ()
     if files is None:
         try:
             with waiting(f"Writing the report of {grid.name}", partial(say, console)):
-                files, damaged = write(grid, opened, snapshot, folder, version)
+                findings = gather(grid, opened, snapshot, Known.in_folder(folder), broken)
+                damaged = findings.damaged
+                if not (damaged and mending):
+                    files = write(findings, folder, version)
         except Exception:
             if tracker is not None:  # what the run found is logged all the same
                 tracker.finish(results, given_up=given_up)
             raise
     for what in damaged:
         say(console, f"damaged: {what}", "yellow")
-    if damaged and mending:
+    if files is None:
         return damaged
     compared = comparisons(results, grid.spec)
     level = chosen_level(compared, grid.spec.analysis.fraction_pruned)
@@ -157,7 +166,8 @@ def write_and_show(
                 found = tickets_of(grid, snapshot, opened.uri)
                 finished = tracker.finish(results, files, given_up=given_up, tickets=found, logged=logged)
         if not current and finished:
-            remember_tracked(opened, tracker, tracker.uri, grid, snapshot.record)
+            if not damaged:  # a ticket of a damaged file is registered when that is mended
+                remember_tracked(opened, tracker, tracker.uri, grid, snapshot.record)
             say(console, f"MLflow: experiment {grid.name!r} (look at it with `tickets ui`)")
     say(console, f"Report: {files[0]}")
     return damaged
@@ -176,22 +186,12 @@ def _asked_for(spec: "Spec", folder: Path) -> dict[str, Any]:
     return told
 
 
-def write(
-    grid: "Grid", store: "Store", snapshot: "Snapshot", folder: Path, version: int, refresh: int | None = None
-) -> tuple[list[Path], tuple[str, ...]]:
-    """The report's files, made anew, on a version of the experiment, and a sentence for each damaged file of the store.
-
-    Raises UserError if they cannot be written, StoreError if the store cannot be read.
-    """
-    from pipeline.engine.store.patience import StoreError
+def write(findings: "Findings", folder: Path, version: int, refresh: int | None = None) -> list[Path]:
+    """The report's files, made anew, on a version of the experiment. Raises UserError if they cannot be written."""
     from pipeline.report.files import write_report
-    from pipeline.report.gathering import Known, gather
 
     try:
-        findings = gather(grid, store, snapshot, Known.in_folder(folder))
-        return write_report(findings, folder, refresh=refresh, version=version), findings.damaged
-    except StoreError:
-        raise
+        return write_report(findings, folder, refresh=refresh, version=version)
     except OSError as error:
         raise UserError(
             f"The report cannot be written to {folder}: {error.strerror or error}. Results are safe in the store; "
@@ -227,9 +227,8 @@ def report(
     console = open_console()
     grid = open_experiment(experiment, Store(store, create=False).existing(), data, overrides or [])
     grid = _read_as(grid, at, margin)
-    if watch:
-        renew(grid, Store(store, create=False), reports, console)
-    sys.exit(1 if write_and_show(grid, store, reports, console, anew=True) else 0)
+    damaged = renew(grid, Store(store, create=False), reports, console) if watch else set()
+    sys.exit(1 if write_and_show(grid, store, reports, console, anew=True) or damaged else 0)
 
 
 def _read_as(grid: "Grid", at: float | None, margin: float | None) -> "Grid":
@@ -238,16 +237,18 @@ def _read_as(grid: "Grid", at: float | None, margin: float | None) -> "Grid":
     return replace(grid, spec=grid.spec.model_copy(update={"analysis": analysis}))
 
 
-def renew(grid: "Grid", store: "Store", reports: Path, console: Console) -> None:
+def renew(grid: "Grid", store: "Store", reports: Path, console: Console) -> set[str]:
     """Write the page again whenever results or failures are new.
 
-    Ends when all is there, when nobody works on the grid and all that is left has failed, or with Ctrl-C.
+    Ends when all is there, when nobody works on the grid and all that is left has failed, or with Ctrl-C. Returns a
+    sentence for each file of the store that was found damaged; each of them is said.
     """
     from pipeline.engine.experiments import failures
     from pipeline.experiment.planning import plan
     from pipeline.report.folders import report_folder
+    from pipeline.report.gathering import Known, gather
 
-    seen = None
+    seen, damaged = None, set[str]()
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             at_work = any(grid.name in beat.doc.get("experiments", ()) for beat in store.drivers().values())
@@ -255,12 +256,18 @@ def renew(grid: "Grid", store: "Store", reports: Path, console: Console) -> None
             snapshot = store.snapshot()
             left = set(plan(grid, snapshot).to_run)
             if not left or (not at_work and left <= {*failed, *skipped}):
-                return
+                break
             found = sum(snapshot.done(point.stage) for point in grid.points)
             if seen != (found, failed):
-                where = report_folder(reports, grid, store, snapshot)
-                (page, *_), _ = write(grid, store, snapshot, *where, refresh=RENEW_SECONDS)
+                folder, version = report_folder(reports, grid, store, snapshot)
+                findings = gather(grid, store, snapshot, Known.in_folder(folder))
+                page, *_ = write(findings, folder, version, RENEW_SECONDS)
+                for what in findings.damaged:
+                    if what not in damaged:
+                        say(console, f"damaged: {what}", "yellow")
+                damaged.update(findings.damaged)
                 runs = f"{found} of {count_of(len(grid.points), 'run')} {'has' if found == 1 else 'have'} a result"
                 say(console, f"{time.strftime('%H:%M:%S')} {runs}: {page}")
                 seen = found, failed
             time.sleep(RENEW_SECONDS)
+    return damaged

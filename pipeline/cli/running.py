@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pipeline.experiment.grid import Work
 
 MENDS = 2
-"""How often a run makes again what its own report finds damaged."""
+"""How often a run makes again what its own report finds damaged or lost."""
 
 GO_ON = "Finished stages are in the store: run the same command again to go on."
 
@@ -106,7 +106,7 @@ def run(
 def _run_and_report(
     work: "Work", options: "RunOptions", reports: Path, console: Console, trackers: "Sequence[Tracker | None]"
 ) -> "Summary":
-    """Run, report, and again where the report met damaged files, which it has discarded."""
+    """Run, report, and again where the report met files that are damaged, which it has discarded, or lost."""
     from pipeline.cli.display import Display
     from pipeline.cli.reporting import write_and_show
     from pipeline.engine.driver import run as run_work
@@ -117,20 +117,24 @@ def _run_and_report(
             summary = run_work(work, options, display).after(summary)
         if summary.interrupted:
             break
-        given_up = {*summary.skipped, *summary.left_out, *summary.blocked}
-        mending = left > 0 and not summary.exit_code
+        given_up = {*summary.failed, *summary.skipped, *summary.left_out, *summary.blocked}
+        complete = not summary.exit_code
         errors: list[Exception] = []
         damaged: list[str] = []
         for grid, tracker in zip(work.grids, trackers, strict=True):
             try:
-                damaged += write_and_show(grid, options.store, reports, console, tracker, given_up, mending=mending)
+                damaged += write_and_show(
+                    *(grid, options.store, reports, console, tracker, given_up),
+                    complete=complete,
+                    mending=complete and left > 0,
+                )
             except Exception as error:  # it hides neither what failed nor the reports of other grids
                 errors.append(error)
         summary.damaged = len(damaged)
         if errors:
             _conclude(console, work, summary)
             raise errors[0]
-        if not (damaged and mending):
+        if not (damaged and complete):
             break
     assert summary is not None
     return summary
@@ -156,8 +160,8 @@ def _conclude(console: Console, work: "Work", summary: "Summary") -> None:
     if summary.interrupted:
         say(console, f"Stopped. {GO_ON}")
     elif summary.damaged:
-        files = "1 file" if summary.damaged == 1 else f"{summary.damaged} files"
-        say(console, f"{files} of the store are damaged: run the same command again, and they are made anew.", "red")
+        files = count_of(summary.damaged, "file of the store is", "files of the store are")
+        say(console, f"{files} damaged or lost: run the same command again to make what is missing anew.", "red")
     elif summary.failed:
         say(console, "When the cause is mended, run the same command again: only what is missing runs.")
 

@@ -7,6 +7,7 @@ named by their content and never changed, so that drivers which run at the same 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ GRIDS = "grids"
 FAILURES = "failures"
 BEGAN = "began"
 """In a document: unix time at which the version was first run. Documents without it are of the first one."""
+OLDER = "older"
+"""In a document: BEGAN of the versions before it, by document, so that a damaged one of these keeps its number."""
 LISTED = 30
 """Names that are given to whoever asks for one that there is not."""
 
@@ -46,13 +49,15 @@ class Version:
     """A grid that was run under a name, as the store remembers it."""
 
     number: int
-    """From 1, by the time at which it was first run."""
+    """From 1, by the time at which it was first run; damaged ones of which no other tells the time come last."""
     document: str
     """Name of its document in the folder `grids`: NAME@DIGEST, or NAME where an earlier program wrote it."""
     content: Mapping[str, Any] | None
     """None for a document that is damaged."""
     results: frozenset[str] | None
     """Keys of the stages that its results are of; None for a document that cannot be read."""
+    began: float
+    """Unix time at which it was first run; infinite where a damaged document does not tell."""
 
     def grid(self, uri: str) -> Grid:
         """Raises UserError for a document that cannot be read."""
@@ -82,7 +87,11 @@ def versions(store: Documents, name: str) -> list[Version]:
             break
         documents = _documents(store, name)
     results = {each: results_in(content) for each, content in contents.items()}
-    began = {each: (content or {}).get(BEGAN, 0.0) for each, content in contents.items()}
+    older = {each: at for content in contents.values() for each, at in (content or {}).get(OLDER, {}).items()}
+    began = {
+        each: float(older.get(each, math.inf) if content is None else content.get(BEGAN, 0.0))
+        for each, content in contents.items()
+    }
     newest_first = sorted(documents, key=lambda each: (began[each], each), reverse=True)
     apart: dict[str, float] = {}
     for each in sorted(newest_first, key=lambda one: -len(results[one] or ())):
@@ -92,7 +101,7 @@ def versions(store: Documents, name: str) -> list[Version]:
         if not containing:
             apart[each] = began[each]
     ordered = sorted(apart, key=lambda each: (apart[each], each))
-    return [Version(number, each, contents[each], results[each]) for number, each in enumerate(ordered, 1)]
+    return [Version(number, each, contents[each], results[each], apart[each]) for number, each in enumerate(ordered, 1)]
 
 
 def _documents(store: Documents, name: str) -> list[str]:
@@ -110,13 +119,19 @@ def remember(store: Documents, grid: Grid) -> str:
     for version in known:
         if version.results is not None and version.results > results:
             return version.document
-        if version.content is not None and {**version.content, BEGAN: 0} == {**content, BEGAN: 0}:
+        if version.content is not None and {**version.content, BEGAN: 0, OLDER: 0} == {**content, BEGAN: 0, OLDER: 0}:
             return version.document
-    extended = [each for each in known if each.results is not None and each.results <= results]
-    newest = max((_began(each) for each in known), default=0.0)
-    began = min((_began(each) for each in extended), default=max(time.time(), newest + 0.001))
-    document = f"{grid.name}@{key_of(content)[:16]}"
-    store.write_document(f"{GRIDS}/{document}", {**content, BEGAN: began})
+    document = _document(grid.name, content)
+    extended = [
+        each
+        for each in known
+        if (each.document == document if each.content is None else each.results is not None and each.results <= results)
+    ]
+    times = {each.document: each.began for each in known if each.began < math.inf}
+    now = max(time.time(), max(times.values(), default=0.0) + 0.001)
+    began = min([times[each.document] for each in extended if each.document in times], default=now)
+    older = {name: at for name, at in times.items() if at < began}
+    store.write_document(f"{GRIDS}/{document}", {**content, BEGAN: began, OLDER: older})
     for version in extended:
         if version.document != document:
             store.delete_document(f"{GRIDS}/{version.document}")
@@ -152,22 +167,35 @@ def default_version(store: Documents, known: list[Version], snapshot: Any = None
 
 
 def other_version(store: Documents, grid: Grid) -> Version | None:
-    """What the name of `grid` stands for, if `grid` is no version of it, no extension and no part of one."""
+    """What the name of `grid` stands for, if `grid` is no version of it, no extension and no part of one.
+
+    A damaged version only where no other one can be read.
+    """
     known = versions(store, grid.name)
-    results = {point.stage for point in grid.points}
-    if not known or any(version.is_of(results) for version in known):
+    if not known or _version_of(known, grid) is not None:
         return None
-    return default_version(store, known)
+    return default_version(store, [each for each in known if each.content is not None] or known)
 
 
 def number_of(known: list[Version], grid: Grid) -> int:
     """The number of the version that `grid` is, is part of or extends; the next one for a grid that is none of them."""
+    version = _version_of(known, grid)
+    return sum(each.began < math.inf for each in known) + 1 if version is None else version.number
+
+
+def _version_of(known: list[Version], grid: Grid) -> Version | None:
+    """The version that `grid` is, is part of or extends. A damaged one is known by its name to be this very grid."""
     results = {point.stage for point in grid.points}
-    return next((each.number for each in reversed(known) if each.is_of(results)), len(known) + 1)
+    for version in reversed(known):
+        if version.is_of(results):
+            return version
+    damaged = [version for version in known if version.content is None]
+    document = _document(grid.name, encode(grid)) if damaged else ""
+    return next((version for version in damaged if version.document == document), None)
 
 
-def _began(version: Version) -> float:
-    return float((version.content or {}).get(BEGAN, 0.0))
+def _document(name: str, content: Mapping[str, Any]) -> str:
+    return f"{name}@{key_of(content)[:16]}"
 
 
 def _unknown(store: Documents, name: str) -> str:

@@ -15,7 +15,7 @@ import yaml
 from pipeline.engine.addresses import shown
 from pipeline.engine.experiments import failures
 from pipeline.engine.provenance import describe_driver, that_decides_bits
-from pipeline.engine.store import Snapshot, Store
+from pipeline.engine.store import Problem, Snapshot, Store
 from pipeline.experiment.grid import Grid
 from pipeline.experiment.keys import canonical
 from pipeline.experiment.planning import plan
@@ -39,7 +39,7 @@ from pipeline.report.histories import histories
 from pipeline.report.inside_tickets import inside_tickets
 from pipeline.report.results import results_table
 from pipeline.report.settings import in_force
-from pipeline.report.sound_outputs import SoundOutputs
+from pipeline.report.sound_outputs import SoundOutputs, broken_files
 from pipeline.report.unmade import still_skipped, unmade
 from pipeline.report.wording import listed
 
@@ -62,11 +62,14 @@ class Known:
         return cls(_table(folder, "histories.parquet"), _table(folder, "overlap.parquet"))
 
 
-def gather(grid: Grid, store: Store, snapshot: Snapshot, known: Known = Known()) -> Findings:
+def gather(
+    grid: Grid, store: Store, snapshot: Snapshot, known: Known = Known(), broken: Sequence[Problem] | None = None
+) -> Findings:
     """Read and compute all findings. `snapshot` is the moment that they are of.
 
     A grid whose histories or masks are too many to read has those of one level (`analysis.fraction_pruned`) only;
-    `Findings.notes` says so. Files of the store that are damaged are left out, named, and discarded.
+    `Findings.notes` says so. Files of the store that are damaged are left out, named, and discarded. `broken`: those
+    that are known, as `broken_files` finds them.
     """
     made = time.time()
     notes: list[str] = []
@@ -74,7 +77,7 @@ def gather(grid: Grid, store: Store, snapshot: Snapshot, known: Known = Known())
     results = results_table(grid, snapshot, failed)
     compared = comparisons(results, grid.spec)
     level = chosen_level(compared, grid.spec.analysis.fraction_pruned)
-    outputs = SoundOutputs(store)
+    outputs = SoundOutputs(store, broken_files(grid, snapshot) if broken is None else broken)
     read_mask = _reader(outputs)
     inside = inside_tickets(grid, results, outputs, snapshot, read_mask, notes)
     means, many = curves(results), networks(results, snapshot, grid.spec)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.engine.experiments import other_version, versions
-from pipeline.engine.store import Store
+from pipeline.engine.experiments import GRIDS, number_of, other_version, versions
+from pipeline.engine.store import Store, layout
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import Grid
 from pipeline.report.spec_differences import spec_differences
@@ -23,6 +23,13 @@ def note_on_name(grid: Grid, store: Store) -> str | None:
     if other is None:
         return None
     known = versions(store, grid.name)
+    new = f"{grid.name}@{number_of(known, grid)}"
+    damaged = [layout.document(f"{GRIDS}/{each.document}") for each in known if each.content is None]
+    if other.content is None:
+        return (
+            f"What the store remembers of {grid.name} is damaged ({', '.join(damaged)}): whether that is another "
+            f"experiment cannot be told; this one will be {new}."
+        )
     try:
         rows = spec_differences(other.grid(store.uri).spec, grid.spec).to_dict("records")
     except UserError:  # remembered by another version of this program
@@ -30,10 +37,10 @@ def note_on_name(grid: Grid, store: Store) -> str | None:
     told = [f"{row['field']} is {_short(row['a'])} there and {_short(row['b'])} here" for row in rows[:SHOWN]]
     more = [f"and {len(rows) - SHOWN} more settings differ"] if len(rows) > SHOWN else []
     differences = "; ".join([*told, *more]) or "its data, its model's code or the meaning of its stages is another"
-    old, new = (f"{grid.name}@{number}" for number in (other.number, len(known) + 1))
+    lost = f" Of another version the document is damaged ({', '.join(damaged)})." if damaged else ""
     return (
-        f"{grid.name} is the name of another experiment too: {differences}. It stays readable as {old}; "
-        f"this one will be {new}, unless it gets a name of its own."
+        f"{grid.name} is the name of another experiment too: {differences}. It stays readable as "
+        f"{grid.name}@{other.number}; this one will be {new}, unless it gets a name of its own.{lost}"
     )
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
-from pipeline.engine.store import CorruptOutput, MissingOutput
+from pipeline.engine.store import CorruptOutput, MissingOutput, Problem, Snapshot, layout
+from pipeline.experiment.grid import Grid
+from pipeline.experiment.planning import plan
 
 
 class Discardable(Protocol):
@@ -18,9 +21,10 @@ class Discardable(Protocol):
 class SoundOutputs:
     """Outputs of a store. Several threads may read at once."""
 
-    def __init__(self, store: Discardable) -> None:
+    def __init__(self, store: Discardable, problems: Iterable[Problem] = ()) -> None:
+        """`problems`: what is known to be damaged before anything is read."""
         self._store = store
-        self._damaged: dict[str, str] = {}
+        self._damaged = {problem.path: problem.what for problem in problems}
 
     @property
     def damaged(self) -> tuple[str, ...]:
@@ -40,3 +44,21 @@ class SoundOutputs:
             if error.is_lost:
                 self._damaged.setdefault(error.path, error.what)  # not of one that was just discarded
         return None
+
+
+def broken_files(grid: Grid, snapshot: Snapshot, given_up: Collection[str] | None = None) -> list[Problem]:
+    """Records and outputs of the grid that are damaged or lost, and that a run would make again.
+
+    `given_up`: keys of stages that will have no record; any other record that is not there was lost. None where
+    results may be missing because they were never made.
+    """
+    to_run = plan(grid, snapshot).to_run
+    found = [
+        problem
+        for problem in snapshot.problems
+        if problem.key in to_run and (problem.output is None or problem.output in to_run[problem.key])
+    ]
+    if given_up is None:
+        return found
+    without = {key for key in to_run if not snapshot.done(key)} - {problem.key for problem in found} - {*given_up}
+    return found + [Problem(layout.record(key), key, "is gone") for key in sorted(without)]

@@ -22,6 +22,7 @@ from pipeline.engine.store import Store
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import Grid, expand
 from pipeline.experiment.loading import load
+from pipeline.report.name_taken import note_on_name
 
 GRID = """
 name: one
@@ -190,3 +191,26 @@ def test_a_run_that_finds_no_cluster_takes_no_name_over(
 def test_a_name_with_a_version_in_it_is_refused(make: Make) -> None:
     with pytest.raises(UserError, match="name: 'one@2' should begin with a letter or digit and hold letters, digits"):
         make("name=one@2")
+
+
+def test_a_damaged_document_shifts_no_number_and_is_written_anew_by_its_own_grid(make: Make) -> None:
+    store, grids = Memory(), [make(), make(FASTER)]
+    documents = [remember(store, grid) for grid in grids]
+    for damaged, whole in ((0, 1), (1, 0)):
+        store.write_document(f"grids/{documents[damaged]}", None)
+        assert numbers(store, grids) == [1, 2]
+        assert recall(store, f"one@{whole + 1}").points == grids[whole].points
+        with pytest.raises(UserError, match="the file is damaged"):
+            recall(store, f"one@{damaged + 1}")
+        assert other_version(store, grids[damaged]) is None, "it is this grid"
+        assert remember(store, grids[damaged]) == documents[damaged]
+        assert numbers(store, grids) == [1, 2] and recall(store, f"one@{damaged + 1}").points == grids[damaged].points
+
+
+def test_of_a_name_whose_document_is_damaged_no_difference_is_claimed(tmp_path: Path, make: Make) -> None:
+    store = Store(tmp_path / "store")
+    path = tmp_path / "store/documents/grids" / f"{remember(store, make())}.json"
+    path.write_bytes(path.read_bytes()[:-9])
+    assert note_on_name(make(), store) is None
+    note = note_on_name(make(FASTER), store)
+    assert note is not None and f"is damaged (documents/grids/{path.name})" in note and "its data" not in note

@@ -38,6 +38,15 @@ class ExistingRun:
         return self.tags.get(PARENT)
 
 
+def marks_in(tag: str | None) -> dict[str, str]:
+    """What the tag ROUNDS says; nothing if it is damaged: the rounds are logged again, which makes no second point."""
+    try:
+        marks = json.loads(tag or "{}")
+    except ValueError:
+        return {}
+    return marks if isinstance(marks, dict) else {}
+
+
 def existing_runs(client: Any, experiment_id: str) -> Iterator[ExistingRun]:
     """Runs that are not deleted and have our key; twins as well."""
     token = None
@@ -51,7 +60,7 @@ def existing_runs(client: Any, experiment_id: str) -> Iterator[ExistingRun]:
                     run.info.run_name,
                     dict(tags),
                     tags.get(MLFLOW_PARENT),
-                    json.loads(tags.get(ROUNDS, "{}")),
+                    marks_in(tags.get(ROUNDS)),
                     run.info.status,
                     {(used.dataset.name, used.dataset.digest) for used in run.inputs.dataset_inputs},
                 )

@@ -74,8 +74,12 @@ def is_tracked(
 def remember_tracked(
     store: Documents, tracker: Tracker, tracking_uri: str, grid: Grid, record: Callable[[str], Mapping[str, Any] | None]
 ) -> None:
-    """Call after `Tracker.finish` returned True or `sync` returned, with the records that the tracker was given: even
-    if the registry refused the tickets."""
+    """Call after `Tracker.finish` returned True or `sync` returned, with the records that the tracker was given.
+
+    Nothing is remembered while tickets wait to be registered, unless the registry refused them.
+    """
+    if tracker.owes_tickets:
+        return
     digest = projection_digest(grid, record)
     store.write_document(_name(tracking_uri, grid.name), {"digest": digest, "runs": tracker.fingerprint})
 

@@ -54,6 +54,11 @@ def is_no_answer(error: BaseException) -> bool:
     return any(_is_no_answer(cause) for cause in _causes(error))
 
 
+def is_refusal(error: BaseException) -> bool:
+    """Whether it is a server that does not let this user do it: trying again is in vain."""
+    return any(refusal(cause) is not None for cause in _causes(error))
+
+
 def _is_no_answer(error: BaseException) -> bool:
     return type(error).__name__ == "NoAnswer"  # by its name: importing it means importing requests
 

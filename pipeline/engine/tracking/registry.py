@@ -15,6 +15,8 @@ TICKET = "ticket_transfer.ticket"
 COPIED = "models:/"
 """What the source of a version begins with that `copy_model_version` made, which copies tags as well."""
 PAGE = 1000
+Registered = tuple[str, int, str, str]
+"""Of a version: model, number, id of its run, key of its ticket."""
 
 
 def register(client: Any, experiment: str, tickets: Iterable[tuple[WantedTicket, str]], counts: Counts) -> None:
@@ -40,6 +42,12 @@ def register(client: Any, experiment: str, tickets: Iterable[tuple[WantedTicket,
                 _delete(client, version, counts)
     if made:
         _withdraw_twins(client, experiment, made, counts)
+
+
+def registered(client: Any, experiment: str) -> list[Registered]:
+    """Versions of ours that are there."""
+    found = [version for of_seed in _versions(client, experiment).values() for version in of_seed]
+    return [(version.name, int(version.version), version.run_id, version.tags[TICKET]) for version in found]
 
 
 def _versions(client: Any, experiment: str) -> dict[tuple[str, str], list[Any]]:

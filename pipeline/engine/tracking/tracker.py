@@ -14,7 +14,7 @@ from pipeline.engine.tracking.client import Counts
 from pipeline.engine.tracking.description import description
 from pipeline.engine.tracking.fingerprint import fingerprint
 from pipeline.engine.tracking.metrics import Measurement
-from pipeline.engine.tracking.problems import is_no_answer, sentence
+from pipeline.engine.tracking.problems import is_no_answer, is_refusal, sentence
 from pipeline.engine.tracking.report import commit_tag, report_run, texts
 from pipeline.engine.tracking.runs import curves_of
 from pipeline.engine.tracking.tickets import WantedTicket
@@ -80,6 +80,7 @@ class Tracker:
         self._given_up: frozenset[str] = frozenset()
         self._last_error: str | None = None
         self._registry_error: str | None = None
+        self._owes_tickets = False
         self._no_answer_at_end = False
         self._put_off_until = 0.0
         self._state = threading.Lock()
@@ -155,8 +156,8 @@ class Tracker:
 
     @property
     def fingerprint(self) -> str:
-        """Of this grid's runs, as MLflow has them as far as the tracker knows."""
-        return fingerprint(self._writer.runs.values())
+        """Of this grid's runs and tickets, as MLflow has them as far as the tracker knows."""
+        return fingerprint(self._writer.runs.values(), self._writer.versions)
 
     @property
     def counts(self) -> Counts:
@@ -167,6 +168,11 @@ class Tracker:
     def registry_error(self) -> str | None:
         """What kept `finish` from registering the tickets, although the runs were written; None if nothing did."""
         return self._registry_error
+
+    @property
+    def owes_tickets(self) -> bool:
+        """Whether `finish` could not register the tickets and a later run may: the registry did not refuse them."""
+        return self._owes_tickets
 
     @property
     def last_error(self) -> str | None:
@@ -206,6 +212,7 @@ class Tracker:
     def _register(self, tickets: Collection[WantedTicket]) -> None:
         error = self._writer.attempt(partial(self._writer.register, tickets))
         self._registry_error = sentence(error) if error else None
+        self._owes_tickets = error is not None and not is_refusal(error)
         if error:
             self._on_problem(
                 f"The runs are in MLflow at {shown(self.uri)}; the tickets could not be registered as models: "

@@ -1,12 +1,13 @@
 """Bringing MLflow to what it should be, run by run. All but `attempt` may raise what MLflow raises."""
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from pipeline.engine.tracking.client import Counts, MlflowExperiment, connect
 from pipeline.engine.tracking.client_runs import ExistingRun
 from pipeline.engine.tracking.fingerprint import fingerprint
-from pipeline.engine.tracking.registry import register
+from pipeline.engine.tracking.registry import Registered, register, registered
 from pipeline.engine.tracking.runs import WantedRun
 from pipeline.engine.tracking.tickets import WantedTicket
 
@@ -24,6 +25,8 @@ class TrackingWriter:
         self.counts = Counts()
         self.runs: dict[str, ExistingRun] = {}
         """Those of ours that MLflow has, by key."""
+        self.versions: list[Registered] = []
+        """Tickets of ours that MLflow had when that was last asked."""
         self._uri = tracking_uri
         self._name = experiment
         self._describe = describe
@@ -37,9 +40,9 @@ class TrackingWriter:
         self._experiment = None
 
     def shows(self, logged: str) -> bool:
-        """Whether MLflow still shows the runs of which this is the fingerprint."""
-        self._connected()
-        return fingerprint(self.runs.values()) == logged
+        """Whether MLflow still shows the runs and tickets of which this is the fingerprint."""
+        self.versions = self._registered()
+        return fingerprint(self.runs.values(), self.versions) == logged
 
     def settled(self) -> bool:
         """Whether the runs made since MLflow was last looked at have no twins, of a driver that made them, too."""
@@ -84,6 +87,14 @@ class TrackingWriter:
         there = [(ticket, runs[ticket.run]) for ticket in tickets if ticket.run in runs]
         if there:
             register(client, self._name, there, self.counts)
+        self.versions = self._registered()
+
+    def _registered(self) -> list[Registered]:
+        from mlflow.exceptions import MlflowException
+
+        with contextlib.suppress(MlflowException):  # a server may allow runs and no models
+            return registered(self._connected().client, self._name)
+        return []
 
     def _connected(self) -> MlflowExperiment:
         if self._experiment is None:

@@ -9,6 +9,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
 from pipeline.cli.exporting import choose
+from pipeline.engine.store import Store
+from pipeline.engine.tracking.digest import is_tracked, remember_tracked
 from pipeline.engine.tracking.tickets import tickets_of
 from pipeline.engine.tracking.tracker import Tracker, sync
 
@@ -194,3 +196,29 @@ def test_a_registry_that_refuses_is_reported_and_everything_else_is_done(
     assert "one -> two, winning, sgd -> adam" in runs_of(uri, grid)
     made_up_for = everything(grid, snapshot, uri)
     assert (made_up_for.counts.versions, made_up_for.registry_error) == (4, None)
+
+
+def test_tickets_that_could_not_be_registered_or_are_gone_are_registered_by_a_later_run(
+    uri, grid, snapshot, versions, client_of, monkeypatch, tmp_path
+):
+    store, records = Store(tmp_path / "store"), snapshot(grid)
+
+    def tracked() -> bool:
+        return is_tracked(store, uri, grid, records.record)
+
+    def locked(*_, **__):
+        raise MlflowException("(sqlite3.OperationalError) database is locked")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MlflowClient, "create_model_version", locked)
+        tracker = everything(grid, snapshot, uri, records)
+    assert "locked" in (tracker.registry_error or "")
+    remember_tracked(store, tracker, uri, grid, records.record)
+    assert not tracked()
+    remember_tracked(store, everything(grid, snapshot, uri, records), uri, grid, records.record)
+    assert tracked() and len(versions()) == 4
+    gone = versions()["one", "0"]
+    client_of(uri, grid).delete_model_version(gone.name, gone.version)
+    assert not tracked()
+    remember_tracked(store, everything(grid, snapshot, uri, records), uri, grid, records.record)
+    assert tracked() and len(versions()) == 4

@@ -399,7 +399,7 @@ def test_a_database_that_shows_something_else_is_not_taken_for_tracked(uri, grid
         assert is_tracked(store, uri, grid, records.record)
         change()
         assert not is_tracked(store, uri, grid, records.record)
-        now = SimpleNamespace(fingerprint=fingerprint(existing_runs(client, experiment)))
+        now = SimpleNamespace(fingerprint=fingerprint(existing_runs(client, experiment)), owes_tickets=False)
         remember_tracked(store, now, uri, grid, records.record)
 
     database = copy_of(uri)
@@ -407,6 +407,21 @@ def test_a_database_that_shows_something_else_is_not_taken_for_tracked(uri, grid
         database.unlink() if content is None else database.write_bytes(content)
         remember_tracked(store, tracker, f"sqlite:///{database}", grid, records.record)
         assert not is_tracked(store, f"sqlite:///{database}", grid, records.record)
+
+
+def test_a_damaged_tag_is_not_tracked_and_is_written_again(uri, grid, store):
+    records = Records(grid)
+    remember(store, uri, grid, records)
+    run = shown(uri, grid)["a -> a, winning, sgd, seed 0"]
+    before = history(uri, grid, run.info.run_name, "test_accuracy")
+    for tag in ("{", "[1]"):
+        tracker_client(uri, grid)[0].set_tag(run.info.run_id, "ticket_transfer.rounds", tag)
+        assert not is_tracked(store, uri, grid, records.record)
+        remember(store, uri, grid, records)
+        again = shown(uri, grid)[run.info.run_name]
+        assert again.info.run_id == run.info.run_id and again.data.tags["ticket_transfer.rounds"] != tag
+        assert history(uri, grid, run.info.run_name, "test_accuracy") == before
+        assert is_tracked(store, uri, grid, records.record)
 
 
 def test_another_mlflow_is_asked_whether_it_still_shows_what_was_logged(uri, grid, store):
@@ -498,7 +513,7 @@ def test_a_database_that_refuses_in_the_middle_is_told_in_one_sentence(uri, grid
 
 
 def test_a_password_of_mlflow_is_not_in_the_store_and_another_one_is_the_same_mlflow(grid, store):
-    records, done = Records(grid), SimpleNamespace(fingerprint="of its runs")
+    records, done = Records(grid), SimpleNamespace(fingerprint="of its runs", owes_tickets=False)
     remember_tracked(store, done, "postgresql://mlflow:old@host/db", grid, records.record)
     assert logged_runs(store, "postgresql://mlflow:new@host/db", grid, records.record) == "of its runs"
     assert logged_runs(store, "postgresql://mlflow:old@other/db", grid, records.record) is None
