@@ -69,6 +69,22 @@ class Attention(nn.Module):
         return self.head(self.attention(rows, rows, rows)[0].mean(1))
 
 
+class Auxiliary(Net):
+    def __init__(self, input_shape, classes):
+        super().__init__(input_shape, classes)
+        self.aux = nn.Sequential(nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, 3))
+        self.head = nn.Linear(32, classes)
+
+    def forward(self, x):
+        scores = super().forward(x)
+        return (scores, self.aux(self.first(x.flatten(1)))) if self.training else scores
+
+
+class Checkpointed(Net):
+    def forward(self, x):
+        return self.head(torch.utils.checkpoint.checkpoint(self.first, x.flatten(1), use_reentrant=True))
+
+
 class Normed(Net):
     def __init__(self, input_shape, classes):
         super().__init__(input_shape, classes)
@@ -162,6 +178,21 @@ def test_weights_that_no_mask_covers_are_named_with_their_share(tmp_path: Path) 
     (note,) = about_masks(expanded(tmp_path, "Attention", prune=pruning(include="place")))
     assert "no mask: attention.in_proj_weight. " in note
     assert not about_masks(expanded(tmp_path, "Attention", prune=pruning(include=["place", "attention.*"])))
+
+
+def test_weights_that_have_no_part_in_the_class_scores_are_named_with_their_share(tmp_path: Path) -> None:
+    def about(grid: Grid) -> list[str]:
+        return [note for note in grid.notes if "no part" in note]
+
+    left, counted = 16 * 32 + 3 * 16, 64 * 32 + 16 * 32 + 3 * 16
+    (note,) = about(expanded(tmp_path, "Auxiliary", targets="same"))
+    assert note.startswith(
+        f"{left / counted:.0%} of the weights of Auxiliary that are counted ({left:,} of {counted:,}) have no part in "
+        "its class scores: aux.0.weight, aux.2.weight. "
+    )
+    assert not about(expanded(tmp_path, "Auxiliary", targets="same", prune=pruning(only="first")))
+    assert not about(expanded(tmp_path, "Net"))
+    assert not about(expanded(tmp_path, "Checkpointed")), "its graph does not show the part that is run again"
 
 
 def test_included_parameters_are_counted_pruned_and_in_the_key(tmp_path: Path) -> None:

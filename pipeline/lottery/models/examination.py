@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pipeline.lottery.layers import name_output_layer, output_layer, prunable, unmasked
 from pipeline.lottery.many_networks import is_many
 from pipeline.lottery.models.initialization import check_initialization
-from pipeline.lottery.models.output_graph import UncertainError, scoring_layer
+from pipeline.lottery.models.output_graph import UncertainError, reached, scoring_layer
 from pipeline.lottery.models.registry import build
 
 Shapes = list[tuple[str, tuple[int, ...]]]
@@ -29,6 +29,8 @@ class Examination:
     """Its name, where the model itself and its last Linear say something else."""
     prunes_output: bool
     """Whether a mask can cover the output layer's weight: not where it is computed, or a module of the user's own."""
+    unreached: list[str]
+    """Parameters that no gradient of the class scores leads to, in either mode."""
     remarks: list[str]
     """What a plan and a report should say of it, as the end of a sentence about the model."""
 
@@ -57,10 +59,11 @@ def _examined(
     called = type(model).__name__
     remarks: list[str] = []
     found: str | UncertainError
+    without: list[str] = []
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
         try:
-            found = _run(model, input, classes, remarks)
+            found, without = _run(model, input, classes, remarks)
         except _NotRunError as error:
             if runs or (model_fields.get("output_layer") is None and _own_name(model) is None):
                 raise ValueError(
@@ -89,6 +92,7 @@ def _examined(
         unmasked=_shapes(unmasked(model)),
         output_layer=named if differs else None,
         prunes_output=full_name in prunable(model, output=True),
+        unreached=without,
         remarks=remarks,
     )
 
@@ -97,8 +101,12 @@ class _NotRunError(Exception):
     """The user's code raised something."""
 
 
-def _run(model: nn.Module, input: Sequence[int], classes: int, remarks: list[str]) -> str | UncertainError:
-    """The layer that gives the class scores, or why it is not certain; ValueError if there are no class scores."""
+def _run(
+    model: nn.Module, input: Sequence[int], classes: int, remarks: list[str]
+) -> tuple[str | UncertainError, list[str]]:
+    """The layer that gives the class scores, or why it is not certain; and the parameters that no gradient of them
+    leads to. ValueError if there are no class scores.
+    """
     images = torch.rand(3 if classes == 2 else 2, *input, requires_grad=True)  # another number than that of classes
     for parameter in model.parameters():
         parameter.requires_grad_(True)  # what is frozen would be missing from the graph
@@ -119,7 +127,16 @@ def _run(model: nn.Module, input: Sequence[int], classes: int, remarks: list[str
             f"in training its (first) output comes from {in_training!r}, in evaluation from {found!r}: the class "
             "scores should come first."
         )
-    return found
+    return found, _unreached(model, (outputs, trained))
+
+
+def _unreached(model: nn.Module, scores: Sequence[Tensor]) -> list[str]:
+    """Parameters that no gradient of the `scores` leads to; none where the graph does not show it."""
+    try:
+        trained = reached(scores)
+    except UncertainError:
+        return []
+    return [name for name, parameter in model.named_parameters() if id(parameter) not in trained]
 
 
 def _outputs(model: nn.Module, images: Tensor) -> Any:

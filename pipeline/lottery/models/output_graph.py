@@ -50,6 +50,18 @@ def scoring_layer(model: nn.Module, images: Tensor, scores: Tensor, classes: int
     return _only(model, layers.values(), classes)
 
 
+def reached(outputs: Iterable[Tensor]) -> set[int]:
+    """`id` of each leaf tensor that a gradient of these outputs leads to.
+
+    Raises UncertainError if one goes through a function of the user's own: what it does backwards is not recorded, as
+    of torch's reentrant checkpoints, which run a part of the model again.
+    """
+    nodes = [scores.grad_fn for scores in outputs if scores.grad_fn is not None]
+    if any(hasattr(node, "_forward_cls") for node in _walk(nodes)):
+        raise UncertainError("a gradient goes through a function of its own")
+    return {id(leaf) for leaf in _leaves(nodes)}
+
+
 def _only(model: nn.Module, layers: Iterable[list[list[str]]], classes: int) -> str:
     found = [tied for weights in layers for tied in weights]
     owners = dict.fromkeys(_owner(name) for tied in found for name in tied)
