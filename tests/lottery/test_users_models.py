@@ -221,7 +221,17 @@ def test_a_name_that_no_module_has_is_refused(tmp_path: Path) -> None:
 def test_another_layer_than_the_one_that_is_found_is_remarked(tmp_path: Path) -> None:
     found = examined(tmp_path, "", output_layer="first")
     assert found.output_layer == "first"
-    assert found.remarks == ["has 'first' named its output layer, and its class scores come from 'head'"]
+    come = "has 'first' named its output layer, and its class scores come from"
+    rows = "has 'first' named its output layer, whose weight is [32, 64], for 5 classes"
+    assert found.remarks == [f"{come} 'head'", rows]
+    body = f"{OTHER}{FORWARD}super().forward(x) + self.other(self.hidden(x))"
+    assert examined(tmp_path, body, output_layer="first").remarks == [f"{come} 'other', 'head'", rows]
+    one_of_them = (
+        f"def make(self): self.heads = nn.ModuleList(nn.Linear(32, 1) for _ in range(self.classes))\n{FORWARD}"
+        "torch.cat([head(self.hidden(x)) for head in self.heads], 1)"
+    )
+    found = examined(tmp_path, one_of_them, output_layer="heads.4")
+    assert found.remarks == ["has 'heads.4' named its output layer, whose weight is [1, 32], for 5 classes"]
 
 
 def test_class_scores_that_come_second_in_training_are_refused(tmp_path: Path) -> None:

@@ -78,14 +78,20 @@ def _examined(
             f"which layer gives the class scores is not certain: {found}. Name it: "
             "model: {..., output_layer: NAME}, or the attribute `output_layer` of the class."
         )
-    if isinstance(found, str) and named != found:
-        remarks.append(f"has {named!r} named its output layer, and its class scores come from {found!r}")
+    owners = (found,) if isinstance(found, str) else found.owners
+    if owners and named not in owners:
+        scores_of = ", ".join(map(repr, owners))
+        remarks.append(f"has {named!r} named its output layer, and its class scores come from {scores_of}")
     differs = named != _by_default(model)
     name_output_layer(model, named)
     check_initialization(model)
     weight = getattr(model.get_submodule(named), "weight", None)
     if not isinstance(weight, Tensor):
         raise ValueError(f"The output layer {named!r} of {called} has no weight.")
+    if weight.shape[0] != classes and not is_many(model):
+        remarks.append(
+            f"has {named!r} named its output layer, whose weight is {list(weight.shape)}, for {classes} classes"
+        )
     full_name = f"{named}.weight" if named else "weight"
     return Examination(
         layers=[*_shapes(prunable(model)), (full_name, tuple(weight.shape))],
