@@ -113,6 +113,7 @@ CERTAIN = {
         "output_layer",
     ),
     "weight norm": ("def make(self): self.head = nn.utils.parametrizations.weight_norm(self.head)", "head", None),
+    "images changed in place": (f"{FORWARD}super().forward(x.sub_(0.5))", "head", None),
     "two layers, one named": (f"output_layer = 'head'\n{OTHER}{FORWARD}super().forward(x)", "head", None),
 }
 

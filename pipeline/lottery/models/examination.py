@@ -148,7 +148,7 @@ def _unreached(model: nn.Module, scores: Sequence[Tensor]) -> list[str]:
 def _outputs(model: nn.Module, images: Tensor) -> Any:
     with torch.enable_grad():
         try:
-            return model(images)
+            return model(images.clone())  # which it may change in place, as it may a batch
         except Exception as error:
             lines = str(error).strip().splitlines()
             raise _NotRunError(f"{type(error).__name__}: {lines[0].rstrip('.') if lines else ''}") from error
