@@ -114,6 +114,11 @@ CERTAIN = {
     ),
     "weight norm": ("def make(self): self.head = nn.utils.parametrizations.weight_norm(self.head)", "head", None),
     "images changed in place": (f"{FORWARD}super().forward(x.sub_(0.5))", "head", None),
+    "no gradient in evaluation": (
+        f"{FORWARD}super().forward(x) if self.training else super().forward(x).detach()",
+        "head",
+        None,
+    ),
     "two layers, one named": (f"output_layer = 'head'\n{OTHER}{FORWARD}super().forward(x)", "head", None),
 }
 
@@ -207,6 +212,29 @@ def test_what_cannot_be_run_is_refused_or_named_and_remarked(tmp_path: Path) -> 
     assert found.output_layer is None and found.layers[-1][0] == "head.weight"
     (remark,) = found.remarks
     assert remark.startswith("cannot be run here, so that what it returns is not checked: RuntimeError: ")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [f"def forward(self, x): raise SystemExit({code})" for code in ("", "3")] + ["def make(self): raise SystemExit(3)"],
+)
+def test_a_model_that_ends_the_program_is_refused(body: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"(cannot be run|failed): SystemExit"):
+        examined(tmp_path, body)
+
+
+def test_a_compiled_part_is_examined_without_compiling_it(tmp_path: Path) -> None:
+    body = "def make(self): self.first = torch.compile(self.first, backend=self.compiler)\n"
+    body += "def compiler(self, graph, inputs): raise SystemExit('it is compiled')"
+    found = examined(tmp_path, body)
+    assert [name for name, _ in found.layers] == ["first._orig_mod.weight", "head.weight"]
+    compiled = torch.compile(nn.Linear(2, 2), backend=_compiler)
+    with pytest.raises(Exception, match="it is compiled"):
+        compiled(torch.ones(1, 2))
+
+
+def _compiler(graph: Any, inputs: Any) -> Any:
+    raise RuntimeError("it is compiled")
 
 
 def test_as_many_classes_as_images_are_told_apart(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """What a forward pass on the planned images says of a user's model: its output layer, and what it returns."""
 
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,7 +62,7 @@ def _examined(
     remarks: list[str] = []
     found: str | UncertainError
     without: list[str] = []
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _uncompiled():
         torch.default_generator.manual_seed(0)
         try:
             found, without = _run(model, input, classes, remarks)
@@ -103,6 +105,12 @@ def _examined(
     )
 
 
+def _uncompiled() -> AbstractContextManager[object]:
+    """Compiled parts of a model run as they are written: compiling takes long, and hides the graph."""
+    # torch imports its compiler, which takes seconds, with the first part that is to be compiled
+    return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
+
+
 class _NotRunError(Exception):
     """The user's code raised something."""
 
@@ -133,6 +141,8 @@ def _run(
             f"in training its (first) output comes from {in_training!r}, in evaluation from {found!r}: the class "
             "scores should come first."
         )
+    if isinstance(found, UncertainError) and not found.owners:
+        found = in_training  # in evaluation without gradients (torch.no_grad), for example
     return found, _unreached(model, (outputs, trained))
 
 
@@ -149,9 +159,10 @@ def _outputs(model: nn.Module, images: Tensor) -> Any:
     with torch.enable_grad():
         try:
             return model(images.clone())  # which it may change in place, as it may a batch
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             lines = str(error).strip().splitlines()
-            raise _NotRunError(f"{type(error).__name__}: {lines[0].rstrip('.') if lines else ''}") from error
+            said = f": {lines[0].rstrip('.')}" if lines else ""
+            raise _NotRunError(f"{type(error).__name__}{said}") from error
 
 
 def _layer(model: nn.Module, images: Tensor, scores: Any, classes: int, when: str) -> str | UncertainError:
