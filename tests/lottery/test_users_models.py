@@ -139,10 +139,6 @@ UNCERTAIN = {
         "several layers: (other, head|head, other)",
     ),
     "a branch past it": (f"{FORWARD}super().forward(x) + x.flatten(1)[:, :5]", "its last layer is none of its modules"),
-    "an own parameter": (
-        f"def make(self): self.own = nn.Parameter(torch.ones(32, 5))\n{FORWARD}self.hidden(x) @ self.own",
-        "its outputs come from own",
-    ),
     "a fixed matrix after it": (
         f"def make(self): self.register_buffer('fixed', torch.ones(5, 5))\n{FORWARD}super().forward(x) @ self.fixed",
         "its last layer is none of its modules",
@@ -169,6 +165,37 @@ def test_a_layer_that_is_not_certain_has_to_be_named(case: str, tmp_path: Path) 
     assert "\n" not in str(refused.value)
     named = examined(tmp_path, body, output_layer="head")
     assert named.layers[-1][0] == "head.weight"
+
+
+HEADS = f"""def make(self): self.heads = nn.ModuleList(nn.Linear(32, 1) for _ in range(self.classes))
+{FORWARD}torch.cat([head(self.hidden(x)) for head in self.heads], 1)"""
+NOT_NAMED = {
+    "an own parameter": (
+        f"def make(self): self.own = nn.Parameter(torch.ones(32, 5))\n{FORWARD}self.hidden(x) @ self.own",
+        "its outputs come from own",
+    ),
+    "a recurrent state": (
+        f"def make(self): self.memory = nn.LSTM(8, self.classes, batch_first=True)\n"
+        f"{FORWARD}self.memory(x[:, 0])[1][0][0]",
+        "its outputs come from memory.weight_",
+    ),
+    "a layer for each class": (HEADS, "several layers: heads.4"),
+}
+
+
+@pytest.mark.parametrize("case", NOT_NAMED)
+def test_where_no_layer_can_be_named_that_is_said(case: str, tmp_path: Path) -> None:
+    body, why = NOT_NAMED[case]
+    with pytest.raises(ValueError, match=f"{why}.* It cannot be named: such a model needs one Linear or convolution"):
+        examined(tmp_path, body)
+
+
+def test_a_named_module_without_a_weight_is_refused_with_the_one_in_it(tmp_path: Path) -> None:
+    body = "def make(self): self.head, self.empty = nn.Sequential(nn.Linear(32, 5), nn.Softmax(1)), nn.ReLU()"
+    with pytest.raises(ValueError, match=r"'head' of Net has no weight: name the module .*, such as 'head\.0'\."):
+        examined(tmp_path, body, output_layer="head")
+    with pytest.raises(ValueError, match="'empty' of Net has no weight: such a model needs one Linear"):
+        examined(tmp_path, body, output_layer="empty")
 
 
 RETURNED = {
@@ -255,11 +282,7 @@ def test_another_layer_than_the_one_that_is_found_is_remarked(tmp_path: Path) ->
     assert found.remarks == [f"{come} 'head'", rows]
     body = f"{OTHER}{FORWARD}super().forward(x) + self.other(self.hidden(x))"
     assert examined(tmp_path, body, output_layer="first").remarks == [f"{come} 'other', 'head'", rows]
-    one_of_them = (
-        f"def make(self): self.heads = nn.ModuleList(nn.Linear(32, 1) for _ in range(self.classes))\n{FORWARD}"
-        "torch.cat([head(self.hidden(x)) for head in self.heads], 1)"
-    )
-    found = examined(tmp_path, one_of_them, output_layer="heads.4")
+    found = examined(tmp_path, HEADS, output_layer="heads.4")
     assert found.remarks == ["has 'heads.4' named its output layer, whose weight is [1, 32], for 5 classes"]
 
 

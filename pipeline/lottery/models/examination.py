@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.lottery.layers import name_output_layer, output_layer, prunable, unmasked
+from pipeline.lottery.layers import PRUNABLE, is_below, name_output_layer, output_layer, prunable, unmasked
 from pipeline.lottery.many_networks import is_many
 from pipeline.lottery.models.initialization import check_initialization
 from pipeline.lottery.models.output_graph import UncertainError, reached, scoring_layer
@@ -77,8 +77,7 @@ def _examined(
     named = next((name for name in (model_fields.get("output_layer"), _own_name(model)) if name is not None), found)
     if isinstance(named, UncertainError):
         raise ValueError(
-            f"which layer gives the class scores is not certain: {found}. Name it: "
-            "model: {..., output_layer: NAME}, or the attribute `output_layer` of the class."
+            f"which layer gives the class scores is not certain: {found}. {_what_to_do(model, named, classes)}"
         )
     owners = (found,) if isinstance(found, str) else found.owners
     if owners and named not in owners:
@@ -89,7 +88,9 @@ def _examined(
     check_initialization(model)
     weight = getattr(model.get_submodule(named), "weight", None)
     if not isinstance(weight, Tensor):
-        raise ValueError(f"The output layer {named!r} of {called} has no weight.")
+        below = _with_weight(model, named)
+        hint = f"name the module that has the weight, such as {below!r}" if below else _ONE_LAYER
+        raise ValueError(f"The output layer {named!r} of {called} has no weight: {hint}.")
     if weight.shape[0] != classes and not is_many(model):
         remarks.append(
             f"has {named!r} named its output layer, whose weight is {list(weight.shape)}, for {classes} classes"
@@ -109,6 +110,27 @@ def _uncompiled() -> AbstractContextManager[object]:
     """Compiled parts of a model run as they are written: compiling takes long, and hides the graph."""
     # torch imports its compiler, which takes seconds, with the first part that is to be compiled
     return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
+
+
+_ONE_LAYER = "such a model needs one Linear or convolution as its last layer"
+
+
+def _what_to_do(model: nn.Module, found: UncertainError, classes: int) -> str:
+    """Where the class scores come from several layers, one that gives a part of each of them may be named."""
+    weights = [getattr(model.get_submodule(owner), "weight", None) for owner in found.owners]
+    sizes = [weight.shape[0] for weight in weights if isinstance(weight, Tensor)]
+    if (weights and not sizes) or (len(weights) > 1 and classes not in sizes):
+        return f"It cannot be named: {_ONE_LAYER}."
+    or_one = f" Or change it: {_ONE_LAYER}." if len(weights) > 1 else ""
+    return f"Name it: model: {{..., output_layer: NAME}}, or the attribute `output_layer` of the class.{or_one}"
+
+
+def _with_weight(model: nn.Module, name: str) -> str | None:
+    """The last linear layer or convolution in the module of that name."""
+    layers = [
+        below for below, module in model.named_modules() if is_below(below, name) and isinstance(module, PRUNABLE)
+    ]
+    return layers[-1] if layers else None
 
 
 class _NotRunError(Exception):
