@@ -39,7 +39,7 @@ def about_unmasked(model: Described, included: Sequence[str], pruned: int, total
     if not left:
         return ""
     every, count = sum(math.prod(shape) for _, shape in (*model.layers, *model.unmasked)), sum(left.values())
-    names, more = _named(list(left))
+    names, more = first_names(list(left))
     return (
         f"{count / every:.0%} of the weights of {model.name} ({count:,} of {every:,}) are in no mask: {names}{more}. "
         f"The last round prunes {pruned / total:.1%} of the others that are counted, which is {pruned / every:.1%} of "
@@ -54,7 +54,7 @@ def about_unreached(model: Described, pruned: Sequence[str]) -> str:
     if not left:
         return ""
     count, every = sum(left.values()), sum(sizes.values())
-    names, more = _named(list(left))
+    names, more = first_names(list(left))
     return (
         f"{count / every:.0%} of the weights of {model.name} that are counted ({count:,} of {every:,}) have no part in "
         f"its class scores: {names}{more}. (No gradient of the scores of a few random images leads to them.) They are "
@@ -63,7 +63,7 @@ def about_unreached(model: Described, pruned: Sequence[str]) -> str:
     )
 
 
-def _named(names: Sequence[str]) -> tuple[str, str]:
+def first_names(names: Sequence[str]) -> tuple[str, str]:
     """The first names, and how many more there are."""
     more = f" and {len(names) - NAMES} more" if len(names) > NAMES else ""
     return ", ".join(names[:NAMES]), more

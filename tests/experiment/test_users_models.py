@@ -80,6 +80,19 @@ class Auxiliary(Net):
         return (scores, self.aux(self.first(x.flatten(1)))) if self.training else scores
 
 
+class Recurrent(nn.Module):
+    def __init__(self, input_shape, classes):
+        super().__init__()
+        self.r = nn.GRU(8, 16, bias=False, batch_first=True)
+        self.head = nn.Linear(16, classes)
+
+    def initialize(self, generator):
+        pass
+
+    def forward(self, x):
+        return self.head(self.r(x[:, 0])[0][:, -1])
+
+
 class Checkpointed(Net):
     def forward(self, x):
         return self.head(torch.utils.checkpoint.checkpoint(self.first, x.flatten(1), use_reentrant=True))
@@ -227,6 +240,7 @@ def test_included_parameters_are_counted_pruned_and_in_the_key(tmp_path: Path) -
         ("Attention", {"include": ["attention.in_proj_bias"]}, "no parameter 'attention.in_proj_bias' of two or more"),
         ("Attention", {"include": ["embedding"]}, r"It is pruned anyway\."),
         ("Net", {"include": ["fc"]}, r"Net has none\."),
+        ("Recurrent", {}, r"include: \[r\.weight_ih_l0, r\.weight_hh_l0\]}`, or set prune_output: true"),
         ("Normed", {"prune_output": True}, r"prune_output: head\.weight is no parameter of a linear"),
     ],
 )
