@@ -72,7 +72,7 @@ class Attention(nn.Module):
 class Auxiliary(Net):
     def __init__(self, input_shape, classes):
         super().__init__(input_shape, classes)
-        self.aux = nn.Sequential(nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, 3))
+        self.aux = nn.Sequential(nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, classes))
         self.head = nn.Linear(32, classes)
 
     def forward(self, x):
@@ -254,3 +254,10 @@ def test_a_target_whose_other_weights_have_other_shapes_is_refused(tmp_path: Pat
     larger = {"name": "larger", "dataset": {"name": "digits", "resize": 10}}
     with pytest.raises(UserError, match="do not fit the images of 1x10x10 here: place is 1x8x16 there and 1x10x16"):
         expanded(tmp_path, "Attention", targets=[larger])
+
+
+def test_a_target_of_other_classes_is_refused_for_layers_that_depend_on_their_number(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"aux\.2\.weight is 3x16 there and 4x16 here\. It depends on the number of classes"
+    ):
+        expanded(tmp_path, "Auxiliary")
