@@ -63,11 +63,21 @@ def dense_draw(tickets: Sequence[str], rounds: Collection[int], ticket: str, num
 
 def check_transfer(spec: Spec, prune: Prune, schedule: Schedule, source: Side, target: Side) -> None:
     """Raises UnfitError, with the whole path in the spec, if tickets of `source` cannot be trained on `target`."""
+    by_classes = source.data.shape == target.data.shape and source.data.classes != target.data.classes
     here_and_there = (
         zip(target.layers[:-1], source.layers[:-1], strict=False),
         zip(target.model.unmasked, source.model.unmasked, strict=False),
     )
     for (name, here), (_, there) in itertools.chain(*here_and_there):
+        if here != there and by_classes:
+            raise UnfitError(
+                f"tickets of source {source.name!r}, of {source.data.classes} classes, do not fit the "
+                f"{target.data.classes} classes here: {name} is {_by(there)} there and {_by(here)} here. It depends on "
+                "the number of classes and is not the output layer: leave it out of the model, or exclude the pair "
+                "(pairs).",
+                *target.at,
+                "dataset",
+            )
         if here != there:
             raise UnfitError(
                 f"tickets of source {source.name!r}, found on images of {_size(source)}, do not fit the images of "

@@ -10,7 +10,7 @@ from pipeline.experiment.ceiling import check_ceiling, too_many
 from pipeline.experiment.chains import Chain, dense_stage, prunes_output, train_stage
 from pipeline.experiment.evaluations import Evaluation, dense_draws, evaluations
 from pipeline.experiment.image_folders import looking_once
-from pipeline.experiment.included import about_unmasked
+from pipeline.experiment.included import about_unmasked, about_unreached
 from pipeline.experiment.resolving import baseline_sides, checked, reached, rounds_of, source_sides, target_sides
 from pipeline.experiment.sides import Side
 from pipeline.experiment.spec import ANY, DENSE, Spec
@@ -176,8 +176,9 @@ class _Building:
             self.notes |= dict.fromkeys(side.notes)
         for source, _, rounds, _ in sets.plans:
             pruned = rounds.total - rounds.survivors[-1]
-            note = about_unmasked(source.model, rounds.included, pruned, rounds.total)
-            self.notes |= {note: None} if note else {}
+            unmasked = about_unmasked(source.model, rounds.included, pruned, rounds.total)
+            unreached = about_unreached(source.model, rounds.layers)
+            self.notes |= {note: None for note in (unmasked, unreached) if note}
 
     def add(self, stage: Stage, role: str) -> None:
         if stage.key not in self.stages:

@@ -1,4 +1,5 @@
-"""Weights that are no linear or convolutional layer's: which of them masks cover, and what is said of the others."""
+"""Which weights that are no linear or convolutional layer's masks cover; what is said of those that masks do not cover,
+and of those that masks cover in vain."""
 
 import math
 from collections.abc import Sequence
@@ -38,10 +39,31 @@ def about_unmasked(model: Described, included: Sequence[str], pruned: int, total
     if not left:
         return ""
     every, count = sum(math.prod(shape) for _, shape in (*model.layers, *model.unmasked)), sum(left.values())
-    names = ", ".join(list(left)[:NAMES])
-    more = f" and {len(left) - NAMES} more" if len(left) > NAMES else ""
+    names, more = first_names(list(left))
     return (
         f"{count / every:.0%} of the weights of {model.name} ({count:,} of {every:,}) are in no mask: {names}{more}. "
         f"The last round prunes {pruned / total:.1%} of the others that are counted, which is {pruned / every:.1%} of "
         f"all. To prune them, too: `prune: {{include: [{names}]}}`."
     )
+
+
+def about_unreached(model: Described, pruned: Sequence[str]) -> str:
+    """What a plan and a report say of weights that are `pruned` though nothing trains them; empty if there are none."""
+    sizes = {name: math.prod(shape) for name, shape in (*model.layers, *model.unmasked) if name in pruned}
+    left = {name: size for name, size in sizes.items() if name in model.unreached}
+    if not left:
+        return ""
+    count, every = sum(left.values()), sum(sizes.values())
+    names, more = first_names(list(left))
+    return (
+        f"{count / every:.0%} of the weights of {model.name} that are counted ({count:,} of {every:,}) have no part in "
+        f"its class scores: {names}{more}. (No gradient of the scores of a few random images leads to them.) They are "
+        "pruned untrained. Build the model without them (such as aux_logits=False), or leave them out by "
+        "`prune: {only: ...}`."
+    )
+
+
+def first_names(names: Sequence[str]) -> tuple[str, str]:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - NAMES} more" if len(names) > NAMES else ""
+    return ", ".join(names[:NAMES]), more

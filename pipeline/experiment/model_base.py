@@ -26,6 +26,8 @@ class Described:
     """Whether a mask can cover the output layer."""
     name: str = "the model"
     notes: tuple[str, ...] = ()
+    unreached: frozenset[str] = frozenset()
+    """Parameters that no gradient of the class scores leads to."""
 
 
 class XavierNormal(Strict):

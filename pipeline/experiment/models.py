@@ -195,6 +195,7 @@ class UserModel(Strict):
             found.prunes_output,
             fields["class"],
             tuple(f"{fields['class']} {remark}." for remark in found.remarks),
+            frozenset(found.unreached),
         )
 
     def location(self) -> str:

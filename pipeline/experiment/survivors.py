@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.experiment.included import included_in
+from pipeline.experiment.included import first_names, included_in
 from pipeline.experiment.layer_names import names_layer
 from pipeline.experiment.model_base import Described, Layers
 from pipeline.experiment.spec_pruning import Prune
@@ -46,8 +46,11 @@ def schedule(prune: Prune, model: Described) -> Schedule:
     layers = (*layers[:-1], *included, layers[-1])
     every = layers if prune.prune_output else layers[:-1]
     if not every:
+        weights, _ = first_names([name for name, _ in model.unmasked])
+        include = f"name what to prune, `prune: {{include: [{weights}]}}`, or " if weights else ""
         raise UnfitError(
-            "the model has no prunable layer besides its output layer: set prune_output: true.", "prune_output"
+            f"the model has no prunable layer besides its output layer: {include}set prune_output: true.",
+            "prune_output",
         )
     prunable = _chosen(prune.only, every, layers)
     names = tuple(name for name, _ in prunable)

@@ -12,6 +12,8 @@ from torch.utils.hooks import RemovableHandle
 
 from pipeline.lottery.wrapped_models import parameter_at
 
+_OR_REMOVE = "or remove() the handle that `apply` returned."
+
 
 class LostMaskError(RuntimeError):
     """A masked parameter is gone, or became another, so that its pruned weights could grow: says which, and how."""
@@ -85,15 +87,20 @@ class HeldMasks:
             _, parameter = parameter_at(self._model, name)
         except LookupError:
             raise LostMaskError(
-                f"{name} is no parameter of the model any more, so that its pruned weights cannot be kept at 0: a "
-                "parametrization, torch.nn.utils.prune or FSDP took its place. Do without, or remove() the handle that "
-                "`apply` returned."
+                f"{name} is no parameter of the model any more, so that its pruned weights cannot be kept at 0: "
+                "another layer was put in its place, or a parametrization, torch.nn.utils.prune or FSDP took it. "
+                f"Change the model first, then apply; {_OR_REMOVE}"
             ) from None
-        if parameter.shape != self._pruned[name].shape or is_sharded(parameter):
+        shapes = f"{list(parameter.shape)}, and its mask is {list(self._pruned[name].shape)}"
+        if is_sharded(parameter):
             raise LostMaskError(
-                f"{name} is {list(parameter.shape)}{', in shards' if is_sharded(parameter) else ''}, and its mask is "
-                f"{list(self._pruned[name].shape)}: its pruned weights cannot be kept at 0. Tickets are for models "
-                "that are whole on each device; or remove() the handle that `apply` returned."
+                f"{name} is in shards, of {shapes}: its pruned weights cannot be kept at 0. Tickets are for models "
+                f"that are whole on each device; {_OR_REMOVE}"
+            )
+        if parameter.shape != self._pruned[name].shape:
+            raise LostMaskError(
+                f"{name} is {shapes}: another layer was put in its place, whose pruned weights cannot be kept at 0. "
+                f"Change the model first, then apply; {_OR_REMOVE}"
             )
         return parameter
 

@@ -53,6 +53,12 @@ def head(model: nn.Module) -> str:
     return next((name for name, module in model.named_modules() if isinstance(module, Head)), output_layer(model))
 
 
+def names_head(model: nn.Module) -> bool:
+    """Whether the model says itself which layers are its head, so that its last Linear need not be taken for it."""
+    named = (getattr(model, "_named_output_layer", None), getattr(model, "output_layer", None))
+    return any(isinstance(name, str) for name in named) or any(isinstance(module, Head) for module in model.modules())
+
+
 def is_below(name: str, module: str) -> bool:
     """Whether `name`, of a module or a tensor, is that of `module` or of something in it; "" is the whole model."""
     return not module or name == module or name.startswith(f"{module}.")

@@ -55,13 +55,13 @@ def _module(path: Path, text: bytes, sha256: str) -> ModuleType:
     sys.modules[qualified] = module
     try:
         exec(compile(text, str(path), "exec"), module.__dict__)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[qualified]
         raise PluginError(f"{path}:{_line(error, path)}: {type(error).__name__}: {error}") from error
     return module
 
 
-def _line(error: Exception, path: Path) -> int:
+def _line(error: BaseException, path: Path) -> int:
     """The last line of the user's file that the error went through."""
     if isinstance(error, SyntaxError) and error.filename == str(path):
         return error.lineno or 1

@@ -21,7 +21,7 @@ from torch.nn.parameter import is_lazy
 
 from pipeline.lottery.files import FormatError, from_bytes, in_order, listed_layers, pack, to_bytes, unpack
 from pipeline.lottery.held_masks import HeldMasks, is_sharded
-from pipeline.lottery.layers import head, is_below
+from pipeline.lottery.layers import head, is_below, names_head
 from pipeline.lottery.transfer import copy_into
 from pipeline.lottery.wrapped_models import plain_names, unwrapped
 
@@ -113,8 +113,9 @@ class Ticket:
         """Put weights and mask into `model` and keep its pruned weights at 0 after every step of any torch optimizer.
 
         The state's names and shapes must be the ticket's. Only an output layer of another size (`model.output_layer` if
-        the model names it, else its last Linear) is left alone, with its own values and unmasked. The model may be
-        compiled already, or be in (Distributed)DataParallel. A ticket applied later replaces mask and weights.
+        the model names it, else its last Linear) is left alone, with its own values and unmasked; one that the ticket
+        masks has to be named. The model may be compiled already, or be in (Distributed)DataParallel. A ticket applied
+        later replaces mask and weights.
 
         The masks are the model's: they hold for optimizers that exist already, with momentum, through `model.to(...)`
         and `load_state_dict` in all of torch's modes, and go along into deep copies and pickles. LBFGS takes several
@@ -133,6 +134,12 @@ class Ticket:
             )
         state = {plain(name): value for name, value in inside.state_dict().items()}
         left = self._other_head(inside, state, plain)
+        if (lost := left & self.mask.keys()) and not names_head(inside):
+            layer = lost.pop().rpartition(".")[0]
+            raise TicketError(
+                f"{layer} is masked in the ticket and of another size in this {called}. If it is the output layer, "
+                f"say so: model.output_layer = {layer!r}."
+            )
         if unknown := [name for name in self.mask if name not in parameters and name not in left]:
             raise TicketError(
                 f"The ticket does not fit this {called}: no parameter {', '.join(unknown)}. "

@@ -69,6 +69,35 @@ class Attention(nn.Module):
         return self.head(self.attention(rows, rows, rows)[0].mean(1))
 
 
+class Auxiliary(Net):
+    def __init__(self, input_shape, classes):
+        super().__init__(input_shape, classes)
+        self.aux = nn.Sequential(nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, classes))
+        self.head = nn.Linear(32, classes)
+
+    def forward(self, x):
+        scores = super().forward(x)
+        return (scores, self.aux(self.first(x.flatten(1)))) if self.training else scores
+
+
+class Recurrent(nn.Module):
+    def __init__(self, input_shape, classes):
+        super().__init__()
+        self.r = nn.GRU(8, 16, bias=False, batch_first=True)
+        self.head = nn.Linear(16, classes)
+
+    def initialize(self, generator):
+        pass
+
+    def forward(self, x):
+        return self.head(self.r(x[:, 0])[0][:, -1])
+
+
+class Checkpointed(Net):
+    def forward(self, x):
+        return self.head(torch.utils.checkpoint.checkpoint(self.first, x.flatten(1), use_reentrant=True))
+
+
 class Normed(Net):
     def __init__(self, input_shape, classes):
         super().__init__(input_shape, classes)
@@ -164,6 +193,21 @@ def test_weights_that_no_mask_covers_are_named_with_their_share(tmp_path: Path) 
     assert not about_masks(expanded(tmp_path, "Attention", prune=pruning(include=["place", "attention.*"])))
 
 
+def test_weights_that_have_no_part_in_the_class_scores_are_named_with_their_share(tmp_path: Path) -> None:
+    def about(grid: Grid) -> list[str]:
+        return [note for note in grid.notes if "no part" in note]
+
+    left, counted = 16 * 32 + 3 * 16, 64 * 32 + 16 * 32 + 3 * 16
+    (note,) = about(expanded(tmp_path, "Auxiliary", targets="same"))
+    assert note.startswith(
+        f"{left / counted:.0%} of the weights of Auxiliary that are counted ({left:,} of {counted:,}) have no part in "
+        "its class scores: aux.0.weight, aux.2.weight. "
+    )
+    assert not about(expanded(tmp_path, "Auxiliary", targets="same", prune=pruning(only="first")))
+    assert not about(expanded(tmp_path, "Net"))
+    assert not about(expanded(tmp_path, "Checkpointed")), "its graph does not show the part that is run again"
+
+
 def test_included_parameters_are_counted_pruned_and_in_the_key(tmp_path: Path) -> None:
     without = expanded(tmp_path, "Attention")
     grid = expanded(tmp_path, "Attention", prune=pruning(include="attention.in*"))
@@ -196,6 +240,7 @@ def test_included_parameters_are_counted_pruned_and_in_the_key(tmp_path: Path) -
         ("Attention", {"include": ["attention.in_proj_bias"]}, "no parameter 'attention.in_proj_bias' of two or more"),
         ("Attention", {"include": ["embedding"]}, r"It is pruned anyway\."),
         ("Net", {"include": ["fc"]}, r"Net has none\."),
+        ("Recurrent", {}, r"include: \[r\.weight_ih_l0, r\.weight_hh_l0\]}`, or set prune_output: true"),
         ("Normed", {"prune_output": True}, r"prune_output: head\.weight is no parameter of a linear"),
     ],
 )
@@ -209,3 +254,10 @@ def test_a_target_whose_other_weights_have_other_shapes_is_refused(tmp_path: Pat
     larger = {"name": "larger", "dataset": {"name": "digits", "resize": 10}}
     with pytest.raises(UserError, match="do not fit the images of 1x10x10 here: place is 1x8x16 there and 1x10x16"):
         expanded(tmp_path, "Attention", targets=[larger])
+
+
+def test_a_target_of_other_classes_is_refused_for_layers_that_depend_on_their_number(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"aux\.2\.weight is 3x16 there and 4x16 here\. It depends on the number of classes"
+    ):
+        expanded(tmp_path, "Auxiliary")

@@ -213,6 +213,9 @@ def test_a_pruned_head_stays_pruned_and_another_size_of_it_is_left_alone() -> No
     step(same, torch.optim.SGD(same.parameters(), lr=0.1, momentum=0.9))
     assert_sparse(same, ticket)
     head = other.head.weight.detach().clone()
+    with pytest.raises(TicketError, match=r"head is masked .* of another size .* model\.output_layer = 'head'\."):
+        ticket.apply(other)
+    other.output_layer = "head"  # type: ignore[assignment]
     ticket.apply(other)
     assert torch.equal(other.head.weight, head)
     step(other, torch.optim.SGD(other.parameters(), lr=0.1))
@@ -229,6 +232,21 @@ def test_a_head_that_is_not_the_last_linear_is_asked_for() -> None:
     model.output_layer = "classifier"  # type: ignore[assignment]
     ticket.apply(model)
     assert torch.equal(model["first"].weight, ticket.weights["first.weight"])
+
+
+def test_a_hidden_layer_that_is_taken_for_the_head_is_not_left_out_silently() -> None:
+    def net(hidden: int) -> nn.Module:
+        return nn.ModuleDict({"head": nn.Linear(8, 3), "a": nn.Linear(6, 8), "b": nn.Linear(hidden, 8)})
+
+    source, model = net(5), net(7)
+    weights = {name: source.get_parameter(name).detach() for name in ("a.weight", "b.weight")}
+    ticket = Ticket(prune(weights, None, {"rate": 0.5}), source.state_dict())
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(
+        TicketError, match=r"b is masked in the ticket and of another size .* model\.output_layer = 'b'"
+    ):
+        ticket.apply(model)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
 class Deeper(Net):

@@ -113,6 +113,12 @@ CERTAIN = {
         "output_layer",
     ),
     "weight norm": ("def make(self): self.head = nn.utils.parametrizations.weight_norm(self.head)", "head", None),
+    "images changed in place": (f"{FORWARD}super().forward(x.sub_(0.5))", "head", None),
+    "no gradient in evaluation": (
+        f"{FORWARD}super().forward(x) if self.training else super().forward(x).detach()",
+        "head",
+        None,
+    ),
     "two layers, one named": (f"output_layer = 'head'\n{OTHER}{FORWARD}super().forward(x)", "head", None),
 }
 
@@ -133,10 +139,6 @@ UNCERTAIN = {
         "several layers: (other, head|head, other)",
     ),
     "a branch past it": (f"{FORWARD}super().forward(x) + x.flatten(1)[:, :5]", "its last layer is none of its modules"),
-    "an own parameter": (
-        f"def make(self): self.own = nn.Parameter(torch.ones(32, 5))\n{FORWARD}self.hidden(x) @ self.own",
-        "its outputs come from own",
-    ),
     "a fixed matrix after it": (
         f"def make(self): self.register_buffer('fixed', torch.ones(5, 5))\n{FORWARD}super().forward(x) @ self.fixed",
         "its last layer is none of its modules",
@@ -163,6 +165,37 @@ def test_a_layer_that_is_not_certain_has_to_be_named(case: str, tmp_path: Path) 
     assert "\n" not in str(refused.value)
     named = examined(tmp_path, body, output_layer="head")
     assert named.layers[-1][0] == "head.weight"
+
+
+HEADS = f"""def make(self): self.heads = nn.ModuleList(nn.Linear(32, 1) for _ in range(self.classes))
+{FORWARD}torch.cat([head(self.hidden(x)) for head in self.heads], 1)"""
+NOT_NAMED = {
+    "an own parameter": (
+        f"def make(self): self.own = nn.Parameter(torch.ones(32, 5))\n{FORWARD}self.hidden(x) @ self.own",
+        "its outputs come from own",
+    ),
+    "a recurrent state": (
+        f"def make(self): self.memory = nn.LSTM(8, self.classes, batch_first=True)\n"
+        f"{FORWARD}self.memory(x[:, 0])[1][0][0]",
+        "its outputs come from memory.weight_",
+    ),
+    "a layer for each class": (HEADS, "several layers: heads.4"),
+}
+
+
+@pytest.mark.parametrize("case", NOT_NAMED)
+def test_where_no_layer_can_be_named_that_is_said(case: str, tmp_path: Path) -> None:
+    body, why = NOT_NAMED[case]
+    with pytest.raises(ValueError, match=f"{why}.* It cannot be named: such a model needs one Linear or convolution"):
+        examined(tmp_path, body)
+
+
+def test_a_named_module_without_a_weight_is_refused_with_the_one_in_it(tmp_path: Path) -> None:
+    body = "def make(self): self.head, self.empty = nn.Sequential(nn.Linear(32, 5), nn.Softmax(1)), nn.ReLU()"
+    with pytest.raises(ValueError, match=r"'head' of Net has no weight: name the module .*, such as 'head\.0'\."):
+        examined(tmp_path, body, output_layer="head")
+    with pytest.raises(ValueError, match="'empty' of Net has no weight: such a model needs one Linear"):
+        examined(tmp_path, body, output_layer="empty")
 
 
 RETURNED = {
@@ -208,6 +241,29 @@ def test_what_cannot_be_run_is_refused_or_named_and_remarked(tmp_path: Path) -> 
     assert remark.startswith("cannot be run here, so that what it returns is not checked: RuntimeError: ")
 
 
+@pytest.mark.parametrize(
+    "body",
+    [f"def forward(self, x): raise SystemExit({code})" for code in ("", "3")] + ["def make(self): raise SystemExit(3)"],
+)
+def test_a_model_that_ends_the_program_is_refused(body: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"(cannot be run|failed): SystemExit"):
+        examined(tmp_path, body)
+
+
+def test_a_compiled_part_is_examined_without_compiling_it(tmp_path: Path) -> None:
+    body = "def make(self): self.first = torch.compile(self.first, backend=self.compiler)\n"
+    body += "def compiler(self, graph, inputs): raise SystemExit('it is compiled')"
+    found = examined(tmp_path, body)
+    assert [name for name, _ in found.layers] == ["first._orig_mod.weight", "head.weight"]
+    compiled = torch.compile(nn.Linear(2, 2), backend=_compiler)
+    with pytest.raises(Exception, match="it is compiled"):
+        compiled(torch.ones(1, 2))
+
+
+def _compiler(graph: Any, inputs: Any) -> Any:
+    raise RuntimeError("it is compiled")
+
+
 def test_as_many_classes_as_images_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"returns \[2, 3\]"):
         examined(tmp_path, f"{FORWARD}super().forward(x).T", classes=2)
@@ -221,7 +277,13 @@ def test_a_name_that_no_module_has_is_refused(tmp_path: Path) -> None:
 def test_another_layer_than_the_one_that_is_found_is_remarked(tmp_path: Path) -> None:
     found = examined(tmp_path, "", output_layer="first")
     assert found.output_layer == "first"
-    assert found.remarks == ["has 'first' named its output layer, and its class scores come from 'head'"]
+    come = "has 'first' named its output layer, and its class scores come from"
+    rows = "has 'first' named its output layer, whose weight is [32, 64], for 5 classes"
+    assert found.remarks == [f"{come} 'head'", rows]
+    body = f"{OTHER}{FORWARD}super().forward(x) + self.other(self.hidden(x))"
+    assert examined(tmp_path, body, output_layer="first").remarks == [f"{come} 'other', 'head'", rows]
+    found = examined(tmp_path, HEADS, output_layer="heads.4")
+    assert found.remarks == ["has 'heads.4' named its output layer, whose weight is [1, 32], for 5 classes"]
 
 
 def test_class_scores_that_come_second_in_training_are_refused(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """What a forward pass on the planned images says of a user's model: its output layer, and what it returns."""
 
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.lottery.layers import name_output_layer, output_layer, prunable, unmasked
+from pipeline.lottery.layers import PRUNABLE, is_below, name_output_layer, output_layer, prunable, unmasked
 from pipeline.lottery.many_networks import is_many
 from pipeline.lottery.models.initialization import check_initialization
-from pipeline.lottery.models.output_graph import UncertainError, scoring_layer
+from pipeline.lottery.models.output_graph import UncertainError, reached, scoring_layer
 from pipeline.lottery.models.registry import build
 
 Shapes = list[tuple[str, tuple[int, ...]]]
@@ -29,6 +31,8 @@ class Examination:
     """Its name, where the model itself and its last Linear say something else."""
     prunes_output: bool
     """Whether a mask can cover the output layer's weight: not where it is computed, or a module of the user's own."""
+    unreached: list[str]
+    """Parameters that no gradient of the class scores leads to, in either mode."""
     remarks: list[str]
     """What a plan and a report should say of it, as the end of a sentence about the model."""
 
@@ -57,10 +61,11 @@ def _examined(
     called = type(model).__name__
     remarks: list[str] = []
     found: str | UncertainError
-    with torch.random.fork_rng(devices=[]):
+    without: list[str] = []
+    with torch.random.fork_rng(devices=[]), _uncompiled():
         torch.default_generator.manual_seed(0)
         try:
-            found = _run(model, input, classes, remarks)
+            found, without = _run(model, input, classes, remarks)
         except _NotRunError as error:
             if runs or (model_fields.get("output_layer") is None and _own_name(model) is None):
                 raise ValueError(
@@ -72,33 +77,72 @@ def _examined(
     named = next((name for name in (model_fields.get("output_layer"), _own_name(model)) if name is not None), found)
     if isinstance(named, UncertainError):
         raise ValueError(
-            f"which layer gives the class scores is not certain: {found}. Name it: "
-            "model: {..., output_layer: NAME}, or the attribute `output_layer` of the class."
+            f"which layer gives the class scores is not certain: {found}. {_what_to_do(model, named, classes)}"
         )
-    if isinstance(found, str) and named != found:
-        remarks.append(f"has {named!r} named its output layer, and its class scores come from {found!r}")
+    owners = (found,) if isinstance(found, str) else found.owners
+    if owners and named not in owners:
+        scores_of = ", ".join(map(repr, owners))
+        remarks.append(f"has {named!r} named its output layer, and its class scores come from {scores_of}")
     differs = named != _by_default(model)
     name_output_layer(model, named)
     check_initialization(model)
     weight = getattr(model.get_submodule(named), "weight", None)
     if not isinstance(weight, Tensor):
-        raise ValueError(f"The output layer {named!r} of {called} has no weight.")
+        below = _with_weight(model, named)
+        hint = f"name the module that has the weight, such as {below!r}" if below else _ONE_LAYER
+        raise ValueError(f"The output layer {named!r} of {called} has no weight: {hint}.")
+    if weight.shape[0] != classes and not is_many(model):
+        remarks.append(
+            f"has {named!r} named its output layer, whose weight is {list(weight.shape)}, for {classes} classes"
+        )
     full_name = f"{named}.weight" if named else "weight"
     return Examination(
         layers=[*_shapes(prunable(model)), (full_name, tuple(weight.shape))],
         unmasked=_shapes(unmasked(model)),
         output_layer=named if differs else None,
         prunes_output=full_name in prunable(model, output=True),
+        unreached=without,
         remarks=remarks,
     )
+
+
+def _uncompiled() -> AbstractContextManager[object]:
+    """Compiled parts of a model run as they are written: compiling takes long, and hides the graph."""
+    # torch imports its compiler, which takes seconds, with the first part that is to be compiled
+    return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
+
+
+_ONE_LAYER = "such a model needs one Linear or convolution as its last layer"
+
+
+def _what_to_do(model: nn.Module, found: UncertainError, classes: int) -> str:
+    """Where the class scores come from several layers, one that gives a part of each of them may be named."""
+    weights = [getattr(model.get_submodule(owner), "weight", None) for owner in found.owners]
+    sizes = [weight.shape[0] for weight in weights if isinstance(weight, Tensor)]
+    if (weights and not sizes) or (len(weights) > 1 and classes not in sizes):
+        return f"It cannot be named: {_ONE_LAYER}."
+    or_one = f" Or change it: {_ONE_LAYER}." if len(weights) > 1 else ""
+    return f"Name it: model: {{..., output_layer: NAME}}, or the attribute `output_layer` of the class.{or_one}"
+
+
+def _with_weight(model: nn.Module, name: str) -> str | None:
+    """The last linear layer or convolution in the module of that name."""
+    layers = [
+        below for below, module in model.named_modules() if is_below(below, name) and isinstance(module, PRUNABLE)
+    ]
+    return layers[-1] if layers else None
 
 
 class _NotRunError(Exception):
     """The user's code raised something."""
 
 
-def _run(model: nn.Module, input: Sequence[int], classes: int, remarks: list[str]) -> str | UncertainError:
-    """The layer that gives the class scores, or why it is not certain; ValueError if there are no class scores."""
+def _run(
+    model: nn.Module, input: Sequence[int], classes: int, remarks: list[str]
+) -> tuple[str | UncertainError, list[str]]:
+    """The layer that gives the class scores, or why it is not certain; and the parameters that no gradient of them
+    leads to. ValueError if there are no class scores.
+    """
     images = torch.rand(3 if classes == 2 else 2, *input, requires_grad=True)  # another number than that of classes
     for parameter in model.parameters():
         parameter.requires_grad_(True)  # what is frozen would be missing from the graph
@@ -119,16 +163,28 @@ def _run(model: nn.Module, input: Sequence[int], classes: int, remarks: list[str
             f"in training its (first) output comes from {in_training!r}, in evaluation from {found!r}: the class "
             "scores should come first."
         )
-    return found
+    if isinstance(found, UncertainError) and not found.owners:
+        found = in_training  # in evaluation without gradients (torch.no_grad), for example
+    return found, _unreached(model, (outputs, trained))
+
+
+def _unreached(model: nn.Module, scores: Sequence[Tensor]) -> list[str]:
+    """Parameters that no gradient of the `scores` leads to; none where the graph does not show it."""
+    try:
+        trained = reached(scores)
+    except UncertainError:
+        return []
+    return [name for name, parameter in model.named_parameters() if id(parameter) not in trained]
 
 
 def _outputs(model: nn.Module, images: Tensor) -> Any:
     with torch.enable_grad():
         try:
-            return model(images)
-        except Exception as error:
+            return model(images.clone())  # which it may change in place, as it may a batch
+        except (Exception, SystemExit) as error:
             lines = str(error).strip().splitlines()
-            raise _NotRunError(f"{type(error).__name__}: {lines[0].rstrip('.') if lines else ''}") from error
+            said = f": {lines[0].rstrip('.')}" if lines else ""
+            raise _NotRunError(f"{type(error).__name__}{said}") from error
 
 
 def _layer(model: nn.Module, images: Tensor, scores: Any, classes: int, when: str) -> str | UncertainError:

@@ -14,7 +14,14 @@ _MIXING = ("Mm", "Addmm", "Bmm", "Baddbmm", "Addbmm", "Mv", "Addmv", "Dot", "Lin
 
 
 class UncertainError(ValueError):
-    """The graph does not show one layer whose outputs are the class scores: why."""
+    """The graph does not show one layer whose outputs are the class scores: why.
+
+    `owners`: the modules whose parameters it shows in place of that layer's.
+    """
+
+    def __init__(self, why: str, owners: Iterable[str] = ()) -> None:
+        super().__init__(why)
+        self.owners = tuple(owners)
 
 
 def scoring_layer(model: nn.Module, images: Tensor, scores: Tensor, classes: int) -> str:
@@ -50,19 +57,32 @@ def scoring_layer(model: nn.Module, images: Tensor, scores: Tensor, classes: int
     return _only(model, layers.values(), classes)
 
 
+def reached(outputs: Iterable[Tensor]) -> set[int]:
+    """`id` of each leaf tensor that a gradient of these outputs leads to.
+
+    Raises UncertainError if one goes through a function of the user's own: what it does backwards is not recorded, as
+    of torch's reentrant checkpoints, which run a part of the model again.
+    """
+    nodes = [scores.grad_fn for scores in outputs if scores.grad_fn is not None]
+    if any(hasattr(node, "_forward_cls") for node in _walk(nodes)):
+        raise UncertainError("a gradient goes through a function of its own")
+    return {id(leaf) for leaf in _leaves(nodes)}
+
+
 def _only(model: nn.Module, layers: Iterable[list[list[str]]], classes: int) -> str:
     found = [tied for weights in layers for tied in weights]
     owners = dict.fromkeys(_owner(name) for tied in found for name in tied)
     if any(len({_owner(name) for name in tied}) > 1 for tied in found):
-        raise UncertainError(f"its last layer shares its weights: {', '.join(map(_shown, owners))}")
+        raise UncertainError(f"its last layer shares its weights: {', '.join(map(_shown, owners))}", owners)
     if len(owners) > 1:
-        raise UncertainError(f"its outputs come from several layers: {', '.join(map(_shown, owners))}")
+        raise UncertainError(f"its outputs come from several layers: {', '.join(map(_shown, owners))}", owners)
     (owner,) = owners
     weight = getattr(model.get_submodule(owner), "weight", None)
     if not isinstance(weight, Tensor):
-        raise UncertainError(f"its outputs come from {', '.join(name for tied in found for name in tied)}")
+        raise UncertainError(f"its outputs come from {', '.join(name for tied in found for name in tied)}", owners)
     if weight.shape[0] != classes:
-        raise UncertainError(f"its last layer, {_shown(owner)}, has {weight.shape[0]} outputs for {classes} classes")
+        why = f"its last layer, {_shown(owner)}, has {weight.shape[0]} outputs for {classes} classes"
+        raise UncertainError(why, owners)
     return owner
 
 

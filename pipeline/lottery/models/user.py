@@ -32,7 +32,7 @@ def user(fields: Mapping[str, Any], input_shape: tuple[int, int, int], classes: 
         raise ValueError(f"{file}: {name!r} is not a class but {type(define).__name__}.")
     try:
         model = define(input_shape=input_shape, classes=classes, **arguments)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         given = "".join(f", {key}={value!r}" for key, value in arguments.items())
         raise ValueError(
             f"{file}: {name}(input_shape={input_shape}, classes={classes}{given}) failed: "
@@ -60,7 +60,7 @@ def _give_shapes(model: nn.Module, input_shape: tuple[int, int, int]) -> None:
     try:
         with torch.no_grad():
             model.eval()(torch.zeros(2, *input_shape))
-    except Exception as error:  # of the user's code
+    except (Exception, SystemExit) as error:  # of the user's code
         why = f"the forward pass that would give it failed: {type(error).__name__}: {error}"
     for module, mode in modes:
         module.training = mode
