@@ -183,6 +183,21 @@ def test_a_part_may_lie_elsewhere_than_the_other_where_that_is_certain(tmp_path:
     assert data.notes[0].endswith(f"not read: data/test.parquet, {TEST}.")
 
 
+@pytest.mark.parametrize(
+    ("link", "target", "train", "test"),
+    [
+        ("test.parquet", "train.parquet", "train.parquet", "test.parquet"),
+        ("val", "train", "train/0000.parquet", "val/0000.parquet"),
+        ("test/1.parquet", "../train/0000.parquet", "train/0000.parquet", "test/1.parquet"),
+    ],
+)
+def test_a_training_file_is_no_test_file(tmp_path: Path, link: str, target: str, train: str, test: str) -> None:
+    write(tmp_path / train, [0, 1])
+    (tmp_path / link).parent.mkdir(exist_ok=True)
+    (tmp_path / link).symlink_to(target)
+    assert f"{tmp_path / train} and {tmp_path / test} are one file: its images would be" in refused(tmp_path)
+
+
 def test_a_test_part_is_whole_too(tmp_path: Path) -> None:
     write(tmp_path / TRAIN, [0])
     write(tmp_path / "validation-00000-of-00002.parquet", [0])

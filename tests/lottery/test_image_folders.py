@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -268,6 +269,36 @@ def test_what_is_unusual_is_said(pets: Path) -> None:
     assert "3 files are left out" in left_out and left_out.endswith(": 2 .avif, 1 (none).")
     (pets / "train/cat/a.avif").unlink(), (pets / "train/cat/b.AVIF").unlink()
     assert "1 file is left out" in planned(pets).notes[2]
+
+
+@pytest.mark.parametrize(
+    ("link_at", "target", "said"),
+    [
+        ("val", "train", "train/cat and P/val/cat are one folder"),
+        ("val/cat", "../train/cat", "train/cat and P/val/cat are one folder"),
+        ("train/cat/more", "../../val/cat", "train/cat/more and P/val/cat are one folder"),
+        ("val/dog/all", "../../train", "train/(cat|dog) and P/val/dog/all/(cat|dog) are one folder"),
+        ("val/cat/9.bmp", "../../train/cat/0.bmp", "val/cat/9.bmp is a link into P/train/cat"),
+        ("train/dog/9.bmp", "../../val/dog/0.bmp", "train/dog/9.bmp is a link into P/val/dog"),
+    ],
+)
+def test_a_test_image_is_no_training_image(pets: Path, link_at: str, target: str, said: str) -> None:
+    if (pets / link_at).exists():
+        shutil.rmtree(pets / link_at)
+    link(pets, link_at, target)
+    with pytest.raises(UnfitError, match=f"{said.replace('P', str(pets))}: its images would be training and test"):
+        planned(pets)
+    with pytest.raises(DataError, match=f"{said.replace('P', str(pets))}: its images would be training and test"):
+        load({"name": "images"}, pets.parent, "pets")
+
+
+def test_test_images_that_are_training_images_by_content_are_said(pets: Path) -> None:
+    shutil.copy(pets / "train/cat/0.bmp", pets / "val/cat/0.bmp")
+    assert [note.partition(": ")[2] for note in planned(pets).notes] == ["1 of 4 test images is a training image, too."]
+    (pets / "val/dog/0.bmp").unlink()
+    os.link(pets / "train/dog/0.bmp", pets / "val/dog/0.bmp")
+    assert planned(pets).notes[0].endswith(": 2 of 4 test images are training images, too.")
+    counts(pets)
 
 
 def test_grey_images_among_coloured_ones_become_coloured(pets: Path) -> None:
