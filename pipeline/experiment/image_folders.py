@@ -1,7 +1,8 @@
 """Images in folders, one a class: train/<class>/*, and val/<class>/* or test/<class>/*."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
@@ -100,9 +101,13 @@ def size_of(file: Path | IO[bytes], where: str) -> Input:
         raise UnfitError(str(error), "path") from error
 
 
-def turning_of(file: Path | IO[bytes], where: str) -> dict[str, str]:
-    """Data fields that say, from its first picture, that those of a set may be turned. Raises UnfitError."""
-    try:
-        return turning(file, where)
-    except PictureError as error:
-        raise UnfitError(str(error), "path") from error
+def turning_of(pictures: Mapping[str, bytes]) -> dict[str, str]:
+    """Data fields that say that the pictures of a set may be turned, if one of these, by their places, may be.
+
+    One that cannot be read turns nothing; where it is used, training refuses it.
+    """
+    fields: dict[str, str] = {}
+    for where, data in pictures.items():
+        with suppress(PictureError):
+            fields |= turning(io.BytesIO(data), where)
+    return fields

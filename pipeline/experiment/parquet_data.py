@@ -9,12 +9,16 @@ from pipeline.experiment.datasets import Dataset, Facts, counted
 from pipeline.experiment.image_folders import size_of, turning_of
 from pipeline.experiment.user_files import UnfitError
 from pipeline.lottery.locations import Folder, folder_at
-from pipeline.lottery.parquet_files import ParquetError, fingerprint
+from pipeline.lottery.parquet_files import ParquetError, at_once, fingerprint
 from pipeline.lottery.parquet_layout import Parts, parts
 
 if TYPE_CHECKING:
     from pipeline.lottery.parquet_labels import Labels
 
+FILES = 32
+"""Of a part, whose first pictures say whether any may be turned: to read them all would take minutes."""
+BUFFER = 2**20
+"""Bytes that are read at once, in place of a whole group of rows for its first image."""
 SHOWN = 8
 """Labels that a note names."""
 
@@ -37,9 +41,10 @@ class Parquet(Dataset):
             counts = tuple(labels.counts.get(number, 0) for number in range(max(labels.counts) + 1))
             labels.refuse_unseen(folder, self.label, self._chosen(len(counts)))
             fields: dict[str, Any] = {"fingerprint": fingerprint(folder, found.files)}
-            first, where = _first_image(folder, labels, self.image)
-            shape = size_of(io.BytesIO(first), where)
-            fields |= turning_of(io.BytesIO(first), where)
+            first = {f"{file}, row 0": data for file, data in _first_images(folder, labels, self.image).items()}
+            where, data = next(iter(first.items()))
+            shape = size_of(io.BytesIO(data), where)
+            fields |= turning_of(first)
         except ParquetError as error:
             raise UnfitError(str(error), error.option) from error
         except OSError as error:
@@ -87,20 +92,28 @@ def _folder(path: str, root: Path) -> Folder:
     return Folder(str(Path(folder.place).resolve())) if folder.local else folder
 
 
-def _first_image(folder: Folder, labels: "Labels", image: str) -> tuple[bytes, str]:
-    """The first training image and where it is: some files may have no rows."""
+def _first_image(folder: Folder, file: str, image: str) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from pipeline.lottery.parquet_columns import bytes_of
 
-    file = next(file for file, of_file in labels.train.items() if len(of_file))
     try:
-        opened = pq.ParquetFile(folder.path(file), filesystem=folder.filesystem)
-        batch = next(batch for batch in opened.iter_batches(batch_size=1, columns=[image]) if len(batch))
+        with folder.filesystem.open_input_file(folder.path(file)) as source:
+            opened = pq.ParquetFile(source, buffer_size=BUFFER)
+            batch = next(batch for batch in opened.iter_batches(batch_size=1, columns=[image]) if len(batch))
     except (OSError, pa.ArrowException) as error:
         raise UnfitError(f"{folder.shown(file)} cannot be read as Parquet: {error}", "path") from error
     data = bytes_of(batch.column(image))[0].as_py()
     if data is None:
         raise UnfitError(f"{folder.shown(file)}, row 0: there is no image in column {image!r}.", "image")
-    return data, f"{file}, row 0"
+    return bytes(data)
+
+
+def _first_images(folder: Folder, labels: "Labels", image: str) -> dict[str, bytes]:
+    """The first image of each file by its name, of at most `FILES` files with rows in each part, spread evenly."""
+    asked = []
+    for part in (labels.train, labels.test):
+        files = [file for file, of_file in part.items() if len(of_file)]
+        asked += files[:: -(-len(files) // FILES)]
+    return dict(zip(asked, at_once(lambda file: _first_image(folder, file, image), asked), strict=True))
