@@ -2,11 +2,14 @@
 
 import io
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.experiment.datasets import Dataset, Facts, counted
 from pipeline.experiment.image_folders import size_of, turning_of
+from pipeline.experiment.looking import seen
+from pipeline.experiment.model_base import Input
 from pipeline.experiment.user_files import UnfitError
 from pipeline.lottery.locations import Folder, folder_at
 from pipeline.lottery.parquet_files import ParquetError, at_once, fingerprint
@@ -32,28 +35,21 @@ class Parquet(Dataset):
     label: str = "label"
 
     def facts(self, root: Path) -> Facts:
-        from pipeline.lottery.parquet_labels import read_labels
-
         try:
-            folder = _folder(self.path, root)
-            found = parts(folder)
-            labels = read_labels(folder, found.train, found.test, self.image, self.label)
+            found = seen(
+                ("parquet", self.path, root, self.image, self.label),
+                lambda: _looked_at(self.path, root, self.image, self.label),
+            )
+            folder, labels = found.folder, found.labels
             counts = tuple(labels.counts.get(number, 0) for number in range(max(labels.counts) + 1))
             labels.refuse_unseen(folder, self.label, self._chosen(len(counts)))
-            fields: dict[str, Any] = {"fingerprint": fingerprint(folder, found.files)}
-            first = {f"{file}, row 0": data for file, data in _first_images(folder, labels, self.image).items()}
-            where, data = next(iter(first.items()))
-            shape = size_of(io.BytesIO(data), where)
-            fields |= turning_of(first)
         except ParquetError as error:
             raise UnfitError(str(error), error.option) from error
         except OSError as error:
             raise UnfitError(f"{Folder(self.path)} cannot be read: {error}", "path") from error
-        if labels.classes:
-            fields["labels"] = labels.digest
-        fields |= {key: value for key in ("image", "label") if (value := getattr(self, key)) != key}
-        notes = tuple(f"{folder}: {sentence}" for sentence in self._notes(found, labels, len(counts)))
-        return counted(shape, counts, fields=fields, location=folder.place, notes=notes)
+        fields = found.fields | {key: value for key in ("image", "label") if (value := getattr(self, key)) != key}
+        notes = tuple(f"{folder}: {sentence}" for sentence in self._notes(found.parts, labels, len(counts)))
+        return counted(found.shape, counts, fields=fields, location=folder.place, notes=notes)
 
     def _chosen(self, classes: int) -> set[int] | None:
         """The labels that are surely used, as the data fields have them: None stands for all, whatever they are."""
@@ -77,6 +73,32 @@ class Parquet(Dataset):
             yield f"no test image has label {_listed(map(str, untested), len(untested))}."
         if found.unread:
             yield f"of neither part, and so not read: {_listed(found.unread, len(found.unread))}."
+
+
+@dataclass(frozen=True)
+class _Set:
+    """What planning reads of the files."""
+
+    folder: Folder
+    parts: Parts
+    labels: "Labels"
+    fields: dict[str, Any]
+    shape: Input
+
+
+def _looked_at(path: str, root: Path, image: str, label: str) -> _Set:
+    """Raises ParquetError, UnfitError and OSError."""
+    from pipeline.lottery.parquet_labels import read_labels
+
+    folder = _folder(path, root)
+    found = parts(folder)
+    labels = read_labels(folder, found.train, found.test, image, label)
+    first = {f"{file}, row 0": data for file, data in _first_images(folder, labels, image).items()}
+    where, data = next(iter(first.items()))
+    fields = {"fingerprint": fingerprint(folder, found.files), **turning_of(first)}
+    if labels.classes:
+        fields["labels"] = labels.digest
+    return _Set(folder, found, labels, fields, size_of(io.BytesIO(data), where))
 
 
 def _listed(names: Iterable[str], count: int) -> str:

@@ -17,8 +17,10 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from pipeline.experiment.catalogue import AnyDataset, Data, describe
+from pipeline.experiment.looking import looking_once
 from pipeline.experiment.user_files import UnfitError
 from pipeline.lottery.data import DataError, Images, load
+from pipeline.lottery.locations import Folder
 
 DATASET: TypeAdapter[Any] = TypeAdapter(AnyDataset)
 EMBEDDED = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -408,3 +410,21 @@ def test_whatever_is_damaged_is_refused_in_words(tmp_path: Path) -> None:
         except UnfitError:
             refusals += 1
     assert refusals > 100
+
+
+def test_a_plan_reads_a_set_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for file in (TRAIN, TEST):
+        write(tmp_path / file, [0, 1, 2])
+    asked: list[str] = []
+    path_of = Folder.path
+    monkeypatch.setattr(Folder, "path", lambda folder, name: asked.append(name) or path_of(folder, name))
+    with looking_once():
+        planned(tmp_path)
+        before = len(asked)
+        assert planned(tmp_path, classes=[0, 1]).notes == () and len(asked) == before
+        assert planned(tmp_path, classes=[2]).images == 1 and len(asked) == before
+    write(tmp_path / TEST, [0, 3])
+    with looking_once():
+        assert planned(tmp_path, classes=[0]).notes == ()
+        with pytest.raises(UnfitError, match="has 3, which no training image has"):
+            planned(tmp_path)

@@ -14,7 +14,8 @@ from PIL import Image
 
 from pipeline.experiment import image_folders as planned_folders
 from pipeline.experiment.catalogue import Data, describe
-from pipeline.experiment.image_folders import Images, looking_once
+from pipeline.experiment.image_folders import Images
+from pipeline.experiment.looking import looking_once
 from pipeline.experiment.user_files import UnfitError
 from pipeline.lottery import content_hashes, image_folders
 from pipeline.lottery.data import DataError, load
@@ -408,10 +409,12 @@ def test_who_asks_at_the_same_time_waits_for_the_first(pets: Path, cache: Path, 
 
 def test_a_plan_looks_at_a_folder_once(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = []
-    look = planned_folders.image_folder
-    monkeypatch.setattr(planned_folders, "image_folder", lambda folder: looks.append(folder) or look(folder))
+    look, size_of = planned_folders.image_folder, planned_folders.size_of
+    monkeypatch.setattr(planned_folders, "image_folder", lambda folder: looks.append(folder.name) or look(folder))
+    monkeypatch.setattr(planned_folders, "size_of", lambda *of: looks.append(of[1]) or size_of(*of))
+    once = ["pets", "train/cat/0.bmp", "train/dog/0.bmp"]
     with looking_once():
         assert planned(pets).fields == planned(pets).fields
-    assert len(looks) == 1
+    assert looks == once
     planned(pets)
-    assert len(looks) == 2
+    assert looks == once * 2
