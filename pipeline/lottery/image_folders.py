@@ -9,7 +9,7 @@ import hashlib
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +37,8 @@ class Part:
     """By class, in name order; those of a class in path order. Paths are relative to the folder of the part."""
     left_out: Counter[str]
     """Files that are no pictures, by suffix."""
+    of_no_class: int
+    """Pictures that lie in the folder of the part itself."""
     homes: dict[Identity, str]
     """Path of each real folder that has pictures in it."""
     linked: dict[Identity, str]
@@ -89,6 +91,10 @@ class ImageFolder:
             said.append(f"{readable(self.folder)}: val/ is the test set, test/ is left alone.")
         if absent := [name for name, files in self.test.pictures.items() if not files]:
             said.append(f"{readable(self.test.folder)} has no images of {_listed(absent)}.")
+        for part in (self.train, self.test):
+            if part.of_no_class:
+                how = "lies in no class folder, and is" if part.of_no_class == 1 else "lie in no class folder, and are"
+                said.append(f"{readable(part.folder)}: {count_of(part.of_no_class, 'image')} {how} left out.")
         if left_out := self.train.left_out + self.test.left_out:
             total = sum(left_out.values())
             files = "1 file is" if total == 1 else f"{total:,} files are"
@@ -138,8 +144,12 @@ def _refuse_overlap(train: Part, test: Part) -> None:
 def part_at(folder: Path) -> Part:
     """The pictures of one part, whatever classes it has. Raises FolderError."""
     walk = _Walk(str(folder))
-    for entry, _ in _entries(str(folder), lambda mode: stat.S_ISDIR(mode)):
-        walk.enter(entry.name, entry.name, linked=False)
+    of_no_class = 0
+    for entry, status in _entries(str(folder)):
+        if stat.S_ISDIR(status.st_mode):
+            walk.enter(entry.name, entry.name, linked=False)
+        else:
+            of_no_class += entry.name.lower().endswith(SUFFIXES)
     while walk.links:
         links, walk.links = sorted(walk.links), []
         for name, path in links:
@@ -149,6 +159,7 @@ def part_at(folder: Path) -> Part:
         folder,
         {name: sorted(files, key=lambda file: os.fsencode(file.path)) for name, files in walk.pictures.items()},
         walk.left_out,
+        of_no_class,
         walk.homes,
         walk.linked,
     )
@@ -224,9 +235,7 @@ class _Walk:
         raise FolderError(f"{readable(self.at(path))} is no file, though it is called like an image.")
 
 
-def _entries(
-    folder: str, wanted: Callable[[int], bool] = lambda mode: True
-) -> Iterator[tuple[os.DirEntry[str], os.stat_result]]:
+def _entries(folder: str) -> Iterator[tuple[os.DirEntry[str], os.stat_result]]:
     """What is in a folder and not hidden, in name order, with the status of what links lead to."""
     try:
         with os.scandir(folder) as entries:
@@ -240,8 +249,7 @@ def _entries(
             if entry.is_symlink():
                 raise FolderError(f"{readable(entry.path)} is a link that leads nowhere: {error.strerror}.") from error
             raise FolderError(_unreadable(error, entry.path)) from error
-        if wanted(status.st_mode):
-            yield entry, status
+        yield entry, status
 
 
 def _identity(folder: str) -> Identity:

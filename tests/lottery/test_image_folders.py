@@ -272,6 +272,17 @@ def test_what_is_unusual_is_said(pets: Path) -> None:
     assert "1 file is left out" in planned(pets).notes[2]
 
 
+def test_images_in_no_class_folder_are_said(pets: Path) -> None:
+    before = key(pets)
+    pictures(pets / "train", 2)
+    pictures(pets / "val", 1, ".JPG")
+    (pets / "train/README.md").touch()
+    assert key(pets) == before and counts(pets) == {"cat": 4, "dog": 4}
+    train, val = planned(pets).notes
+    assert train.endswith("pets/train: 2 images lie in no class folder, and are left out.")
+    assert val.endswith("pets/val: 1 image lies in no class folder, and is left out.")
+
+
 @pytest.mark.parametrize(
     ("link_at", "target", "said"),
     [
