@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipeline.lottery.batch_norm import has_batch_norm
 from pipeline.lottery.layers import name_output_layer, output_layer, prunable, unmasked
 from pipeline.lottery.many_networks import is_many
 from pipeline.lottery.models.initialization import check_initialization
@@ -29,6 +30,8 @@ class Examination:
     """Its name, where the model itself and its last Linear say something else."""
     prunes_output: bool
     """Whether a mask can cover the output layer's weight: not where it is computed, or a module of the user's own."""
+    batch_norm: bool
+    """As `has_batch_norm`."""
     remarks: list[str]
     """What a plan and a report should say of it, as the end of a sentence about the model."""
 
@@ -89,6 +92,7 @@ def _examined(
         unmasked=_shapes(unmasked(model)),
         output_layer=named if differs else None,
         prunes_output=full_name in prunable(model, output=True),
+        batch_norm=has_batch_norm(model),
         remarks=remarks,
     )
 
