@@ -9,8 +9,8 @@ from pathlib import Path
 from pipeline.experiment.ceiling import check_ceiling, too_many
 from pipeline.experiment.chains import Chain, dense_stage, prunes_output, train_stage
 from pipeline.experiment.evaluations import Evaluation, dense_draws, evaluations
-from pipeline.experiment.image_folders import looking_once
 from pipeline.experiment.included import about_unmasked, about_unreached
+from pipeline.experiment.looking import looking_once
 from pipeline.experiment.resolving import baseline_sides, checked, reached, rounds_of, source_sides, target_sides
 from pipeline.experiment.sides import Side
 from pipeline.experiment.spec import ANY, DENSE, Spec

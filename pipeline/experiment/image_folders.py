@@ -1,32 +1,18 @@
 """Images in folders, one a class: train/<class>/*, and val/<class>/* or test/<class>/*."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+import io
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import IO, Literal
 
 from pipeline.experiment.datasets import Dataset, Facts
+from pipeline.experiment.looking import seen
 from pipeline.experiment.model_base import Input
 from pipeline.experiment.user_files import UnfitError
-from pipeline.lottery.image_folders import FolderError, ImageFolder, image_folder
+from pipeline.lottery.image_folders import FolderError, Part, image_folder
 from pipeline.lottery.pictures import PictureError, shape, turning
-
-_looked_at: ContextVar[dict[Path, ImageFolder] | None] = ContextVar("_looked_at", default=None)
-
-
-@contextmanager
-def looking_once() -> Iterator[None]:
-    """Within it a folder is looked at once, however many sources, targets and seeds use it."""
-    if _looked_at.get() is not None:
-        yield
-        return
-    token = _looked_at.set({})
-    try:
-        yield
-    finally:
-        _looked_at.reset(token)
 
 
 class Images(Dataset):
@@ -38,18 +24,16 @@ class Images(Dataset):
     def facts(self, root: Path) -> Facts:
         folder = folder_at(self.path, root)
         try:
-            found = _found(folder)
+            found = seen(("images", folder), lambda: image_folder(folder))
             fingerprint = found.fingerprint
         except FolderError as error:
             raise UnfitError(str(error), "path") from error
         train = found.train
-        first = [files[0].path for files in train.pictures.values()]
         counts = tuple(map(len, train.pictures.values()))
 
         @cache
         def shapes() -> set[Input]:
-            """Of the first image of each class; to read all headers of a large set would take minutes a plan."""
-            return {size_of(train.folder / file, f"{train.folder.name}/{file}") for file in first}
+            return seen(("shapes", folder), lambda: _shapes(train))
 
         return Facts(
             lambda: self._shape(shapes()),
@@ -80,13 +64,10 @@ def folder_at(path: str, root: Path) -> Path:
     return folder.resolve()
 
 
-def _found(folder: Path) -> ImageFolder:
-    seen = _looked_at.get()
-    if seen is None:
-        return image_folder(folder)
-    if folder not in seen:
-        seen[folder] = image_folder(folder)
-    return seen[folder]
+def _shapes(train: Part) -> set[Input]:
+    """Of the first image of each class; to read all headers of a large set would take minutes a plan."""
+    first = [files[0].path for files in train.pictures.values()]
+    return {size_of(train.folder / file, f"{train.folder.name}/{file}") for file in first}
 
 
 def size_of(file: Path | IO[bytes], where: str) -> Input:
@@ -100,9 +81,13 @@ def size_of(file: Path | IO[bytes], where: str) -> Input:
         raise UnfitError(str(error), "path") from error
 
 
-def turning_of(file: Path | IO[bytes], where: str) -> dict[str, str]:
-    """Data fields that say, from its first picture, that those of a set may be turned. Raises UnfitError."""
-    try:
-        return turning(file, where)
-    except PictureError as error:
-        raise UnfitError(str(error), "path") from error
+def turning_of(pictures: Mapping[str, bytes]) -> dict[str, str]:
+    """Data fields that say that the pictures of a set may be turned, if one of these, by their places, may be.
+
+    One that cannot be read turns nothing; where it is used, training refuses it.
+    """
+    fields: dict[str, str] = {}
+    for where, data in pictures.items():
+        with suppress(PictureError):
+            fields |= turning(io.BytesIO(data), where)
+    return fields

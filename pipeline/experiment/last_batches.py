@@ -1,17 +1,18 @@
 """The last batch of an epoch, which may be smaller: how workers and groups of batch norm share it."""
 
+from pipeline.experiment.model_base import Described
 from pipeline.experiment.spec_sides import Target
 from pipeline.experiment.user_files import UnfitError
 from pipeline.lottery.counting import count_of
 
 
-def check_last_batch(entry: Target, images: int) -> None:
+def check_last_batch(entry: Target, model: Described, images: int) -> None:
     """Batch norm needs two images in each group, and two on each worker. Raises UnfitError.
 
     `images`: training images.
     """
     training, workers = entry.training, entry.resources.workers
-    groups = _groups(entry) if _has_groups(entry) else 1
+    groups = _groups(entry) if _has_groups(entry, model) else 1
     last = images % training.batch_size
     if workers * groups == 1 or not 0 < last < 2 * workers * groups:
         return
@@ -24,22 +25,22 @@ def check_last_batch(entry: Target, images: int) -> None:
     )
 
 
-def regrouped(entry: Target, images: int) -> int | None:
+def regrouped(entry: Target, model: Described, images: int) -> int | None:
     """Groups on each worker, if the last batch is not split as `ceil(images / norm_batch)` chunks would split it.
 
     It was split so at first, whatever the number of devices. Where it comes out the same, the key stays as it was.
     """
     last = images % entry.training.batch_size
-    if not last or not _has_groups(entry):
+    if not last or not _has_groups(entry, model):
         return None
     groups, norm_batch = _groups(entry), entry.training.norm_batch or entry.training.batch_size
     same = all(_even(part, groups) == _chunks(part, norm_batch) for part in _even(last, entry.resources.workers))
     return None if same else groups
 
 
-def _has_groups(entry: Target) -> bool:
+def _has_groups(entry: Target, model: Described) -> bool:
     """Whether the training has batch norm over groups; frozen features use their running statistics."""
-    return entry.training.norm_batch is not None and entry.training.frozen is None and entry.model.batch_norm
+    return entry.training.norm_batch is not None and entry.training.frozen is None and model.batch_norm
 
 
 def _groups(entry: Target) -> int:

@@ -24,6 +24,8 @@ class Described:
     """Other parameters of two or more dimensions: masks cover those that `prune.include` names."""
     prunes_output: bool = True
     """Whether a mask can cover the output layer."""
+    batch_norm: bool = False
+    """Whether it has batch norm that is computed over groups where the training says so."""
     name: str = "the model"
     notes: tuple[str, ...] = ()
     unreached: frozenset[str] = frozenset()
@@ -74,7 +76,7 @@ class BuiltIn(Strict):
 
     def described(self, shape: Input, classes: int) -> Described:
         """Raises as `layers`."""
-        return Described(self.layers(shape, classes), self.fields())
+        return Described(self.layers(shape, classes), self.fields(), batch_norm=self.batch_norm)
 
     def location(self) -> str | None:
         return None

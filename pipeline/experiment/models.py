@@ -162,8 +162,6 @@ class UserModel(Strict):
     arguments: dict[str, Any] = Field(default_factory=dict)
 
     channels: ClassVar[int | None] = None
-    batch_norm: ClassVar[bool] = True
-    """It may have some."""
 
     @field_validator("arguments")
     @classmethod
@@ -193,6 +191,7 @@ class UserModel(Strict):
             fields | own,
             tuple(found.unmasked),
             found.prunes_output,
+            found.batch_norm,
             fields["class"],
             tuple(f"{fields['class']} {remark}." for remark in found.remarks),
             frozenset(found.unreached),

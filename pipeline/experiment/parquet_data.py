@@ -2,19 +2,26 @@
 
 import io
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.experiment.datasets import Dataset, Facts, counted
 from pipeline.experiment.image_folders import size_of, turning_of
+from pipeline.experiment.looking import seen
+from pipeline.experiment.model_base import Input
 from pipeline.experiment.user_files import UnfitError
 from pipeline.lottery.locations import Folder, folder_at
-from pipeline.lottery.parquet_files import ParquetError, fingerprint
+from pipeline.lottery.parquet_files import ParquetError, at_once, fingerprint
 from pipeline.lottery.parquet_layout import Parts, parts
 
 if TYPE_CHECKING:
     from pipeline.lottery.parquet_labels import Labels
 
+FILES = 32
+"""Of a part, whose first pictures say whether any may be turned: to read them all would take minutes."""
+BUFFER = 2**20
+"""Bytes that are read at once, in place of a whole group of rows for its first image."""
 SHOWN = 8
 """Labels that a note names."""
 
@@ -28,27 +35,21 @@ class Parquet(Dataset):
     label: str = "label"
 
     def facts(self, root: Path) -> Facts:
-        from pipeline.lottery.parquet_labels import read_labels
-
         try:
-            folder = _folder(self.path, root)
-            found = parts(folder)
-            labels = read_labels(folder, found.train, found.test, self.image, self.label)
+            found = seen(
+                ("parquet", self.path, root, self.image, self.label),
+                lambda: _looked_at(self.path, root, self.image, self.label),
+            )
+            folder, labels = found.folder, found.labels
             counts = tuple(labels.counts.get(number, 0) for number in range(max(labels.counts) + 1))
             labels.refuse_unseen(folder, self.label, self._chosen(len(counts)))
-            fields: dict[str, Any] = {"fingerprint": fingerprint(folder, found.files)}
-            first, where = _first_image(folder, labels, self.image)
-            shape = size_of(io.BytesIO(first), where)
-            fields |= turning_of(io.BytesIO(first), where)
         except ParquetError as error:
             raise UnfitError(str(error), error.option) from error
         except OSError as error:
             raise UnfitError(f"{Folder(self.path)} cannot be read: {error}", "path") from error
-        if labels.classes:
-            fields["labels"] = labels.digest
-        fields |= {key: value for key in ("image", "label") if (value := getattr(self, key)) != key}
-        notes = tuple(f"{folder}: {sentence}" for sentence in self._notes(found, labels, len(counts)))
-        return counted(shape, counts, fields=fields, location=folder.place, notes=notes)
+        fields = found.fields | {key: value for key in ("image", "label") if (value := getattr(self, key)) != key}
+        notes = tuple(f"{folder}: {sentence}" for sentence in self._notes(found.parts, labels, len(counts)))
+        return counted(found.shape, counts, fields=fields, location=folder.place, notes=notes)
 
     def _chosen(self, classes: int) -> set[int] | None:
         """The labels that are surely used, as the data fields have them: None stands for all, whatever they are."""
@@ -74,6 +75,32 @@ class Parquet(Dataset):
             yield f"of neither part, and so not read: {_listed(found.unread, len(found.unread))}."
 
 
+@dataclass(frozen=True)
+class _Set:
+    """What planning reads of the files."""
+
+    folder: Folder
+    parts: Parts
+    labels: "Labels"
+    fields: dict[str, Any]
+    shape: Input
+
+
+def _looked_at(path: str, root: Path, image: str, label: str) -> _Set:
+    """Raises ParquetError, UnfitError and OSError."""
+    from pipeline.lottery.parquet_labels import read_labels
+
+    folder = _folder(path, root)
+    found = parts(folder)
+    labels = read_labels(folder, found.train, found.test, image, label)
+    first = {f"{file}, row 0": data for file, data in _first_images(folder, labels, image).items()}
+    where, data = next(iter(first.items()))
+    fields = {"fingerprint": fingerprint(folder, found.files), **turning_of(first)}
+    if labels.classes:
+        fields["labels"] = labels.digest
+    return _Set(folder, found, labels, fields, size_of(io.BytesIO(data), where))
+
+
 def _listed(names: Iterable[str], count: int) -> str:
     shown = [name for name, _ in zip(names, range(SHOWN), strict=False)]
     return ", ".join(shown) + (f" and {count - SHOWN:,} more" if count > SHOWN else "")
@@ -87,20 +114,28 @@ def _folder(path: str, root: Path) -> Folder:
     return Folder(str(Path(folder.place).resolve())) if folder.local else folder
 
 
-def _first_image(folder: Folder, labels: "Labels", image: str) -> tuple[bytes, str]:
-    """The first training image and where it is: some files may have no rows."""
+def _first_image(folder: Folder, file: str, image: str) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from pipeline.lottery.parquet_columns import bytes_of
 
-    file = next(file for file, of_file in labels.train.items() if len(of_file))
     try:
-        opened = pq.ParquetFile(folder.path(file), filesystem=folder.filesystem)
-        batch = next(batch for batch in opened.iter_batches(batch_size=1, columns=[image]) if len(batch))
+        with folder.filesystem.open_input_file(folder.path(file)) as source:
+            opened = pq.ParquetFile(source, buffer_size=BUFFER)
+            batch = next(batch for batch in opened.iter_batches(batch_size=1, columns=[image]) if len(batch))
     except (OSError, pa.ArrowException) as error:
         raise UnfitError(f"{folder.shown(file)} cannot be read as Parquet: {error}", "path") from error
     data = bytes_of(batch.column(image))[0].as_py()
     if data is None:
         raise UnfitError(f"{folder.shown(file)}, row 0: there is no image in column {image!r}.", "image")
-    return data, f"{file}, row 0"
+    return bytes(data)
+
+
+def _first_images(folder: Folder, labels: "Labels", image: str) -> dict[str, bytes]:
+    """The first image of each file by its name, of at most `FILES` files with rows in each part, spread evenly."""
+    asked = []
+    for part in (labels.train, labels.test):
+        files = [file for file, of_file in part.items() if len(of_file)]
+        asked += files[:: -(-len(files) // FILES)]
+    return dict(zip(asked, at_once(lambda file: _first_image(folder, file, image), asked), strict=True))

@@ -62,15 +62,15 @@ def side(entry: Target, at: tuple[str | int, ...], root: Path, keeps_weights: bo
         data = describe(entry.dataset, root, entry.model.channels)
     except UnfitError as error:
         raise UnfitError(error.what, "dataset", *error.at) from None
-    check_last_batch(entry, data.images)
     model = entry.model.described(data.shape, data.classes)
+    check_last_batch(entry, model, data.images)
     per_epoch = -(-data.images // entry.training.batch_size)
     template = {
         "model": model.fields,
         "input": list(data.shape),
         "classes": data.classes,
         "data": data.fields,
-        **_schedule(entry, per_epoch, data),
+        **_schedule(entry, model, per_epoch, data),
     }
     if entry.resources.workers != 1 and entry.model.name == "perceptron":
         raise UnfitError("many networks at once train on one worker.", "resources", "workers")
@@ -96,7 +96,7 @@ def side(entry: Target, at: tuple[str | int, ...], root: Path, keeps_weights: bo
     )
 
 
-def _schedule(entry: Target, per_epoch: int, data: Data) -> dict[str, Any]:
+def _schedule(entry: Target, model: Described, per_epoch: int, data: Data) -> dict[str, Any]:
     """`training` as fields: lengths in iterations, defaults left out, and of no iterations what has no meaning then."""
     training = entry.training
     iterations = training.length.iterations(per_epoch)
@@ -142,6 +142,6 @@ def _schedule(entry: Target, per_epoch: int, data: Data) -> dict[str, Any]:
         fields["frozen"] = training.frozen
     if training.norm_batch is not None and training.norm_batch != training.batch_size // entry.resources.workers:
         fields["norm_batch"] = training.norm_batch
-        if iterations >= per_epoch and (groups := regrouped(entry, data.images)):
+        if iterations >= per_epoch and (groups := regrouped(entry, model, data.images)):
             fields["norm_groups"] = groups
     return fields

@@ -42,6 +42,11 @@ _GROUPED: dict[type[nn.Module], type[nn.Module]] = {
 }
 
 
+def has_batch_norm(model: nn.Module) -> bool:
+    """Whether there is any that `group_batch_norm` changes."""
+    return any(type(module) in _GROUPED for module in model.modules())
+
+
 def group_batch_norm(model: nn.Module, groups: int) -> None:
     """Let every batch norm of `model` normalize each of so many equal groups of a batch by itself in training.
 

@@ -9,13 +9,17 @@ import hashlib
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from pipeline.lottery.content_hashes import File, content_hashes
+from pipeline.lottery.counting import count_of
 from pipeline.lottery.pictures import SUFFIXES, readable
+
+Identity = tuple[int, int]
+"""Device and inode of a real folder."""
 
 LAYOUT = "Expected: train/<class>/<image> and val/<class>/<image> (or test/)."
 
@@ -33,6 +37,12 @@ class Part:
     """By class, in name order; those of a class in path order. Paths are relative to the folder of the part."""
     left_out: Counter[str]
     """Files that are no pictures, by suffix."""
+    of_no_class: int
+    """Pictures that lie in the folder of the part itself."""
+    homes: dict[Identity, str]
+    """Path of each real folder that has pictures in it."""
+    linked: dict[Identity, str]
+    """A link to a picture by the real folder that the picture lies in."""
 
     def __len__(self) -> int:
         return sum(map(len, self.pictures.values()))
@@ -46,10 +56,16 @@ class ImageFolder:
     train: Part
     test: Part
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """SHA-256 over path and content of every picture. Raises FolderError."""
+        return self._compared[0]
+
+    @cached_property
+    def _compared(self) -> tuple[str, int]:
+        """The fingerprint, and how many test images have the content of a training image."""
         digest = hashlib.sha256()
+        of_parts = []
         for part in (self.train, self.test):
             files = [file for of_class in part.pictures.values() for file in of_class]
             try:
@@ -58,16 +74,27 @@ class ImageFolder:
                 raise FolderError(_unreadable(error, part.folder)) from error
             for file, content in zip(files, contents, strict=True):
                 digest.update(os.fsencode(f"{part.folder.name}/{file.path}") + b"\0" + content)
-        return digest.hexdigest()
+            of_parts.append(contents)
+        train, test = set(of_parts[0]), of_parts[1]
+        return digest.hexdigest(), sum(content in train for content in test)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences about what is unusual, though no mistake."""
+        """Sentences about what is unusual, though no mistake. Raises FolderError."""
         said = []
+        if repeated := self._compared[1]:
+            are = "is a training image" if repeated == 1 else "are training images"
+            said.append(
+                f"{readable(self.folder)}: {repeated:,} of {count_of(len(self.test), 'test image')} {are}, too."
+            )
         if self.test.folder.name == "val" and (self.folder / "test").is_dir():
             said.append(f"{readable(self.folder)}: val/ is the test set, test/ is left alone.")
         if absent := [name for name, files in self.test.pictures.items() if not files]:
             said.append(f"{readable(self.test.folder)} has no images of {_listed(absent)}.")
+        for part in (self.train, self.test):
+            if part.of_no_class:
+                how = "lies in no class folder, and is" if part.of_no_class == 1 else "lie in no class folder, and are"
+                said.append(f"{readable(part.folder)}: {count_of(part.of_no_class, 'image')} {how} left out.")
         if left_out := self.train.left_out + self.test.left_out:
             total = sum(left_out.values())
             files = "1 file is" if total == 1 else f"{total:,} files are"
@@ -85,6 +112,7 @@ def image_folder(folder: Path) -> ImageFolder:
         missing = "val/ or test/" if (folder / "train").is_dir() else "train/"
         raise FolderError(f"{readable(folder)} lacks {missing}. {LAYOUT}")
     found = ImageFolder(folder, part_at(folder / "train"), part_at(test))
+    _refuse_overlap(found.train, found.test)
     classes = found.train.pictures
     if not classes:
         raise FolderError(f"there are no classes in {readable(found.train.folder)}. {LAYOUT}")
@@ -101,11 +129,27 @@ def image_folder(folder: Path) -> ImageFolder:
     return found
 
 
+def _refuse_overlap(train: Part, test: Part) -> None:
+    """Raises FolderError where a folder or a link gives both parts the same pictures."""
+    hint = "its images would be training and test images. Remove the link."
+    for identity in (home for home in train.homes if home in test.homes):
+        places = train.folder / train.homes[identity], test.folder / test.homes[identity]
+        raise FolderError(f"{readable(places[0])} and {readable(places[1])} are one folder: {hint}")
+    for part, other in ((train, test), (test, train)):
+        for identity in (home for home in part.linked if home in other.homes):
+            places = part.folder / part.linked[identity], other.folder / other.homes[identity]
+            raise FolderError(f"{readable(places[0])} is a link into {readable(places[1])}: {hint}")
+
+
 def part_at(folder: Path) -> Part:
     """The pictures of one part, whatever classes it has. Raises FolderError."""
     walk = _Walk(str(folder))
-    for entry, _ in _entries(str(folder), lambda mode: stat.S_ISDIR(mode)):
-        walk.enter(entry.name, entry.name, linked=False)
+    of_no_class = 0
+    for entry, status in _entries(str(folder)):
+        if stat.S_ISDIR(status.st_mode):
+            walk.enter(entry.name, entry.name, linked=False)
+        else:
+            of_no_class += entry.name.lower().endswith(SUFFIXES)
     while walk.links:
         links, walk.links = sorted(walk.links), []
         for name, path in links:
@@ -115,6 +159,9 @@ def part_at(folder: Path) -> Part:
         folder,
         {name: sorted(files, key=lambda file: os.fsencode(file.path)) for name, files in walk.pictures.items()},
         walk.left_out,
+        of_no_class,
+        walk.homes,
+        walk.linked,
     )
 
 
@@ -127,10 +174,13 @@ class _Walk:
         self.left_out: Counter[str] = Counter()
         self.links: list[tuple[str, str]] = []
         """Class and path of links to folders that are to be followed."""
+        self.homes: dict[Identity, str] = {}
+        self.linked: dict[Identity, str] = {}
+        self._linked_folders: set[str] = set()
         real = Path(part).resolve()
         # From there a link would bring in the other part, or the whole disk.
         self._around = {_identity(str(folder)) for folder in (real, *real.parents)}
-        self._entered: dict[tuple[int, int], tuple[str, str, bool]] = {}
+        self._entered: dict[Identity, tuple[str, str, bool]] = {}
         """Class, path and whether a link led there, of each real folder by device and inode."""
 
     def at(self, path: str) -> str:
@@ -157,24 +207,35 @@ class _Walk:
             for entry, status in _entries(self.at(path)):
                 inside = f"{path}/{entry.name}"
                 if not stat.S_ISDIR(status.st_mode):
-                    self._take(name, inside, status)
+                    if self._take(name, inside, status):
+                        self._keep_home(inside, identity, entry.is_symlink())
                 elif entry.is_symlink():
                     self.links.append((name, inside))
                 else:
                     folders.append(inside)
 
-    def _take(self, name: str, path: str, status: os.stat_result) -> None:
+    def _keep_home(self, picture: str, folder: Identity, is_link: bool) -> None:
+        self.homes.setdefault(folder, picture.rpartition("/")[0])
+        if not is_link:
+            return
+        place = self.at(picture)
+        target = os.path.dirname(os.path.join(os.path.dirname(place), os.readlink(place)))  # noqa: PTH115, PTH118, PTH120 (as below)
+        if target not in self._linked_folders:
+            self._linked_folders.add(target)
+            self.linked.setdefault(_identity(target), picture)
+
+    def _take(self, name: str, path: str, status: os.stat_result) -> bool:
+        """Whether it is a picture."""
         if not path.lower().endswith(SUFFIXES):
             self.left_out[Path(path).suffix.lower() or "(none)"] += 1
-        elif stat.S_ISREG(status.st_mode):
+            return False
+        if stat.S_ISREG(status.st_mode):
             self.pictures[name].append(File(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
-        else:
-            raise FolderError(f"{readable(self.at(path))} is no file, though it is called like an image.")
+            return True
+        raise FolderError(f"{readable(self.at(path))} is no file, though it is called like an image.")
 
 
-def _entries(
-    folder: str, wanted: Callable[[int], bool] = lambda mode: True
-) -> Iterator[tuple[os.DirEntry[str], os.stat_result]]:
+def _entries(folder: str) -> Iterator[tuple[os.DirEntry[str], os.stat_result]]:
     """What is in a folder and not hidden, in name order, with the status of what links lead to."""
     try:
         with os.scandir(folder) as entries:
@@ -188,11 +249,10 @@ def _entries(
             if entry.is_symlink():
                 raise FolderError(f"{readable(entry.path)} is a link that leads nowhere: {error.strerror}.") from error
             raise FolderError(_unreadable(error, entry.path)) from error
-        if wanted(status.st_mode):
-            yield entry, status
+        yield entry, status
 
 
-def _identity(folder: str) -> tuple[int, int]:
+def _identity(folder: str) -> Identity:
     try:
         status = os.stat(folder)  # noqa: PTH116 (a million folders: strings are enough)
     except OSError as error:

@@ -37,7 +37,7 @@ class Labels:
     def test_counts(self) -> dict[int, int]:
         return _counts(self.test)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 over the classes and the label of every image."""
         digest = hashlib.sha256(json.dumps(self.classes).encode())

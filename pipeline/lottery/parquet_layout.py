@@ -6,6 +6,7 @@ The layouts are those in which Hugging Face's data sets are published and export
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline.lottery.locations import Folder
 from pipeline.lottery.parquet_files import ParquetError
@@ -53,9 +54,28 @@ def parts(folder: Folder) -> Parts:
     test = _only([there for there in beside if split in there], split, folder)[split]
     for files in (train, test):
         refuse_incomplete(folder, files)
+    _refuse_overlap(folder, train, test)
     named = (file for there in places for files in there.values() for file in files)
     unread = (file for file in (*named, *others) if _alike(file) and file not in train and file not in test)
     return Parts(train, test, tuple(sorted(unread)))
+
+
+def _refuse_overlap(folder: Folder, train: Files, test: Files) -> None:
+    """Raises ParquetError where a link makes a training file a test file, too."""
+    if folder.local is None:
+        return
+    real = {_identity(folder.path(file)): file for file in train}
+    for file in test:
+        if (same := real.get(_identity(folder.path(file)))) is not None:
+            raise ParquetError(
+                f"{folder.shown(same)} and {folder.shown(file)} are one file: its images would be training and test "
+                "images. Remove the link."
+            )
+
+
+def _identity(file: str) -> tuple[int, int]:
+    status = Path(file).stat()
+    return status.st_dev, status.st_ino
 
 
 def _only(places: Sequence[dict[str, Files]], split: str, folder: Folder) -> dict[str, Files]:

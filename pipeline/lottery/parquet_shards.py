@@ -12,6 +12,8 @@ TEST = ("test", "validation", "val")
 SPLITS = ("train", *TEST)
 SHARD = re.compile(r"(?P<stem>.*?)[-_.]?(?P<number>\d+)[-_]of[-_](?P<all>\d+)(?P<rest>.*)\.parquet")
 NUMBERED = re.compile(r"(?P<stem>.*?)[-_.]?(?P<number>\d+)(?P<rest>(?:\.[a-z0-9]+)?)\.parquet")
+SPARK = re.compile(r"part-(?P<number>\d{5})-.*\.parquet")
+YEAR = re.compile(r"19\d\d|20\d\d|2100")
 SHOWN = 3
 """Files that a message names."""
 
@@ -38,11 +40,23 @@ def refuse_incomplete(folder: Folder, files: Files) -> None:
         if file not in shards and (found := NUMBERED.fullmatch(name)):
             of_stem.setdefault(found["stem"], {})[file] = found
     for stem, numbered in of_stem.items():
-        first = min(int(found["number"]) for found in numbered.values())
+        numbers = [int(found["number"]) for found in numbered.values()]
         exported = not stem and all(len(found["number"]) == 4 for found in numbered.values())
-        if exported or first <= 1:  # higher ones may be years, and no count
-            last = max(int(found["number"]) for found in numbered.values())
-            _refuse_gaps(folder, numbered, 0 if exported else first, last + 1)
+        if exported or not _are_no_count(stem, numbered):
+            _refuse_gaps(folder, numbered, 1 if min(numbers) == 1 and not exported else 0, max(numbers) + 1)
+    spark = [found for name in names if (found := SPARK.fullmatch(name))]
+    if spark and all(int(found["number"]) for found in spark):
+        raise ParquetError(
+            f"{folder} is not whole: part-00000-* is missing beside {names[spark[0][0]]}. Spark writes it always, and "
+            "leaves out others that are empty."
+        )
+
+
+def _are_no_count(stem: str, numbered: Mapping[str, re.Match[str]]) -> bool:
+    """Whether they are years, or the one number is of a word: `train-2019`, `train-v2`."""
+    found, *others = numbered.values()
+    of_word = not others and stem not in SPLITS and found.start("number") == len(stem) > 0
+    return of_word or all(YEAR.fullmatch(each["number"]) for each in numbered.values())
 
 
 def _refuse_shards(folder: Folder, shards: Mapping[str, re.Match[str]]) -> None:

@@ -74,7 +74,7 @@ def pixels(file: Path | IO[bytes], where: str, upright: bool = True) -> tuple[by
 def turning(file: Path | IO[bytes], where: str) -> dict[str, str]:
     """What the key says of pictures like this one: nothing, or that they are turned, if it is one that may be.
 
-    A set whose pictures are not all read for its key takes this from its first. Raises PictureError.
+    A set whose pictures are not all read for its key takes this from some of them. Raises PictureError.
     """
     with _opened(file, where) as image:
         turned = image.format in TURNABLE or image.getexif().get(ORIENTATION, 1) != 1

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from rich.console import Console
 
 from pipeline.cli.missing_data import left_out, planned_without
@@ -15,6 +16,7 @@ from pipeline.engine.store import Store
 from pipeline.experiment import planning
 from pipeline.experiment.absent_data import absent_data, without_data
 from pipeline.experiment.collections import open_work
+from pipeline.experiment.other_forms import other_form
 from pipeline.experiment.planning import Plan
 from pipeline.lottery.data import downloading
 
@@ -138,6 +140,28 @@ def test_a_set_in_another_form_is_named_as_a_grid_has_it(
     assert f"mnist: absent, but there in another form: {written};" in tickets("doctor").out
     assert f"`dataset: {written}`" in tickets("plan", "grid.yaml").out
     assert f"`dataset: {written}`" in tickets("run", "grid.yaml", "--local", "--tracking", "none").err
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [("train_extra.parquet", "test.parquet"), ("data/train-00000-of-00003.parquet", "data/test.parquet")],
+)
+def test_a_form_that_cannot_be_read_is_not_named(tmp_path: Path, train: str, test: str) -> None:
+    for file in (train, test):
+        (tmp_path / "mnist" / file).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table({"image": [b""], "label": [0]}), tmp_path / "mnist" / file)
+    assert other_form("mnist", tmp_path) is None
+
+
+def test_a_form_is_named_as_yaml_reads_it(tmp_path: Path) -> None:
+    folder = tmp_path / "MNIST" / "x, y: {é"
+    folder.mkdir(parents=True)
+    for part in ("train", "test"):
+        table = pa.table({"file": ["a"], "image": [b""], "label": ["seven"]})
+        pq.write_table(table, folder / f"{part}.parquet")
+    named = other_form("mnist", tmp_path)
+    assert named is not None and "\n" not in named
+    assert yaml.safe_load(named) == {"name": "parquet", "path": "MNIST/x, y: {é"}
 
 
 def test_a_folder_for_each_class_is_another_form_too(asked: list[str], tickets: Tickets) -> None:

@@ -116,6 +116,24 @@ def test_the_groups_of_a_smaller_last_batch_are_in_the_key_where_they_were_other
     assert {stage.fields.get("norm_groups") for stage in trainings} == {groups}
 
 
+@pytest.mark.parametrize(("norm", "groups"), [("nn.BatchNorm2d(4)", 2), ("nn.GroupNorm(2, 4)", None)])
+def test_a_users_model_without_batch_norm_has_no_groups_in_its_key(
+    norm: str, groups: int | None, tmp_path: Path
+) -> None:
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n\n\nclass Net(nn.Sequential):\n    def __init__(self, input_shape, classes):\n"
+        f"        features = nn.Conv2d(input_shape[0], 4, 3), {norm}, nn.AdaptiveAvgPool2d(1), nn.Flatten()\n"
+        "        super().__init__(*features, nn.Linear(4, classes))\n"
+    )
+    file = tmp_path / "grid.yaml"
+    file.write_text(
+        "name: g\nmodel: net.py:Net\nseeds: 1\ntraining: {length: 1ep, batch_size: 512, norm_batch: 256}\n"
+        "prune: {rounds: 1}\nsources: [{name: f, dataset: {name: fashion_mnist, per_class: 71}}]\n"
+    )
+    trainings = [stage for stage in expand(load(file), tmp_path).stages.values() if stage.kind == "train"]
+    assert {stage.fields.get("norm_groups") for stage in trainings} == {groups}
+
+
 def test_groups_of_one_image_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "grid.yaml"
     text = (

@@ -17,8 +17,10 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from pipeline.experiment.catalogue import AnyDataset, Data, describe
+from pipeline.experiment.looking import looking_once
 from pipeline.experiment.user_files import UnfitError
 from pipeline.lottery.data import DataError, Images, load
+from pipeline.lottery.locations import Folder
 
 DATASET: TypeAdapter[Any] = TypeAdapter(AnyDataset)
 EMBEDDED = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -82,6 +84,9 @@ def refused(folder: Path, **options: Any) -> str:
         (["train/part-00000-5a-c000.snappy.parquet", "train/part-00003-5a-c000.snappy.parquet"], "val/any.parquet"),
         (["data/train/0000.parquet"], "data/validation/0000.parquet"),
         (["train.parquet/part-0.parquet"], "test.parquet/part-0.parquet"),
+        (["train-1.parquet", "train-2.parquet"], "test-1.parquet"),
+        (["train-2019.parquet", "train-2021.parquet"], "test2019.parquet"),
+        (["train-v2.parquet"], "test-v2.parquet"),
     ],
     ids=lambda names: names if isinstance(names, str) else names[0],
 )
@@ -145,6 +150,14 @@ def test_test_files_come_before_validation_files(tmp_path: Path) -> None:
         ("train train-extra", r"train\.parquet is there beside train-extra"),
         ("train-00000-of-00001 train-extra-00000-of-00001", "shards of different sets"),
         ("train-0 train-2", r"train-1\.parquet is missing"),
+        ("train-2 train-3", r"is not whole: train-0\.parquet, train-1\.parquet are missing \(2 of 4 files are there\)"),
+        ("train_5 train_6", r"train_0\.parquet, train_1\.parquet, train_2\.parquet and 2 more are missing"),
+        ("train-1 train-3", r"train-2\.parquet is missing \(2 of 3 files"),
+        ("train/part-00002 train/part-00003", r"train/part-00000\.parquet, train/part-00001\.parquet are missing"),
+        ("train/part-00002-5a-c000.snappy", r"part-00000-\* is missing beside train/part-00002-5a-c000\."),
+        ("train-1899 train-1900", r"train-0000\.parquet, .* and 1,896 more are missing"),
+        ("train-02019", r"train-00000\.parquet, .* are missing"),
+        ("train/v2 train/v3", r"train/v0\.parquet, train/v1\.parquet are missing"),
         ("train/0001", r"train/0000\.parquet is missing"),
         ("train/0000 train/0002", r"train/0001\.parquet is missing"),
         ("train/a-0-of-2", r"train/a-1-of-2\.parquet is missing"),
@@ -170,6 +183,21 @@ def test_a_part_may_lie_elsewhere_than_the_other_where_that_is_certain(tmp_path:
     data, images = agreed(tmp_path)
     assert len(images.test_y) == 3
     assert data.notes[0].endswith(f"not read: data/test.parquet, {TEST}.")
+
+
+@pytest.mark.parametrize(
+    ("link", "target", "train", "test"),
+    [
+        ("test.parquet", "train.parquet", "train.parquet", "test.parquet"),
+        ("val", "train", "train/0000.parquet", "val/0000.parquet"),
+        ("test/1.parquet", "../train/0000.parquet", "train/0000.parquet", "test/1.parquet"),
+    ],
+)
+def test_a_training_file_is_no_test_file(tmp_path: Path, link: str, target: str, train: str, test: str) -> None:
+    write(tmp_path / train, [0, 1])
+    (tmp_path / link).parent.mkdir(exist_ok=True)
+    (tmp_path / link).symlink_to(target)
+    assert f"{tmp_path / train} and {tmp_path / test} are one file: its images would be" in refused(tmp_path)
 
 
 def test_a_test_part_is_whole_too(tmp_path: Path) -> None:
@@ -382,3 +410,21 @@ def test_whatever_is_damaged_is_refused_in_words(tmp_path: Path) -> None:
         except UnfitError:
             refusals += 1
     assert refusals > 100
+
+
+def test_a_plan_reads_a_set_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for file in (TRAIN, TEST):
+        write(tmp_path / file, [0, 1, 2])
+    asked: list[str] = []
+    path_of = Folder.path
+    monkeypatch.setattr(Folder, "path", lambda folder, name: asked.append(name) or path_of(folder, name))
+    with looking_once():
+        planned(tmp_path)
+        before = len(asked)
+        assert planned(tmp_path, classes=[0, 1]).notes == () and len(asked) == before
+        assert planned(tmp_path, classes=[2]).images == 1 and len(asked) == before
+    write(tmp_path / TEST, [0, 3])
+    with looking_once():
+        assert planned(tmp_path, classes=[0]).notes == ()
+        with pytest.raises(UnfitError, match="has 3, which no training image has"):
+            planned(tmp_path)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,8 @@ from PIL import Image
 
 from pipeline.experiment import image_folders as planned_folders
 from pipeline.experiment.catalogue import Data, describe
-from pipeline.experiment.image_folders import Images, looking_once
+from pipeline.experiment.image_folders import Images
+from pipeline.experiment.looking import looking_once
 from pipeline.experiment.user_files import UnfitError
 from pipeline.lottery import content_hashes, image_folders
 from pipeline.lottery.data import DataError, load
@@ -270,6 +272,47 @@ def test_what_is_unusual_is_said(pets: Path) -> None:
     assert "1 file is left out" in planned(pets).notes[2]
 
 
+def test_images_in_no_class_folder_are_said(pets: Path) -> None:
+    before = key(pets)
+    pictures(pets / "train", 2)
+    pictures(pets / "val", 1, ".JPG")
+    (pets / "train/README.md").touch()
+    assert key(pets) == before and counts(pets) == {"cat": 4, "dog": 4}
+    train, val = planned(pets).notes
+    assert train.endswith("pets/train: 2 images lie in no class folder, and are left out.")
+    assert val.endswith("pets/val: 1 image lies in no class folder, and is left out.")
+
+
+@pytest.mark.parametrize(
+    ("link_at", "target", "said"),
+    [
+        ("val", "train", "train/cat and P/val/cat are one folder"),
+        ("val/cat", "../train/cat", "train/cat and P/val/cat are one folder"),
+        ("train/cat/more", "../../val/cat", "train/cat/more and P/val/cat are one folder"),
+        ("val/dog/all", "../../train", "train/(cat|dog) and P/val/dog/all/(cat|dog) are one folder"),
+        ("val/cat/9.bmp", "../../train/cat/0.bmp", "val/cat/9.bmp is a link into P/train/cat"),
+        ("train/dog/9.bmp", "../../val/dog/0.bmp", "train/dog/9.bmp is a link into P/val/dog"),
+    ],
+)
+def test_a_test_image_is_no_training_image(pets: Path, link_at: str, target: str, said: str) -> None:
+    if (pets / link_at).exists():
+        shutil.rmtree(pets / link_at)
+    link(pets, link_at, target)
+    with pytest.raises(UnfitError, match=f"{said.replace('P', str(pets))}: its images would be training and test"):
+        planned(pets)
+    with pytest.raises(DataError, match=f"{said.replace('P', str(pets))}: its images would be training and test"):
+        load({"name": "images"}, pets.parent, "pets")
+
+
+def test_test_images_that_are_training_images_by_content_are_said(pets: Path) -> None:
+    shutil.copy(pets / "train/cat/0.bmp", pets / "val/cat/0.bmp")
+    assert [note.partition(": ")[2] for note in planned(pets).notes] == ["1 of 4 test images is a training image, too."]
+    (pets / "val/dog/0.bmp").unlink()
+    os.link(pets / "train/dog/0.bmp", pets / "val/dog/0.bmp")
+    assert planned(pets).notes[0].endswith(": 2 of 4 test images are training images, too.")
+    counts(pets)
+
+
 def test_grey_images_among_coloured_ones_become_coloured(pets: Path) -> None:
     Image.new("L", (4, 4), 9).save(pets / "train/cat/0.bmp")
     assert counts(pets) == {"cat": 4, "dog": 4} and planned(pets).shape == (3, 4, 4)
@@ -377,10 +420,12 @@ def test_who_asks_at_the_same_time_waits_for_the_first(pets: Path, cache: Path, 
 
 def test_a_plan_looks_at_a_folder_once(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = []
-    look = planned_folders.image_folder
-    monkeypatch.setattr(planned_folders, "image_folder", lambda folder: looks.append(folder) or look(folder))
+    look, size_of = planned_folders.image_folder, planned_folders.size_of
+    monkeypatch.setattr(planned_folders, "image_folder", lambda folder: looks.append(folder.name) or look(folder))
+    monkeypatch.setattr(planned_folders, "size_of", lambda *of: looks.append(of[1]) or size_of(*of))
+    once = ["pets", "train/cat/0.bmp", "train/dog/0.bmp"]
     with looking_once():
         assert planned(pets).fields == planned(pets).fields
-    assert len(looks) == 1
+    assert looks == once
     planned(pets)
-    assert len(looks) == 2
+    assert looks == once * 2

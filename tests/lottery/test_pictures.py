@@ -101,11 +101,24 @@ def test_folders_and_parquet_are_planned_and_read_upright(tmp_path: Path) -> Non
 
 
 def test_the_key_of_pictures_that_are_not_all_read_says_whether_they_may_be_turned() -> None:
-    told = {kind: turning_of(io.BytesIO(turned(1, kind)), "x") for kind in ("JPEG", "WEBP", "PNG", "TIFF")}
+    told = {kind: turning_of({"x": turned(1, kind)}) for kind in ("JPEG", "WEBP", "PNG", "TIFF")}
     assert told == {"JPEG": {"orientation": "exif"}, "WEBP": {}, "PNG": {}, "TIFF": {}}
-    assert turning_of(io.BytesIO(turned(3, "PNG")), "x") == {"orientation": "exif"}
-    with pytest.raises(UnfitError, match=r"^x cannot be read as an image"):
-        turning_of(io.BytesIO(b"no image"), "x")
+    pictures = {"x": turned(1, "PNG"), "damaged": b"no image", "y": turned(3, "PNG")}
+    assert turning_of(pictures) == {"orientation": "exif"}
+
+
+def test_the_first_picture_of_every_file_says_whether_any_may_be_turned(tmp_path: Path) -> None:
+    def write(file: str, data: bytes) -> None:
+        pq.write_table(pa.table({"image": [data], "label": [0]}), tmp_path / file)
+
+    names = [f"train-{number}.parquet" for number in range(3)] + ["test-0.parquet", "test-1.parquet"]
+    for name in names:
+        write(name, turned(1, "PNG"))
+    assert "orientation" not in describe(Parquet(path="."), tmp_path, None).fields
+    for name in names:
+        write(name, turned(1, "JPEG"))
+        assert describe(Parquet(path="."), tmp_path, None).fields["orientation"] == "exif"
+        write(name, turned(1, "PNG"))
 
 
 GREY, COLOUR = Image.new("L", (3, 2), 90), Image.new("RGB", (3, 2), (10, 20, 30))

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipeline.lottery.batch_norm import has_batch_norm
 from pipeline.lottery.layers import PRUNABLE, is_below, name_output_layer, output_layer, prunable, unmasked
 from pipeline.lottery.many_networks import is_many
 from pipeline.lottery.models.initialization import check_initialization
@@ -33,6 +34,8 @@ class Examination:
     """Whether a mask can cover the output layer's weight: not where it is computed, or a module of the user's own."""
     unreached: list[str]
     """Parameters that no gradient of the class scores leads to, in either mode."""
+    batch_norm: bool
+    """As `has_batch_norm`."""
     remarks: list[str]
     """What a plan and a report should say of it, as the end of a sentence about the model."""
 
@@ -102,6 +105,7 @@ def _examined(
         output_layer=named if differs else None,
         prunes_output=full_name in prunable(model, output=True),
         unreached=without,
+        batch_norm=has_batch_norm(model),
         remarks=remarks,
     )
 
