@@ -41,18 +41,22 @@ def sync(
     data: DataOption = DATA,
     reports: ReportsOption = REPORTS,
 ) -> None:
-    """Log to MLflow what the store has and MLflow lacks."""
+    """Log to MLflow what the store has and MLflow lacks.
+
+    Exit code 1 if files of the store are damaged.
+    """
     from pipeline.engine.store import Store
     from pipeline.experiment.collections import open_work
 
     work = open_work(file, overrides or [], data)
     uri = _somewhere(tracking)
     opened = Store(store, create=False).existing()
-    for grid in work.grids:
-        _sync(grid, opened, uri, tracking, reports)
+    damaged = [what for grid in work.grids for what in _sync(grid, opened, uri, tracking, reports)]
+    sys.exit(1 if damaged else 0)
 
 
-def _sync(grid: "Grid", opened: "Store", uri: str, tracking: str, reports: Path) -> None:
+def _sync(grid: "Grid", opened: "Store", uri: str, tracking: str, reports: Path) -> tuple[str, ...]:
+    """Returns a sentence for each file of the store that was found damaged; each of them is said."""
     from pipeline.engine.addresses import shown
     from pipeline.engine.experiments import failures
     from pipeline.engine.provenance import describe_driver
@@ -64,6 +68,7 @@ def _sync(grid: "Grid", opened: "Store", uri: str, tracking: str, reports: Path)
     from pipeline.report.folders import report_folder
     from pipeline.report.gathering import Known, gather
     from pipeline.report.results import results_table
+    from pipeline.report.sound_outputs import broken_files
 
     snapshot = opened.snapshot()
     given_up = plan(grid, snapshot).blocked
@@ -71,9 +76,14 @@ def _sync(grid: "Grid", opened: "Store", uri: str, tracking: str, reports: Path)
     table = results_table(grid, snapshot, failed)
     folder, version = report_folder(reports, grid, opened, snapshot)
     wanted = report_digest(grid.spec, opened.uri, table, failed)
-    files = current_report(folder, wanted)
+    broken = broken_files(grid, snapshot)
+    files = None if broken else current_report(folder, wanted)
+    damaged: tuple[str, ...] = ()
     if files is None:
-        files = write(gather(grid, opened, snapshot, Known.in_folder(folder)), folder, version)
+        findings = gather(grid, opened, snapshot, Known.in_folder(folder), broken)
+        files, damaged = write(findings, folder, version), findings.damaged
+    for what in damaged:
+        print(f"damaged: {what}")
     tracker = sync_grid(
         grid,
         snapshot,
@@ -85,7 +95,8 @@ def _sync(grid: "Grid", opened: "Store", uri: str, tracking: str, reports: Path)
         provenance=describe_driver(),
         tickets=tickets_of(grid, snapshot, opened.uri),
     )
-    remember_tracked(opened, tracker, uri, grid, snapshot.record)
+    if not damaged:
+        remember_tracked(opened, tracker, uri, grid, snapshot.record)
     new = tracker.counts
     print(
         f"MLflow at {shown(tracking)} has all of {grid.name!r} that the store has: "
@@ -94,6 +105,7 @@ def _sync(grid: "Grid", opened: "Store", uri: str, tracking: str, reports: Path)
     )
     if tracker.registry_error is not None:
         print(f"The runs are there; tickets could not be registered as models: {tracker.registry_error}")
+    return damaged
 
 
 def ui(

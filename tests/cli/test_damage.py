@@ -152,3 +152,11 @@ def test_a_store_that_cannot_be_read_is_no_folder_of_reports_that_cannot_be_writ
     monkeypatch.setattr(Store, "read", refused)
     said = tickets("report", "tiny")
     assert said.code == 2 and f"{damaged[0]}: Permission denied" in said.err and "cannot be written" not in said.err
+
+
+def test_what_sync_finds_damaged_for_its_report_is_said(
+    tickets: Callable[..., Any], damaged: tuple[str, str], finished: Path
+) -> None:
+    said = tickets("sync", "tiny.yaml")
+    assert said.code == 1 and all(f"damaged: {path} " in said.out for path in damaged), said
+    assert "has all of 'tiny'" in said.out
