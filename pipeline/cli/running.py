@@ -25,6 +25,7 @@ from pipeline.cli.options import (
 )
 from pipeline.cli.quantities import duration
 from pipeline.cli.terminal import open_console, say
+from pipeline.engine.signals import Terminated, terminated_on_sigterm
 from pipeline.engine.waiting import waiting
 from pipeline.lottery.counting import count_of
 
@@ -71,31 +72,32 @@ def run(
 
     check_identity()
     console = open_console()
-    with waiting("Planning", partial(say, console)):
-        work = open_work(file, overrides or [], data)
-    for note in (*work.notes, *notes_on_names(work, store)):
-        say(console, f"note: {note}", "yellow")
-    here = local or address == "local"
-    without = left_out(work, store, data, console, here=here, allow_missing=allow_missing)
-    options = RunOptions(
-        store,
-        data.resolve(),
-        local=local,
-        lanes=lanes,
-        address=address,
-        fail_fast=fail_fast,
-        without=without,
-        checkpoint_seconds=checkpoint_minutes * 60,
-        lease_timeout=lease_timeout,
-    )
-    if address == "local":
-        os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray's own default, which it else announces in every run
     try:
-        trackers = [start_tracking(grid, tracking, options.store, console) for grid in work.grids]
-        summary = _run_and_report(work, options, reports, console, trackers)
-    except KeyboardInterrupt:  # before the driver watches for it, after it, or a second one in it
+        with terminated_on_sigterm():
+            with waiting("Planning", partial(say, console)):
+                work = open_work(file, overrides or [], data)
+            for note in (*work.notes, *notes_on_names(work, store)):
+                say(console, f"note: {note}", "yellow")
+            here = local or address == "local"
+            without = left_out(work, store, data, console, here=here, allow_missing=allow_missing)
+            options = RunOptions(
+                store,
+                data.resolve(),
+                local=local,
+                lanes=lanes,
+                address=address,
+                fail_fast=fail_fast,
+                without=without,
+                checkpoint_seconds=checkpoint_minutes * 60,
+                lease_timeout=lease_timeout,
+            )
+            if address == "local":
+                os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray's own default, which it else announces
+            trackers = [start_tracking(grid, tracking, options.store, console) for grid in work.grids]
+            summary = _run_and_report(work, options, reports, console, trackers)
+    except KeyboardInterrupt as stop:  # before the driver watches for it, after it, or a second one in it
         say(console, f"Stopped at once. {GO_ON}")
-        sys.exit(130)
+        sys.exit(143 if isinstance(stop, Terminated) else 130)
     except Exception as error:
         _lost(error)
         raise

@@ -13,6 +13,10 @@ ONE_EVENT = 1.0
 process passes on what it was told."""
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, where it is to end the program as Ctrl-C does."""
+
+
 class StoppedError(Exception):
     """The run was told to stop before it could begin."""
 
@@ -50,3 +54,20 @@ def stop_on_signals(note: Callable[[str], None]) -> Iterator[Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def terminated_on_sigterm() -> Iterator[None]:
+    """SIGTERM raises Terminated wherever no other handler is in place; outside the main thread nothing is done."""
+
+    def handle(number: int, _: Any) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -24,3 +24,30 @@ def test_ctrl_c_checkpoints_says_how_to_go_on_and_leaves_nothing_behind(
     assert err == ""
     assert "at work: nobody" in tickets("status", "tiny.yaml").out
     assert not any(claims.iterdir())
+
+
+SLOW = """
+import pathlib
+import time
+
+def load(root):
+    pathlib.Path("begun").touch()
+    time.sleep(600)
+"""
+
+
+def test_sigterm_ends_a_run_in_words_whatever_it_does(
+    fresh: Path, begin: Callable[..., Any], wait_until: Callable[..., None]
+) -> None:
+    """Here it plans; while a report is written it is the same."""
+    (fresh / "slow.py").write_text(SLOW)
+    changed = ["--set", "sources=[{name: slow, dataset: ./slow.py:load}]", "--set", "targets=same"]
+    run = begin(fresh, "run", "tiny.yaml", "--local", "--tracking", "none", *changed)
+    try:
+        wait_until((fresh / "begun").exists, 600, "it plans")
+        run.send_signal(signal.SIGTERM)
+        out, err = run.communicate(timeout=600)
+    finally:
+        run.kill()
+    assert run.returncode == 143
+    assert "Stopped at once." in out and "run the same command again to go on" in out and err == ""
