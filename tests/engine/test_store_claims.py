@@ -46,6 +46,17 @@ def test_one_driver_at_a_time(store: Store) -> None:
     assert claim(store, KEY, "two") and not claim(store, KEY, "one")
 
 
+def test_a_damaged_claim_goes_with_the_stage_or_with_the_driver(store: Store, tmp_path: Path) -> None:
+    """It would be named by every `verify` after the run."""
+    for key in ("a" * 64, "b" * 64):
+        assert claim(store, key, "one")
+        (tmp_path / f"claims/{key}.json").write_bytes(b"")
+    store.release("a" * 64, "one")
+    assert [path.name for path in (tmp_path / "claims").iterdir()] == [f"{'b' * 64}.json"]
+    store.retire("one")
+    assert not list((tmp_path / "claims").iterdir()) and not list(store.verify())
+
+
 def test_a_silent_drivers_claim_is_taken_over(store: Store, tmp_path: Path) -> None:
     claim(store, KEY, "one")
     store.heartbeat("two", {})

@@ -61,8 +61,8 @@ def claim(folder: Folder, key: str, driver: str, stale_after: float) -> bool:
 
 
 def release(folder: Folder, key: str, driver: str) -> None:
-    """Give the claim back, if it is still the driver's."""
-    if _holder(folder, key) == driver:
+    """Give the claim back, if it is still the driver's; a damaged one is nobody's, and is removed."""
+    if _holder(folder, key) in (driver, None):
         folder.delete(layout.claim(key))
 
 
