@@ -29,10 +29,6 @@ class Presence(threading.Thread):
 
     def __enter__(self) -> "Presence":
         self._beat()
-        for driver, heartbeat in self._store.drivers().items():
-            if driver != self._driver and _is_dead(heartbeat.doc):
-                self._store.retire(driver)  # killed on this machine: its claims need not time out
-        self._beat()
         self.start()
         return self
 
@@ -51,7 +47,11 @@ class Presence(threading.Thread):
 
     def _beat(self) -> None:
         self._store.heartbeat(self._driver, {**self._describe(), "machine": _machine(), "pid": os.getpid()})
-        self._others = any(name != self._driver for name in self._store.drivers())
+        others = {name: heartbeat.doc for name, heartbeat in self._store.drivers().items() if name != self._driver}
+        dead = {name for name, doc in others.items() if _is_dead(doc)}
+        for name in dead:
+            self._store.retire(name)  # killed on this machine: its claims need not time out
+        self._others = bool(others.keys() - dead)
 
 
 def _machine() -> str:
@@ -62,13 +62,17 @@ def _machine() -> str:
 
 
 def _is_dead(doc: dict[str, Any]) -> bool:
-    """The driver ran on this machine, and its process is gone."""
+    """The driver ran on this machine, and its process is gone, or has ended without anybody who asked how.
+
+    The first process of a container often asks for none but its own children: what they leave stays there, ended.
+    """
     if doc.get("machine") != _machine():
         return False
     try:
         os.kill(doc["pid"], 0)
+        state = Path(f"/proc/{doc['pid']}/stat").read_text().rpartition(")")[2].split()[0]
     except ProcessLookupError:
         return True
-    except PermissionError:
+    except OSError:  # another user's, or a system without /proc
         return False
-    return False
+    return state in ("Z", "X")

@@ -74,7 +74,9 @@ def test_a_driver_on_ray_that_is_killed_leaves_no_process_and_another_one_goes_o
     store = tmp_path / "store"
     process = start("--lanes", "1", "--checkpoint-minutes", "0.0005")
     assert kill_at_random(process, store, random.Random(1))
-    wait_until(lambda: not children_of_session(process.pid), 600, "Ray's processes are gone")
+    (killed,) = Store(str(store)).drivers().values()
+    driver = killed.doc["pid"]
+    wait_until(lambda: not children_of_session(driver), 600, "Ray's processes are gone")
     before = started_at(store)
     last = start("--local")
     output = last.communicate(timeout=600)[0]

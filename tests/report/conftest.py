@@ -328,8 +328,12 @@ class Opened:
     def traces(self, chart: str) -> int:
         """Scroll to a chart and count its marks."""
         self.page.evaluate(VISITED, chart)
-        self.page.wait_for_function(DRAWN, arg=chart)
+        self.until(DRAWN, chart)
         return self.count(chart)
+
+    def until(self, function: str, argument: Any = None) -> None:
+        """Wait until a function of the page's language is true, asked by the clock: a frame may be long in coming."""
+        self.page.wait_for_function(function, arg=argument, polling=100)
 
     def count(self, chart: str) -> int:
         """Marks of a chart as it is, without scrolling."""

@@ -18,7 +18,7 @@ def one(opened_once):
     """The page in its first window and in light. A test sets back what it chooses in it."""
     opened_once.page.set_viewport_size({"width": 1300, "height": 900})
     opened_once.page.emulate_media(media="screen", color_scheme="light")
-    opened_once.page.wait_for_function(THEME, arg="light")
+    opened_once.until(THEME, "light")
     return opened_once
 
 
@@ -72,7 +72,7 @@ def test_hovering_over_a_point_says_what_it_is(one, findings_of):
 def test_a_resized_window_redraws_its_charts(one):
     one.traces("curves-0")
     one.page.set_viewport_size({"width": 420, "height": 800})
-    one.page.wait_for_function("() => document.getElementById('curves-0')._fullLayout.width < 420")
+    one.until("() => document.getElementById('curves-0')._fullLayout.width < 420")
     assert one.page.evaluate("document.scrollingElement.scrollWidth") <= 420
 
 
@@ -118,14 +118,12 @@ def test_charts_follow_the_theme_when_it_changes(one):
 
 def test_on_paper_all_charts_are_drawn_on_white_and_controls_are_gone(one):
     one.page.emulate_media(color_scheme="dark")
-    one.page.wait_for_function(THEME, arg="dark")
+    one.until(THEME, "dark")
     one.page.emulate_media(media="print")
-    one.page.wait_for_function(
-        "() => [...document.querySelectorAll('.chart')].every((box) => box.querySelector('.trace'))"
-    )
+    one.until("() => [...document.querySelectorAll('.chart')].every((box) => box.querySelector('.trace'))")
     assert not one.page.locator(".sections").is_visible()
     assert not one.page.locator("#seeds").is_visible()
     assert luminance(one.page.evaluate("getComputedStyle(document.body).backgroundColor")) > 0.9
     assert len(one.page.pdf()) > 50_000
     one.page.emulate_media(media="screen")
-    one.page.wait_for_function(THEME, arg="dark")
+    one.until(THEME, "dark")

@@ -63,7 +63,7 @@ def test_the_page_scrolls(rendered, opened):
     most, before = 0, work()
     for top in range(0, 6_000, 600):
         one.page.evaluate("(top) => scrollTo({top, behavior: 'instant'})", top)
-        one.page.wait_for_function(f"() => {blank} === 0")
+        one.until(f"() => {blank} === 0")
         most = max(most, one.page.evaluate("document.querySelectorAll('[data-drawn]').length"))
     assert 10 < most < 40
     assert one.page.evaluate("window.atOnce") == 1, "between two charts the browser can scroll"
