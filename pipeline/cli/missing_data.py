@@ -24,8 +24,8 @@ PATIENCE = 10.0
 
 
 def planned_without(work: "Work", todo: "Plan", root: Path) -> list[Absent]:
-    """What a plan says is missing: of the stages that are to run."""
-    return absent_data((work.stages[key] for key in todo.to_run), root, ask_networks=False)
+    """What a plan says is missing: for the stages that are to run, and for what could not be planned."""
+    return [*work.absent, *absent_data((work.stages[key] for key in todo.to_run), root, ask_networks=False)]
 
 
 def left_out(
@@ -35,9 +35,9 @@ def left_out(
 
     What torchvision downloads is downloaded first. `here`: whether the stages run on this machine. On a cluster the
     files of its nodes count, which are not looked at; what was prepared at a URI is. Raises UserError for what is
-    absent unless `allow_missing`.
+    absent unless `allow_missing`, and there is anything else to run.
     """
-    if not absent_data(work.stages.values(), root):
+    if not (work.absent or absent_data(work.stages.values(), root)):
         return {}
     from pipeline.engine.store import Store
     from pipeline.experiment.planning import plan
@@ -47,11 +47,12 @@ def left_out(
     for one in absent:
         if not here and not one.elsewhere:
             say(console, f"missing data on this machine, not looked for on the cluster's nodes: {one.what}", "yellow")
-    lacking = {one: told for one in absent if here or one.elsewhere if (told := _still_missing(one, root, console))}
+    lacking = {one: one.what for one in work.absent}
+    lacking |= {one: told for one in absent if here or one.elsewhere if (told := _still_missing(one, root, console))}
     if not lacking:
         return {}
     out = without_data(to_run, lacking)
-    if not allow_missing:
+    if not allow_missing or not work.stages:
         raise UserError(_refusal(lacking, len(out), len(to_run)))
     labels = defaultdict(list)
     for key, reason in out.items():
@@ -90,7 +91,7 @@ def _refusal(lacking: Mapping[Absent, str], without: int, to_run: int) -> str:
 def _sentence(absent: Absent) -> str:
     """One line: what is missing where, and how it comes to be there."""
     how = "`tickets run` has torchvision download it, where there is a network." if absent.downloads else absent.how
-    return f"{absent.what} {' '.join(how.split())}{absent.hint}"
+    return f"{' '.join(f'{absent.what} {how}'.split())}{absent.hint}"
 
 
 @contextlib.contextmanager

@@ -58,7 +58,7 @@ def plan(
     from pipeline.experiment.collections import open_work
     from pipeline.experiment.planning import plan as plan_work
 
-    work = open_work(file, overrides or [], data)
+    work = open_work(file, overrides or [], data, without_absent=True)
     throughput = read_throughput(images_per_second or [], work)
     snapshot = Store(store, create=False).snapshot()
     todo = plan_work(work, snapshot)

@@ -92,7 +92,7 @@ def _opened(files: Sequence[Path], overrides: Sequence[str], data: Path) -> list
     for block in blocks:
         for file in block.folder.grids:
             try:
-                block.works[file] = open_work(file, overrides, data, expanded)
+                block.works[file] = open_work(file, overrides, data, expanded, without_absent=True)
             except UserError as error:
                 block.refused[file] = str(error)
     return blocks

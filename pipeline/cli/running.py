@@ -75,7 +75,7 @@ def run(
     try:
         with terminated_on_sigterm():
             with waiting("Planning", partial(say, console)):
-                work = open_work(file, overrides or [], data)
+                work = open_work(file, overrides or [], data, without_absent=True)
             for note in (*work.notes, *notes_on_names(work, store)):
                 say(console, f"note: {note}", "yellow")
             here = local or address == "local"
@@ -102,7 +102,7 @@ def run(
         _lost(error)
         raise
     _conclude(console, work, summary)
-    sys.exit(summary.exit_code)
+    sys.exit(summary.exit_code or int(bool(work.absent)))
 
 
 def _run_and_report(

@@ -42,7 +42,7 @@ def encode(grid: Grid) -> dict[str, Any]:
         "starts": [[*names, number[read.stage], read.output] for names, read in grid.starts.items()],
         "requested": grid.requested,
         "kept_bytes": grid.kept_bytes,
-        "notes": list(grid.notes),
+        "notes": list(grid.about),
     }
 
 

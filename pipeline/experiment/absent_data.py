@@ -1,4 +1,4 @@
-"""Published data sets that stages read and that are not there, each once. Reads no data set."""
+"""Data sets that are not there, each once. Reads no data set."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,12 +9,16 @@ from pipeline.experiment.stages import Stage
 from pipeline.lottery.locations import Folder, folder_at
 from pipeline.lottery.published_data import PUBLISHED
 
+Lacking = dict[str, dict[str, str]]
+"""What is not there and what to do, in sentences; for each, the sides that read it, with the same as a refusal."""
+
 
 @dataclass(frozen=True)
 class Absent:
-    """A published data set that is not there."""
+    """A data set that is not there."""
 
     name: str
+    """Of a published set; else what is missing."""
     location: str | None
     """`prepared` of the grid."""
     what: str
@@ -42,11 +46,20 @@ class Absent:
         return _read_by(stage) == (self.name, self.location)
 
 
+def unplanned(lacking: Lacking) -> tuple[Absent, ...]:
+    """The data of which planning needs files that are not there, each once."""
+    found = []
+    for what, readers in lacking.items():
+        said = f"nothing can be planned of {', '.join(readers)}: {next(iter(readers.values()))}"
+        found.append(Absent(what, None, said, "", None, False))
+    return tuple(found)
+
+
 def absent_data(stages: Iterable[Stage], root: Path, ask_networks: bool = True) -> list[Absent]:
     """The published data sets that `stages` read and that are not there, in the order of the stages.
 
-    Parquet, folders of pictures and a user's own data were found already when the stages were planned. Without
-    `ask_networks` what was prepared at a URI counts as there.
+    What planning itself reads, as Parquet, folders of pictures and a user's own data, is `unplanned` where it is not
+    there. Without `ask_networks` what was prepared at a URI counts as there.
     """
     names = dict.fromkeys(read for stage in stages if (read := _read_by(stage)) is not None)
     found = (_absent(name, location, root, ask_networks) for name, location in names)

@@ -27,10 +27,12 @@ def open_work(
     overrides: Sequence[str] = (),
     data_root: str | Path = "data",
     expanded: dict[Path, Grid] | None = None,
+    without_absent: bool = False,
 ) -> Work:
     """The grid in the file at `path`, or all grids of the collection there. Raises UserError.
 
-    `expanded`: grids that were opened before with the same overrides and data root, by file; this one's are added.
+    `expanded`: grids that were opened before with the same options, by file; this one's are added. `without_absent` as
+    `expand` has it.
     """
     name, specs = load_all(path, overrides)
     known = {} if expanded is None else expanded
@@ -39,7 +41,7 @@ def open_work(
     ceiling = max(spec.max_stages for spec in specs)
     for file, spec in zip(files, specs, strict=True):
         if file not in known:
-            known[file] = expand(spec, data_root)
+            known[file] = expand(spec, data_root, without_absent)
         stages |= known[file].stages.keys()
         if len(stages) > ceiling:
             what = (
@@ -70,4 +72,7 @@ def together(name: str, grids: Sequence[Grid]) -> Collection:
             roles.setdefault(key, grid.roles[key])
     points = [point for grid in grids for point in grid.points]
     notes = tuple(dict.fromkeys(note for grid in grids for note in grid.notes))
-    return Collection(name, stages, points, dict(keep), roles, dict(requested), kept, notes, members=tuple(grids))
+    absent = tuple(dict.fromkeys(one for grid in grids for one in grid.absent))
+    return Collection(
+        name, stages, points, dict(keep), roles, dict(requested), kept, notes, absent, members=tuple(grids)
+    )

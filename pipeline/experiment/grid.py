@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pipeline.experiment.absent_data import Absent, unplanned
 from pipeline.experiment.ceiling import check_ceiling, too_many
 from pipeline.experiment.chains import Chain, dense_stage, prunes_output, train_stage
 from pipeline.experiment.evaluations import Evaluation, dense_draws, evaluations
 from pipeline.experiment.included import about_unmasked, about_unreached
 from pipeline.experiment.looking import looking_once
-from pipeline.experiment.resolving import baseline_sides, checked, reached, rounds_of, source_sides, target_sides
+from pipeline.experiment.resolving import Resolving, checked, reached, rounds_of
 from pipeline.experiment.sides import Side
 from pipeline.experiment.spec import ANY, DENSE, Spec
 from pipeline.experiment.spec_pruning import Prune
@@ -61,6 +62,8 @@ class Work:
     """Roughly, of all that `keep` names: weights of 4 bytes, masks of one bit."""
     notes: tuple[str, ...] = ()
     """What a plan, a run and a report say of the data, the models and the spec: sentences, each once."""
+    absent: tuple[Absent, ...] = ()
+    """Data that is not there, so that nothing of what reads it could be planned."""
 
     @property
     def grids(self) -> "tuple[Grid, ...]":
@@ -80,24 +83,32 @@ class Grid(Work):
     def grids(self) -> "tuple[Grid, ...]":
         return (self,)
 
+    @property
+    def about(self) -> tuple[str, ...]:
+        """What a report says of the data, the models and the spec, and of what is in the spec and not in the grid."""
+        return (*self.notes, *(one.what for one in self.absent))
+
 
 @looking_once()
-def expand(spec: Spec, data_root: str | Path = "data") -> Grid:
+def expand(spec: Spec, data_root: str | Path = "data", without_absent: bool = False) -> Grid:
     """All stages of `spec`, shared ones once. Reads headers and labels of data sets, never their pixels.
+
+    `without_absent`: sources, targets and baselines of which nothing can be planned, as their data is not there, are
+    left out, and the grid says so (`Work.absent`).
 
     Raises UserError, with file and line, for what is impossible: missing data, a rewind after the end of training, a
     target that does not fit a source's tickets; and for more stages than `max_stages`.
     """
     check_ceiling(spec)
-    root = Path(data_root)
-    sets = _sets(spec, root, spec.seeds[0])
+    resolving = Resolving(spec, Path(data_root), {} if without_absent else None)
+    sets = _sets(resolving, spec.seeds[0])
     building = _Building(spec)
     building.note(sets)
     for number, seed in enumerate(spec.seeds):
         if number == 1:  # no two seeds have a stage in common
             building.check(len(building.stages) * len(spec.seeds))
         if spec.differs_by_seed:
-            sets = _sets(spec, root, seed)
+            sets = _sets(resolving, seed)
             building.note(sets)
         chains = []
         for source, prune, schedule, its_targets in sets.plans:
@@ -115,9 +126,9 @@ def expand(spec: Spec, data_root: str | Path = "data") -> Grid:
                 dense = dense_stage(target, seed, chains, draw)
                 if dense is not None:
                     building.add_dense(target, seed, sets.with_output(target.name), dense, draw)
-        for entry, baseline in zip(spec.baselines, sets.baselines, strict=True):
-            building.add_baseline(baseline, entry.target, seed)
-    return building.finished()
+        for baseline, its_target in sets.baselines:
+            building.add_baseline(baseline, its_target, seed)
+    return building.finished(unplanned(resolving.lacking or {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +138,8 @@ class _Sets:
     plans: list[tuple[Side, Prune, Schedule, list[Side]]]
     """Sources with the targets that their tickets are evaluated on."""
     targets: list[Side]
-    baselines: list[Side]
+    baselines: list[tuple[Side, str]]
+    """Each with the target that it stands beside."""
 
     def rounds_on(self, target: str) -> set[int]:
         """Evaluated rounds of all tickets on a target."""
@@ -143,14 +155,16 @@ class _Sets:
         )
 
 
-def _sets(spec: Spec, root: Path, seed: int) -> _Sets:
-    targets = target_sides(spec, root, seed)
+def _sets(resolving: Resolving, seed: int) -> _Sets:
+    spec, targets = resolving.spec, [target for _, target in resolving.targets(seed)]
     plans = [
         (source, entry.prune, rounds, reached(spec, source, entry, rounds, targets))
-        for source, entry in zip(source_sides(spec, root, seed), spec.sources, strict=True)
+        for entry, source in resolving.sources(seed)
         for rounds in [rounds_of(spec, source, entry)]
     ]
-    return _Sets(plans, targets, baseline_sides(spec, root, seed))
+    there = {target.name for target in targets}
+    baselines = [(baseline, entry.target) for entry, baseline in resolving.baselines(seed) if entry.target in there]
+    return _Sets(plans, targets, baselines)
 
 
 class _Building:
@@ -172,7 +186,7 @@ class _Building:
 
     def note(self, sets: _Sets) -> None:
         """What is to be said of the sides."""
-        for side in (*(plan[0] for plan in sets.plans), *sets.targets, *sets.baselines):
+        for side in (*(plan[0] for plan in sets.plans), *sets.targets, *(side for side, _ in sets.baselines)):
             self.notes |= dict.fromkeys(side.notes)
         for source, _, rounds, _ in sets.plans:
             pruned = rounds.total - rounds.survivors[-1]
@@ -292,7 +306,7 @@ class _Building:
         if side.keeps_weights:
             self._keep(stage, "final", side)
 
-    def finished(self) -> Grid:
+    def finished(self, absent: tuple[Absent, ...]) -> Grid:
         return Grid(
             self.spec.name,
             self.stages,
@@ -302,6 +316,7 @@ class _Building:
             dict(self.requested),
             self.kept_bytes,
             (*self.notes, *self.spec.notes),
+            absent,
             spec=self.spec,
             starts=self.starts,
         )

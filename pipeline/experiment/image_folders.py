@@ -10,7 +10,7 @@ from typing import IO, Literal
 from pipeline.experiment.datasets import Dataset, Facts
 from pipeline.experiment.looking import seen
 from pipeline.experiment.model_base import Input
-from pipeline.experiment.user_files import UnfitError
+from pipeline.experiment.user_files import AbsentDataError, UnfitError
 from pipeline.lottery.image_folders import FolderError, Part, image_folder
 from pipeline.lottery.pictures import PictureError, shape, turning
 
@@ -55,10 +55,10 @@ class Images(Dataset):
 
 
 def folder_at(path: str, root: Path) -> Path:
-    """`path` below the data root, or absolute. Raises UnfitError if there is no such folder."""
+    """`path` below the data root, or absolute. Raises AbsentDataError if there is no such folder."""
     folder = root / path
     if not folder.is_dir():
-        raise UnfitError(
+        raise AbsentDataError(
             f"there is no folder {folder}. Give a path below the data root (--data, TICKETS_DATA).", "path"
         )
     return folder.resolve()

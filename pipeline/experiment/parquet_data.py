@@ -10,7 +10,7 @@ from pipeline.experiment.datasets import Dataset, Facts, counted
 from pipeline.experiment.image_folders import size_of, turning_of
 from pipeline.experiment.looking import seen
 from pipeline.experiment.model_base import Input
-from pipeline.experiment.user_files import UnfitError
+from pipeline.experiment.user_files import AbsentDataError, UnfitError
 from pipeline.lottery.locations import Folder, folder_at
 from pipeline.lottery.parquet_files import ParquetError, at_once, fingerprint
 from pipeline.lottery.parquet_layout import Parts, parts
@@ -110,7 +110,7 @@ def _folder(path: str, root: Path) -> Folder:
     folder = folder_at(path, root)
     if not folder.exists():
         hint = "" if "://" in folder.place else " Give a path below the data root (--data, TICKETS_DATA), or a URI."
-        raise UnfitError(f"there is no folder {folder}.{hint}", "path")
+        raise AbsentDataError(f"there is no folder {folder}.{hint}", "path")
     return Folder(str(Path(folder.place).resolve())) if folder.local else folder
 
 

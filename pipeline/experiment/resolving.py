@@ -1,19 +1,22 @@
 """A spec's sources and targets against the catalogue and each other: what is impossible is refused with its place."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from pipeline.experiment.absent_data import Lacking
 from pipeline.experiment.evaluations import check_transfer
 from pipeline.experiment.moments import check_rewind
 from pipeline.experiment.sides import Side, side
 from pipeline.experiment.spec import Spec
-from pipeline.experiment.spec_sides import Source, Target
+from pipeline.experiment.spec_sides import Baseline, Source, Target
 from pipeline.experiment.survivors import Schedule, schedule
-from pipeline.experiment.user_files import UnfitError
+from pipeline.experiment.user_files import AbsentDataError, UnfitError
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Entry = TypeVar("Entry", bound=Target)
 
 
 def checked(
@@ -26,28 +29,46 @@ def checked(
         raise spec.error((*at, *error.at), error.what) from None
 
 
-def source_sides(spec: Spec, root: Path, seed: int) -> list[Side]:
-    """The sources as one seed has them."""
-    keeps = spec.retention.chains == "weights"
-    return [_side(spec, entry, ("sources", index), root, seed, keeps) for index, entry in enumerate(spec.sources)]
+@dataclass(frozen=True, slots=True)
+class Resolving:
+    """How the entries of a spec become sides."""
 
+    spec: Spec
+    root: Path
+    lacking: Lacking | None
+    """Where it is noted what is not there, for whom. None: it is refused."""
 
-def target_sides(spec: Spec, root: Path, seed: int) -> list[Side]:
-    """The targets as one seed has them."""
-    keeps = spec.retention.evaluations == "weights"
-    return [_side(spec, entry, ("targets", index), root, seed, keeps) for index, entry in enumerate(spec.targets)]
+    def sources(self, seed: int) -> list[tuple[Source, Side]]:
+        """The sources with their sides as one seed has them."""
+        return self._sides("sources", self.spec.sources, seed, self.spec.retention.chains == "weights")
 
+    def targets(self, seed: int) -> list[tuple[Target, Side]]:
+        """The targets as one seed has them."""
+        return self._sides("targets", self.spec.targets, seed, self.spec.retention.evaluations == "weights")
 
-def baseline_sides(spec: Spec, root: Path, seed: int) -> list[Side]:
-    """The baselines as one seed has them."""
-    keeps = spec.retention.evaluations == "weights"
-    return [_side(spec, entry, ("baselines", index), root, seed, keeps) for index, entry in enumerate(spec.baselines)]
+    def baselines(self, seed: int) -> list[tuple[Baseline, Side]]:
+        """The baselines as one seed has them."""
+        return self._sides("baselines", self.spec.baselines, seed, self.spec.retention.evaluations == "weights")
+
+    def _sides(self, kind: str, entries: Sequence[Entry], seed: int, keeps_weights: bool) -> list[tuple[Entry, Side]]:
+        found = []
+        for index, entry in enumerate(entries):
+            try:
+                found.append((entry, _side(self.spec, entry, (kind, index), self.root, seed, keeps_weights)))
+            except AbsentDataError as error:
+                refusal = self.spec.error((kind, index, *error.at), error.what)
+                if self.lacking is None:
+                    raise refusal from None
+                self.lacking.setdefault(error.what, {})[f"{kind.removesuffix('s')} {entry.name}"] = str(refusal)
+        return found
 
 
 def _side(spec: Spec, entry: Target, at: tuple[str, int], root: Path, seed: int, keeps_weights: bool) -> Side:
     try:
         own = entry.model_copy(update={"dataset": entry.dataset.of_seed(seed)})
         return side(own, at, root, keeps_weights)
+    except AbsentDataError:
+        raise
     except UnfitError as error:
         # what names no field of the side is about its model
         raise spec.error((*at, *(error.at or ("model",))), error.what) from None
@@ -56,9 +77,12 @@ def _side(spec: Spec, entry: Target, at: tuple[str, int], root: Path, seed: int,
 
 
 def reached(spec: Spec, source: Side, entry: Source, rounds: Schedule, targets: list[Side]) -> list[Side]:
-    """The targets of the same model that tickets of `source` are evaluated on, each checked to fit."""
+    """The targets of the same model that tickets of `source` are evaluated on, each checked to fit.
+
+    `targets` are all of the spec but those whose data is not there.
+    """
     fitting = [target for target in targets if target.features == source.features]
-    if not fitting:
+    if not fitting and len(targets) == len(spec.targets):
         raise spec.error((*source.at, "model"), f"no target has the model of {source.name!r}: its tickets fit none.")
     paired = [target for target in fitting if spec.pairs is None or spec.pairs.includes(source.name, target.name)]
     for index, (one, other) in enumerate((spec.pairs.only or ()) if spec.pairs else ()):

@@ -11,7 +11,7 @@ from pipeline.experiment.model_base import Described, Layers
 from pipeline.experiment.spec_sides import Target
 from pipeline.experiment.stages import Shape
 from pipeline.experiment.steps import Steps
-from pipeline.experiment.user_files import UnfitError
+from pipeline.experiment.user_files import AbsentDataError, UnfitError
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,14 @@ class Side:
 
 
 def side(entry: Target, at: tuple[str | int, ...], root: Path, keeps_weights: bool) -> Side:
-    """Resolve `entry` against the catalogue and the files. Raises UnfitError, its place relative to `at`."""
+    """Resolve `entry` against the catalogue and the files.
+
+    Raises UnfitError, its place relative to `at`; AbsentDataError where what has to be known of the data is not there.
+    """
     try:
         data = describe(entry.dataset, root, entry.model.channels)
+    except AbsentDataError as error:
+        raise AbsentDataError(error.what, "dataset", *error.at) from None
     except UnfitError as error:
         raise UnfitError(error.what, "dataset", *error.at) from None
     model = entry.model.described(data.shape, data.classes)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pipeline.experiment.datasets import Dataset, Facts
-from pipeline.experiment.user_files import UnfitError
+from pipeline.experiment.user_files import AbsentDataError, UnfitError
 from pipeline.lottery.image_folders import FolderError, part_at
 from pipeline.lottery.published_data import PUBLISHED, SQUARE
 
@@ -118,7 +118,7 @@ def _prepared_counts(name: str, prepared: str | None, root: Path) -> tuple[int, 
     except (FileNotFoundError, NotADirectoryError):
         if prepared is None:
             return None
-        raise UnfitError(
+        raise AbsentDataError(
             f"{folder} has no prepared.json: give `tickets prepare {name} {folder}`.", "prepared"
         ) from None
     except OSError as error:
@@ -134,7 +134,7 @@ def _file_counts(name: str, root: Path) -> tuple[int, ...]:
     known = PUBLISHED[name]
     folder = root / known.folder
     if missing := known.missing(root):
-        raise UnfitError(
+        raise AbsentDataError(
             f"how many images a class has is told by its files, and {folder} lacks {', '.join(missing)}. "
             f"{known.how(root)}",
             "name",

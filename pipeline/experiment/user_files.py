@@ -17,6 +17,10 @@ class UnfitError(ValueError):
         self.at = at
 
 
+class AbsentDataError(UnfitError):
+    """Planning needs a data set's files, and they are not there."""
+
+
 def split_reference(reference: str) -> tuple[str, str]:
     """ "dir/my_models.py:Net" -> ("dir/my_models.py", "Net")."""
     file, _, name = reference.rpartition(":")

@@ -64,7 +64,7 @@ class Findings:
     damaged: tuple[str, ...] = ()
     """Those of them that name a damaged file of the store."""
     about: tuple[str, ...] = ()
-    """Sentences about the data and the models: `Grid.notes`."""
+    """Sentences about the data and the models: `Grid.about`."""
 
     @property
     def name(self) -> str:

@@ -109,7 +109,7 @@ def gather(
         digest="" if outputs.damaged else report_digest(grid.spec, store.uri, results, failed),
         notes=(*notes, *outputs.damaged),
         damaged=outputs.damaged,
-        about=grid.notes,
+        about=grid.about,
     )
 
 

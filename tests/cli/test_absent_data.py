@@ -96,6 +96,53 @@ def test_what_descends_from_absent_data_is_left_out_too(asked: list[str]) -> Non
     assert out.keys() == chains | masks and len(grid.stages) > len(out)
 
 
+FOLDERS = GRID.replace("{name: mnist, resize: 8}", "{name: images, path: nowhere}").replace(
+    "tickets:", "baselines: [{name: beside, target: gone, model: lenet-8}]\ntickets:"
+)
+
+
+@pytest.mark.parametrize("kind", ["images", "parquet"])
+def test_of_a_folder_that_is_not_there_the_rest_is_planned_and_run(
+    asked: list[str], tickets: Tickets, kind: str
+) -> None:
+    """Its key and its epochs are not known: nothing of it can be planned."""
+    Path("grid.yaml").write_text(FOLDERS.replace("images", kind))
+    what = "grid.yaml:7: targets.1.dataset.path: there is no folder "
+    said = tickets("plan", "grid.yaml", "--data", "nothing")
+    assert said.code == 0 and said.out.count("missing data: ") == 1
+    assert (
+        f"missing data: nothing can be planned of target gone, baseline beside: {what}" in said.out
+        and "nowhere. Give a path below the data root" in said.out
+    )
+    assert json.loads(tickets("plan", "grid.yaml", "--data", "nothing", "--json").out)["to_run"] == 3
+    options = ("--local", "--data", "nothing", "--store", "store", "--tracking", "none")
+    said = tickets("run", "grid.yaml", *options)
+    assert said.code == 2 and said.err.count(what) == 1 and not Path("store").exists()
+    assert "--allow-missing runs the 3 stages that can do without" in said.err
+    said = tickets("run", "grid.yaml", *options, "--allow-missing")
+    assert said.code == 1 and said.out.count(what) == 1 and "3 stages run" in said.out
+    page = Path("reports/absent/report.html").read_text()
+    assert "nothing can be planned of target gone, baseline beside: " in page
+    again = tickets("report", "absent", "--store", "store")
+    assert again.code == 0 and again.out.count(what) == 1
+
+
+def test_where_nothing_can_be_planned_the_folder_is_named_once_and_nothing_runs(
+    asked: list[str], tickets: Tickets
+) -> None:
+    Path("grid.yaml").write_text(
+        FOLDERS.replace("sources: [digits]", "sources: [{dataset: {name: images, path: nowhere}}]").replace(
+            "[digits, {", "[{"
+        )
+    )
+    said = tickets("plan", "grid.yaml", "--data", "nothing")
+    assert said.code == 0 and said.out.count("there is no folder") == 1
+    options = ("--local", "--data", "nothing", "--store", "store", "--tracking", "none", "--allow-missing")
+    said = tickets("run", "grid.yaml", *options)
+    assert said.code == 2 and said.err.count("there is no folder") == 1 and "--allow-missing" not in said.err
+    assert not Path("store").exists()
+
+
 def test_what_is_finished_needs_no_data(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     done = Plan(to_run={}, reasons={}, cached=[], blocked={})
     monkeypatch.setattr(planning, "plan", lambda work, state: done)

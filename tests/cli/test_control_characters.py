@@ -43,7 +43,7 @@ def test_keys_and_names_in_a_grid_are_escaped(fresh: Path, tickets: Callable[...
 
 
 def test_a_stack_trace_is_escaped(fresh: Path, tickets: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError(EVIL)
 
     monkeypatch.setattr("pipeline.experiment.collections.open_work", broken)

@@ -110,18 +110,19 @@ def test_a_part_is_left_out_wherever_what_extends_it_lies_and_nothing_else_is(
 def test_what_cannot_be_planned_is_told_and_the_others_are_planned(experiments: Path, tickets: Tickets) -> None:
     lost = HALF.format("b", "winning").replace("{name: digits, half: b}", "{name: imagenet, half: b}")
     (experiments / "halves" / "b.yaml").write_text(lost)
+    (experiments / "halves" / "torn.yaml").write_text("name: torn\nmodel: lenet-4\nseeds: [0]\nsources: [a]\n")
     said = tickets("plan", "halves", "own/whole.yaml", "gone.yaml", "--data", "nowhere")
     assert said.code == 2
     assert said.err == (
-        "error: 3 of the files cannot be planned: halves/all.yaml, halves/b.yaml, gone.yaml. `tickets plan FILE` says "
-        "all of why.\n"
+        "error: 2 of the files cannot be planned: halves/torn.yaml, gone.yaml. `tickets plan FILE` says all of why.\n"
     )
-    assert {"a.yaml", "a-random.yaml", "whole.yaml"} < rows(said.out).keys() and "b.yaml" not in rows(said.out)
+    assert {"a.yaml", "a-random.yaml", "whole.yaml"} < rows(said.out).keys() and "torn.yaml" not in rows(said.out)
+    assert rows(said.out)["b.yaml"][0] == "0"
     joined = " ".join(said.out.split())
-    assert "cannot be planned: halves/b.yaml:3: sources.0.dataset.name: how many images a class" in joined
-    assert "cannot be planned: halves/all.yaml: halves/b.yaml:3: sources.0.dataset.name: how many" in joined
+    assert joined.count("missing data: nothing can be planned of target imagenet-b, source imagenet-b: halves/b") == 1
+    assert "cannot be planned: halves/torn.yaml:" in joined
     assert "cannot be planned: gone.yaml: there is no such file." in joined
-    assert "ILSVRC2012" not in said.out, "the first sentence only"
+    assert "Valid:" not in said.out, "the first sentence only"
 
 
 def test_done_stages_and_timed_ones_are_seen(finished: Path, tickets: Tickets) -> None:

@@ -36,7 +36,7 @@ def rates(count: int) -> str:
 def test_an_explosion_is_refused_at_the_field_that_makes_it_within_seconds_and_without_expansion(
     expanded: Callable[..., Grid], monkeypatch: pytest.MonkeyPatch, old: str, new: str, said: str
 ) -> None:
-    monkeypatch.setattr(grids, "source_sides", lambda *_: pytest.fail("expanded"))
+    monkeypatch.setattr(grids, "Resolving", lambda *_: pytest.fail("expanded"))
     more = [("[0, 1]", "300")] if "draws" in new or "rounds" in new else []
     begin = time.process_time()
     with pytest.raises(UserError) as refused:
