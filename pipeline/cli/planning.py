@@ -60,7 +60,8 @@ def plan(
 
     work = open_work(file, overrides or [], data, without_absent=True)
     throughput = read_throughput(images_per_second or [], work)
-    snapshot = Store(store, create=False).snapshot()
+    opened = Store(store, create=False)
+    snapshot = opened.snapshot()
     todo = plan_work(work, snapshot)
     if mermaid:
         from pipeline.experiment.diagram import mermaid as draw
@@ -69,7 +70,7 @@ def plan(
             print(draw(grid, todo))
         return
     facts = describe(work, todo, known_rates(snapshot, throughput), data)
-    facts["notes"] += notes_on_names(work, store)
+    facts["notes"] += notes_on_names(work, opened)
     if as_json:
         print(json.dumps({**facts, "reasons": todo.reasons}, indent=2))
         return

@@ -40,18 +40,16 @@ if TYPE_CHECKING:
     from pipeline.report.findings import Findings
 
 
-def notes_on_names(work: "Work", store: str) -> list[str]:
-    """What is to be said of grids whose name another experiment has in the store. Raises UserError for its address."""
+def notes_on_names(work: "Work", store: "Store") -> list[str]:
+    """What is to be said of grids whose name another experiment has in the store."""
     from pipeline.engine.experiments import other_version
-    from pipeline.engine.store import Store
 
-    opened = Store(store, create=False)
-    others = [grid for grid in work.grids if other_version(opened, grid) is not None]
+    others = [grid for grid in work.grids if other_version(store, grid) is not None]
     if not others:  # the rest imports pandas
         return []
     from pipeline.report.name_taken import note_on_name
 
-    return [note for grid in others if (note := note_on_name(grid, opened)) is not None]
+    return [note for grid in others if (note := note_on_name(grid, store)) is not None]
 
 
 def start_tracking(grid: "Grid", tracking: str, store: str, console: Console) -> "Tracker | None":

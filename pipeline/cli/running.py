@@ -68,6 +68,7 @@ def run(
     from pipeline.cli.reporting import notes_on_names, start_tracking
     from pipeline.engine.driver import RunOptions
     from pipeline.engine.jobs.submission import check_identity
+    from pipeline.engine.store import Store
     from pipeline.experiment.collections import open_work
 
     check_identity()
@@ -76,7 +77,7 @@ def run(
         with terminated_on_sigterm():
             with waiting("Planning", partial(say, console)):
                 work = open_work(file, overrides or [], data, without_absent=True)
-            for note in (*work.notes, *notes_on_names(work, store)):
+            for note in (*work.notes, *notes_on_names(work, Store(store, create=False))):
                 say(console, f"note: {note}", "yellow")
             here = local or address == "local"
             without = left_out(work, store, data, console, here=here, allow_missing=allow_missing)

@@ -117,6 +117,7 @@ def test_results_from_different_hardware_are_warned_of(tmp_path: Path, small: Gr
     store = Store(str(tmp_path))
     record = store.record(next(iter(small.stages)))
     assert record is not None
+    store.discard(record["key"], None)
     store.finish({**record, "hardware": {**record["hardware"], "cpu_capability": "VECTORS"}})
     _, listener = run_locally(small, tmp_path)
     assert "different hardware" in listener.text and "VECTORS" in listener.text

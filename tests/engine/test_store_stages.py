@@ -84,6 +84,16 @@ def test_finishing_again_keeps_outputs_that_still_exist(store: Store) -> None:
     assert store.read(KEY, "it900") == b"late"
 
 
+def test_a_stage_that_two_drivers_made_is_of_the_first(store: Store) -> None:
+    """The second may have begun before the first ended, and what was logged of the first would be there twice."""
+    outputs = {"history": store.put_output(KEY, "history", b"[]", "json")}
+    store.finish(record(outputs=outputs, finished=1.0, driver="first"))
+    again = store.finish(record(outputs=outputs, finished=2.0, driver="second"))
+    assert again == store.record(KEY) and (again["finished"], again["driver"]) == (1.0, "first")
+    store.finish(record(outputs=outputs, finished=3.0, summary={"test_loss": 0.5}))
+    assert store.record(KEY)["finished"] == 3.0
+
+
 def test_collected_outputs_are_gone_and_the_rest_stays(store: Store) -> None:
     finish(store, final=b"weights", history=b"[]")
     store.collect(KEY, ["final", "never made"])

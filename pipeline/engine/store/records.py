@@ -67,6 +67,11 @@ def merge(record: Record, older: Record, exists: Callable[[Mapping[str, Any]], b
     return {**record, "outputs": {**record["outputs"], **kept, **made}}
 
 
+def say_the_same(one: Record, other: Record) -> bool:
+    """Whether both have the same results, whenever and wherever they were made."""
+    return all(one[name] == other[name] for name in ("status", "outputs", "inputs", "summary"))
+
+
 def _fault(record: Any, key: str) -> str | None:
     """What is wrong with it, to complete "The record ..."."""
     if not isinstance(record, dict):

@@ -90,6 +90,7 @@ class Store:
     def finish(self, record: records.Record) -> records.Record:
         """Make the stage done, its payloads being written; returns the record with outputs of an older one joined in.
 
+        Where a record says the same already it is kept, with when and where that was: two drivers made the stage.
         ValueError for a record that lacks a field. Of two processes that finish one stage at once, either's record
         may remain: it is whole, but may lack an output that only the other had. Planning finds that, and runs it.
         """
@@ -100,6 +101,7 @@ class Store:
             older = None
         if older is not None:
             record = records.merge(record, older, partial(payloads.exists, self.folder))
+            record = older if records.say_the_same(record, older) else record
             data = records.encode(record)
         self.folder.write(layout.record(record["key"]), data)
         return record
