@@ -50,7 +50,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def parquet(folder: Path, image: str, label: str) -> None:
     folder.mkdir(parents=True)
-    table = pa.table({"id": ["a"], image: [{"bytes": b"", "path": ""}], label: [0]})
+    table = pa.table({"id": ["a"], "width": [8], image: [{"bytes": b"", "path": ""}], label: [0]})
     for part in ("train", "test"):
         pq.write_table(table, folder / f"{part}-00000-of-00001.parquet")
 

@@ -47,6 +47,20 @@ def test_an_explosion_is_refused_at_the_field_that_makes_it_within_seconds_and_w
     assert time.process_time() - begin < 8
 
 
+def test_pairs_that_take_minutes_to_look_up_are_refused_before(tmp_path: Path) -> None:
+    """Each source, with each target, in each line of `pairs`."""
+    sides = "\n".join(f"  - {{name: s{number}, dataset: digits}}" for number in range(120))
+    lines = ", ".join(f"[s{number}, s0]" for number in range(120)) + ", [s1, s2]" * 30
+    file = tmp_path / "grid.yaml"
+    file.write_text(
+        "name: g\nmodel: lenet-4\nseeds: [0]\ntraining: {length: 1ep, batch_size: 64}\nprune: {rounds: 1}\n"
+        "max_stages: 10000000\ntickets: [winning]\n"
+        f"sources:\n{sides}\ntargets:\n{sides}\npairs: {{only: [{lines}]}}\n"
+    )
+    with pytest.raises(UserError, match=r"2,160,000 pairs of a source and a target, each looked up in every line of"):
+        expand(load(file))
+
+
 def test_a_grid_of_exactly_max_stages_is_planned_and_one_more_is_not(expanded: Callable[..., Grid]) -> None:
     stages = len(expanded().stages)
     assert len(expanded(overrides=(f"max_stages={stages}",)).stages) == stages

@@ -84,6 +84,15 @@ def test_a_circle_of_extends_and_a_missing_base_are_refused(tmp_path: Path) -> N
         load(tmp_path / "a.yaml")
 
 
+def test_a_grid_that_reads_too_many_files_is_refused(tmp_path: Path, small: str) -> None:
+    """Each reads the next one twice: 2^20 files in twenty."""
+    for number in range(9):
+        (tmp_path / f"{number}.yaml").write_text(f"extends: [{number + 1}.yaml, {number + 1}.yaml]\n")
+    (tmp_path / "9.yaml").write_text(small)
+    with pytest.raises(UserError, match="extends: more than 200 files are read for one grid"):
+        load(tmp_path / "0.yaml")
+
+
 def test_a_grid_extends_several_files_each_laid_over_those_before(tmp_path: Path, small: str) -> None:
     (tmp_path / "base.yaml").write_text(small)
     (tmp_path / "mini.yaml").write_text("model: lenet-3\nseeds: [7]\ntraining: {batch_size: 16, length: 1ep}\n")

@@ -30,7 +30,9 @@ def test_a_number_in_a_base_that_nobody_sees_is_refused_wherever_it_stands(
 ) -> None:
     number = written.removeprefix("!!int ")
     said = refused(tmp_path, small.replace("[0, 1]", f"[1, {written}]"))
-    assert said.startswith("grid.yaml:3: seeds.1: ") and number in said
+    assert said.startswith("grid.yaml:3: seeds.1: ") and said.endswith("for text, put it in quotes.")
+    meant = "YAML reads {} to the base 60" if ":" in number else "{} is not the same number for YAML as for everybody"
+    assert meant.format(number) in said
     for text in (f"a: {{b: {written}}}", f"a:\n- {written}", f"x-a: &a {written}\nb: *a"):
         with pytest.raises(UserError, match=r"f:\d: "):
             parse(text, "f")
