@@ -91,10 +91,12 @@ def test_killed_at_any_moment_or_made_by_two_at_once_it_is_whole_or_not_there(
         os.kill(process.pid, signal.SIGKILL)
         process.join()
         assert not database.exists()
-    both = [_prepare(database) for _ in range(2)]
-    for process in both:
+    first = _prepare(database)
+    wait_until(lambda: _aside(database) >= 1, 300, "the first has begun")
+    second = _prepare(database)
+    for process in (first, second):
         process.join(300)
-    assert [process.exitcode for process in both] == [0, 0]
+    assert (first.exitcode, second.exitcode) == (0, 0)
     assert inspect(database).revision == newest_revision()
     assert {path.name for path in tmp_path.iterdir()} == {"mlflow.db", ".mlflow.db.lock"}, (
         "nothing is left of the killed"
