@@ -2,26 +2,32 @@
 
 import contextlib
 import sys
+from typing import Annotated
 
 import typer
 
 from pipeline.cli import (
-    comparing,
+    compare,
     doctor,
-    exporting,
-    inspection,
+    export,
     jobs,
-    plans,
-    preparing,
+    logs,
+    plan,
+    prepare,
     reporting,
-    running,
-    showing,
-    submitting,
-    tracking,
+    run,
+    show,
+    status,
+    stop,
+    submit,
+    sync,
+    ui,
+    verify,
 )
 from pipeline.cli.supervision import supervised
 from pipeline.cli.terminal import plain_streams
 from pipeline.engine.addresses import shown
+from pipeline.engine.provenance import versions
 from pipeline.experiment.errors import UserError
 from pipeline.lottery.printable import escaped
 
@@ -35,22 +41,39 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("run")(running.run)
-app.command("plan")(plans.plan)
-app.command("status")(inspection.status)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print("ticket-transfer", versions()["ticket-transfer"])
+        raise typer.Exit
+
+
+@app.callback()
+def tickets(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options of `tickets` itself."""
+
+
+app.command("run")(run.run)
+app.command("plan")(plan.plan)
+app.command("status")(status.status)
 app.command("report")(reporting.report)
-app.command("compare")(comparing.compare)
-app.command("show")(showing.show)
-app.command("export")(exporting.export)
-app.command("sync")(tracking.sync)
-app.command("verify")(inspection.verify)
-app.command("ui")(tracking.ui)
-app.command("prepare")(preparing.prepare)
+app.command("compare")(compare.compare)
+app.command("show")(show.show)
+app.command("export")(export.export)
+app.command("sync")(sync.sync)
+app.command("verify")(verify.verify)
+app.command("ui")(ui.ui)
+app.command("prepare")(prepare.prepare)
 app.command("doctor")(doctor.doctor)
-app.command("submit")(submitting.submit)
+app.command("submit")(submit.submit)
 app.command("jobs")(jobs.jobs)
-app.command("logs")(jobs.logs)
-app.command("stop")(jobs.stop)
+app.command("logs")(logs.logs)
+app.command("stop")(stop.stop)
 
 
 def main() -> None:

@@ -87,3 +87,10 @@ def prepare_tracking(uri: str) -> str:
             f"Name another with --tracking or MLFLOW_TRACKING_URI, e.g. {TRACKING}; `none` logs nothing."
         ) from error
     return f"{SQLITE}{path.resolve()}"
+
+
+def required_tracking(tracking: str) -> str:
+    """As `prepare_tracking`, for a command that cannot do without MLflow. Raises UserError."""
+    if tracking == "none":
+        raise UserError("--tracking none: this command needs MLflow; name a database or a server.")
+    return prepare_tracking(tracking)

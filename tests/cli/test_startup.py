@@ -1,12 +1,14 @@
 """A command imports what it needs and no more: waiting for torch, Ray or MLflow is for commands that use them."""
 
 import resource
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "torchvision", "ray", "mlflow", "pandas", "sklearn", "pyarrow", "matplotlib", "scipy")
 
 
@@ -32,6 +34,19 @@ def test_help_lists_every_command_in_the_order_of_use_with_a_whole_sentence(
     wanted = "run plan status report compare show export sync verify ui prepare doctor submit jobs logs stop"
     assert listed == wanted.split()
     assert "..." not in text.partition("Commands:")[2]
+
+
+def test_a_command_is_a_file_of_that_name() -> None:
+    from pipeline.cli import app
+
+    names = {command.name for command in app.registered_commands} - {"report"}
+    assert names <= {file.stem for file in (ROOT / "pipeline" / "cli").glob("*.py")}
+
+
+def test_the_version_is_the_one_of_pyproject(interpreter: Callable[..., Any], tmp_path: Path) -> None:
+    said = interpreter(tmp_path, "--version")
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert (said.code, said.out) == (0, f"ticket-transfer {version}\n")
 
 
 @pytest.mark.parametrize("command", ["plan", "status"])

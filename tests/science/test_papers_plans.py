@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli.planning import plan
+from pipeline.cli.plan import plan
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 PARTS = {f"morcos2019/{name}.yaml" for name in ("vgg19", "resnet50", "mini")}
@@ -31,7 +31,7 @@ def test_the_comments_of_a_mini_are_what_plan_says(
 
 
 def check_comments(name: str, root: Path, folder: Path, capsys: Captured) -> None:
-    plan(EXPERIMENTS / name, store=str(folder / "store"), data=root)
+    plan([EXPERIMENTS / name], store=str(folder / "store"), data=root)
     lines = capsys.readouterr().out.splitlines()
     comments = (EXPERIMENTS / name).read_text()
     assert f"# Plan: {lines[0].partition(': ')[2]};" in comments

@@ -69,7 +69,7 @@ def test_a_file_named_by_an_override_is_looked_for_beside_each_grid_of_a_collect
 def test_the_package_travels_without_what_python_made_of_it(project: Path, tmp_path: Path) -> None:
     packed = pack(project / "grids" / "two.yaml", [], tmp_path / "job", with_package=True)
     found = files(packed.folder)
-    assert {"pipeline/__main__.py", "pipeline/cli/running.py"} <= found
+    assert {"pipeline/__main__.py", "pipeline/cli/run.py"} <= found
     assert any(name.startswith("pipeline/report/page/templates/") for name in found)
     assert not [name for name in found if "__pycache__" in name]
 

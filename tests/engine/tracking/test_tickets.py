@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
-from pipeline.cli.exporting import choose
+from pipeline.cli.export import choose
 from pipeline.engine.store import Store
 from pipeline.engine.tracking.digest import is_tracked, remember_tracked
 from pipeline.engine.tracking.tickets import tickets_of

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from pipeline.cli.jobs import AddressOption, at, follow_job
+from pipeline.cli.cluster_address import AddressOption, at
+from pipeline.cli.logs import follow_job
 from pipeline.cli.options import (
     DATA,
     REPORTS,

@@ -1,4 +1,4 @@
-"""`tickets plan`: one file in detail, several files or folders in one table."""
+"""What several grids would run, or those of folders: a line each, in one table."""
 
 import json
 import re
@@ -6,14 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.cli import planning
-from pipeline.cli.options import DATA, STORE, DataOption, JsonOption, Overrides, StoreOption
+from pipeline.cli.plan_facts import describe, known_rates, read_throughput
 from pipeline.cli.quantities import duration
 from pipeline.cli.terminal import PIPE_WIDTH, open_console
 from pipeline.experiment.errors import UserError
@@ -22,10 +20,6 @@ if TYPE_CHECKING:
     from pipeline.experiment.folders import Folder
     from pipeline.experiment.grid import Grid, Work
 
-Files = Annotated[
-    list[Path],
-    typer.Argument(metavar="FILE...", help="The grid, a YAML file. Several, or folders of them, make one table."),
-]
 COLUMNS = ("stages", "to run", "trainings", "paper's way", "longest chain", "on one lane")
 GPU_HOURS = "GPU hours"
 _SENTENCE = re.compile(r".*?[.!?](?=\s+[A-Z`])|.+")
@@ -44,29 +38,18 @@ class Block:
     """Of all its files together, a stage that several have counted once; None where nothing could be planned."""
 
 
-def plan(
-    files: Files,
-    overrides: Overrides = None,
-    store: StoreOption = STORE,
-    data: DataOption = DATA,
-    as_json: JsonOption = False,
-    images_per_second: planning.Throughput = None,
-    mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the DAG as a Mermaid diagram.")] = False,
-    why: Annotated[bool, typer.Option("--why", help="List every stage to run with the reason.")] = False,
+def plan_several(
+    files: Sequence[Path],
+    overrides: Sequence[str],
+    store: str,
+    data: Path,
+    images_per_second: Sequence[str],
+    *,
+    as_json: bool,
 ) -> None:
-    """Show what a run would do, and why; runs nothing.
-
-    Stages by kind, cached and to run; what is shared; the longest chain; estimated time, GPU hours and bytes. Of
-    several files, or of folders, a line each.
-    """
-    if len(files) == 1 and not files[0].is_dir():
-        planning.plan(files[0], overrides, store, data, as_json, images_per_second, mermaid, why)
-        return
-    for option, given in (("--mermaid", mermaid), ("--why", why)):
-        if given:
-            raise UserError(f"{option} is about the stages of one grid: name one YAML file, not several or a folder.")
-    blocks = _opened(files, overrides or [], data)
-    total = _plan_all(blocks, store, images_per_second or [], data)
+    """Print the table of `files`, YAML files and folders. Raises UserError for what cannot be planned, at the end."""
+    blocks = _opened(files, overrides, data)
+    total = _plan_all(blocks, store, images_per_second, data)
     if as_json:
         print(json.dumps({"folders": [_as_json(block) for block in blocks], "all": total}, indent=2))
     else:
@@ -109,10 +92,10 @@ def _plan_all(
     if everything is None:
         return None
     snapshot = Store(store, create=False).snapshot()
-    rates = planning.known_rates(snapshot, planning.read_throughput(images_per_second, everything))
+    rates = known_rates(snapshot, read_throughput(images_per_second, everything))
 
     def facts(work: "Work") -> dict[str, Any]:
-        return planning.describe(work, plan_work(work, snapshot), rates, data)
+        return describe(work, plan_work(work, snapshot), rates, data)
 
     for block in blocks:
         block.facts = {file: facts(work) for file, work in block.works.items()}

@@ -1,12 +1,8 @@
-"""`tickets sync` and `ui`: MLflow, brought up to date and opened."""
+"""`tickets sync`: MLflow, brought up to date."""
 
-import os
-import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from pipeline.cli.options import (
     DATA,
@@ -19,18 +15,14 @@ from pipeline.cli.options import (
     ReportsOption,
     StoreOption,
     TrackingOption,
-    prepare_tracking,
+    required_tracking,
 )
 from pipeline.cli.reporting import write
-from pipeline.experiment.errors import UserError
 from pipeline.lottery.counting import count_of
 
 if TYPE_CHECKING:
     from pipeline.engine.store import Store
     from pipeline.experiment.grid import Grid
-
-HOST = "127.0.0.1"
-"""Where MLflow's UI listens: on this machine only, it knows no users."""
 
 
 def sync(
@@ -49,7 +41,7 @@ def sync(
     from pipeline.experiment.collections import open_work
 
     work = open_work(file, overrides or [], data)
-    uri = _somewhere(tracking)
+    uri = required_tracking(tracking)
     opened = Store(store, create=False).existing()
     damaged = [what for grid in work.grids for what in _sync(grid, opened, uri, tracking, reports)]
     sys.exit(1 if damaged else 0)
@@ -106,53 +98,3 @@ def _sync(grid: "Grid", opened: "Store", uri: str, tracking: str, reports: Path)
     if tracker.registry_error is not None:
         print(f"The runs are there; tickets could not be registered as models: {tracker.registry_error}")
     return damaged
-
-
-def ui(
-    tracking: TrackingOption = TRACKING,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
-) -> None:
-    """Open MLflow's UI on the tracking database."""
-    from pipeline.engine.addresses import shown
-    from pipeline.engine.tracking.database import prepare_database
-    from pipeline.engine.tracking.links import experiment_links
-    from pipeline.engine.tracking.problems import sentence
-    from pipeline.engine.tracking.uri import sqlite_path
-
-    uri = _somewhere(tracking)
-    if uri.startswith(("http://", "https://")):
-        print(f"MLflow's UI is at {shown(uri)}")
-        return
-    database = sqlite_path(uri)
-    if database is not None and not database.is_file():
-        raise UserError(f"There is no tracking database {database} yet: `tickets run` or `tickets sync` makes it.")
-    if database is not None:
-        try:
-            prepare_database(database, print)
-        except UserError:
-            raise
-        except Exception as error:
-            raise UserError(f"The tracking database {database}: {sentence(error)}") from error
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            raise UserError(f"Port {port}: {error.strerror}. Choose another with --port.") from error
-    address = f"http://{HOST}:{port}"
-    print(f"MLflow's UI on {shown(tracking)}: {address} in a few seconds; Ctrl-C ends it.")
-    for name, link in experiment_links(database, address).items() if database is not None else ():
-        print(f"{name}: {link}")
-    sys.stdout.flush()
-    command = [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port)]
-    # One worker: the default of four takes four times as long to start. The address by the environment: `ps` shows
-    # command lines to everybody.
-    # Without its eight processes for evaluations of language models, which nothing here starts.
-    environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
-    os.execve(sys.executable, [*command, "--workers", "1"], environment)
-
-
-def _somewhere(tracking: str) -> str:
-    if tracking == "none":
-        raise UserError("--tracking none: this command needs MLflow; name a database or a server.")
-    return prepare_tracking(tracking)

@@ -1,35 +1,32 @@
-"""What a grid, or a collection of them, would run and why.
+"""`tickets plan`: what a grid, or a collection of them, would run and why.
 
 No Ray, and torch only for a user's own model or data set.
 """
 
 import json
-import math
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.cli.options import DATA, STORE
+from pipeline.cli.options import DATA, STORE, DataOption, JsonOption, Overrides, StoreOption
+from pipeline.cli.plan_facts import describe, known_rates, read_throughput
+from pipeline.cli.plan_of_several import plan_several
 from pipeline.cli.quantities import duration, size
 from pipeline.cli.terminal import PIPE_WIDTH, open_console
 from pipeline.experiment.errors import UserError
 from pipeline.lottery.counting import count_of
 
-if TYPE_CHECKING:
-    from pipeline.engine.store import Snapshot
-    from pipeline.experiment.estimate import Rates
-    from pipeline.experiment.grid import Work
-    from pipeline.experiment.planning import Plan
-
 INDENTED: Any = {"initial_indent": "  ", "subsequent_indent": "    ", "break_on_hyphens": False}
 
+Files = Annotated[
+    list[Path],
+    typer.Argument(metavar="FILE...", help="The grid, a YAML file. Several, or folders of them, make one table."),
+]
 Throughput = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads it at run time
     typer.Option(
@@ -43,23 +40,48 @@ Throughput = Annotated[
 
 
 def plan(
-    file: Path,
-    overrides: Sequence[str] | None = None,
-    store: str = STORE,
-    data: Path = DATA,
-    as_json: bool = False,
-    images_per_second: Sequence[str] | None = None,
-    mermaid: bool = False,
-    why: bool = False,
+    files: Files,
+    overrides: Overrides = None,
+    store: StoreOption = STORE,
+    data: DataOption = DATA,
+    as_json: JsonOption = False,
+    images_per_second: Throughput = None,
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the DAG as a Mermaid diagram.")] = False,
+    why: Annotated[bool, typer.Option("--why", help="List every stage to run with the reason.")] = False,
 ) -> None:
-    """What `tickets plan` prints of one file. Raises UserError."""
+    """Show what a run would do, and why; runs nothing.
+
+    Stages by kind, cached and to run; what is shared; the longest chain; estimated time, GPU hours and bytes. Of
+    several files, or of folders, a line each.
+    """
+    if len(files) == 1 and not files[0].is_dir():
+        options = (store, data, images_per_second or [])
+        _plan_one(files[0], overrides or [], *options, as_json=as_json, mermaid=mermaid, why=why)
+        return
+    for option, given in (("--mermaid", mermaid), ("--why", why)):
+        if given:
+            raise UserError(f"{option} is about the stages of one grid: name one YAML file, not several or a folder.")
+    plan_several(files, overrides or [], store, data, images_per_second or [], as_json=as_json)
+
+
+def _plan_one(
+    file: Path,
+    overrides: Sequence[str],
+    store: str,
+    data: Path,
+    images_per_second: Sequence[str],
+    *,
+    as_json: bool,
+    mermaid: bool,
+    why: bool,
+) -> None:
     from pipeline.cli.reporting import notes_on_names
     from pipeline.engine.store import Store
     from pipeline.experiment.collections import open_work
     from pipeline.experiment.planning import plan as plan_work
 
-    work = open_work(file, overrides or [], data, without_absent=True)
-    throughput = read_throughput(images_per_second or [], work)
+    work = open_work(file, overrides, data, without_absent=True)
+    throughput = read_throughput(images_per_second, work)
     opened = Store(store, create=False)
     snapshot = opened.snapshot()
     todo = plan_work(work, snapshot)
@@ -78,82 +100,6 @@ def plan(
     if why:
         for key, reason in todo.reasons.items():
             print(f"{key[:12]}  {work.stages[key].label}: {reason}")
-
-
-def read_throughput(written: Sequence[str], work: "Work") -> dict[str, float]:
-    """`N` and `MODEL=N` as numbers by the model's name, "" for every model. Raises UserError."""
-    models = dict.fromkeys(model.name for grid in work.grids for model in grid.spec.models)
-    found = {}
-    for one in written:
-        model, _, number = one.rpartition("=")
-        try:
-            rate = float(number)
-        except ValueError:
-            rate = math.nan
-        if not 0 < rate < math.inf:
-            raise UserError(
-                f"--images-per-second {one}: should be a number above 0 such as 100000, or MODEL=NUMBER for one model."
-            )
-        if "=" in one and model not in models:
-            raise UserError(
-                f"--images-per-second {one}: there is no model {model!r} in {work.name}, but {', '.join(models)}."
-            )
-        found[model] = rate
-    return found
-
-
-def known_rates(snapshot: "Snapshot", throughput: dict[str, float]) -> "Rates":
-    """From all trainings of the store that were timed, and from the throughput given."""
-    from pipeline.experiment.estimate import Rates
-
-    return Rates.of((record for key in snapshot if (record := snapshot.record(key)) is not None), throughput)
-
-
-def describe(work: "Work", todo: "Plan", rates: "Rates", data: Path) -> dict[str, Any]:
-    """The facts of a plan, as `--json` prints them. Seconds are of one lane; bytes are what stays in the store."""
-    from pipeline.cli.missing_data import as_json, planned_without
-    from pipeline.engine.capacity import lane_limit
-    from pipeline.experiment.estimate import estimate
-
-    time = estimate(work, todo, rates)
-    roles = Counter(work.roles.values())
-    waiting = Counter(work.roles[key] for key in todo.to_run)
-    cached = Counter(work.roles[key] for key in todo.cached)
-    kinds = Counter(stage.kind for stage in work.stages.values())
-    known = any(basis.source for basis in time.bases) or not time.bases
-    shapes = dict.fromkeys(
-        (stage.shape.workers, stage.shape.cpus_per_worker, stage.shape.gpus_per_worker)
-        for stage in work.stages.values()
-    )
-    return {
-        "name": work.name,
-        "experiments": [grid.name for grid in work.grids],
-        "stages": {
-            role: {"all": count, "cached": cached[role], "to_run": waiting[role]} for role, count in roles.items()
-        },
-        "trainings": kinds["train"],
-        "prunings": kinds["prune"],
-        "cached": len(todo.cached),
-        "to_run": len(todo.to_run),
-        "blocked": todo.blocked,
-        "requested": todo.requested,
-        "shared": todo.shared,
-        "chain_stages": todo.chain_length,
-        "chain_iterations": todo.chain_iterations,
-        "chain_epochs": todo.chain_epochs,
-        "seconds": time.seconds if known else None,
-        "seconds_longest_chain": time.longest_chain if known else None,
-        "holds_gpus": any(gpus for _, _, gpus in shapes),
-        "gpu_hours": time.gpu_seconds / 3600 if known else None,
-        "trainings_never_timed": time.unknown,
-        "estimated_from": [asdict(basis) for basis in time.bases],
-        "bytes_kept": work.kept_bytes,
-        "results": len(work.points),
-        "notes": list(work.notes),
-        "missing_data": as_json(planned_without(work, todo, data)),
-        "lane_limit": lane_limit(),
-        "lane_shapes": [f"{workers} x ({cpus:g} CPU, {gpus:g} GPU)" for workers, cpus, gpus in shapes],
-    }
 
 
 def _show(facts: dict[str, Any], console: Console) -> None:
