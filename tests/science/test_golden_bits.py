@@ -32,9 +32,12 @@ class Unheard:
 
 
 def machine() -> str:
-    """What decides bits here, as one line."""
+    """What decides bits here, as one line: virtual processors of other generations and caches may have one name."""
     libraries = {name: version for name, version in versions().items() if name in LIBRARIES}
-    return canonical(that_decides_bits(hardware("cpu")) | libraries)
+    processor = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    facts = dict([part.strip() for part in line.split(":", 1)] for line in reversed(processor) if ":" in line)
+    details = {name: facts[name] for name in ("cpu family", "model", "stepping", "cache size") if name in facts}
+    return canonical(that_decides_bits(hardware("cpu")) | libraries | details)
 
 
 def run(grid: str, store: Path) -> dict[str, dict[str, str]]:
