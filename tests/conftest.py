@@ -95,7 +95,7 @@ def ray_cluster() -> Iterator[str]:
 
     `ray start` and not `ray.init`, which lets nobody choose the port of the agent that takes jobs.
     """
-    from pipeline.engine.ray_lanes import QUIET
+    from pipeline.engine.lanes.ray_start import QUIET
 
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
@@ -245,6 +245,6 @@ def unheard() -> object:
     class Unheard:
         def planned(self, *arguments: object) -> None: ...
         def followed(self, *arguments: object) -> None: ...
-        def noted(self, *arguments: object) -> None: ...
+        def said(self, *arguments: object) -> None: ...
 
     return Unheard()

@@ -35,7 +35,7 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Show in what two experiments differ."""
-    from pipeline.engine.experiments import failures
+    from pipeline.engine.failures import failures
     from pipeline.engine.store import Store
     from pipeline.report.analysis.comparing import compare as compare_results
     from pipeline.report.opening import open_experiment

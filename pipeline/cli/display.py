@@ -13,8 +13,10 @@ from rich.text import Text
 
 from pipeline.cli.quantities import duration
 from pipeline.cli.terminal import say
-from pipeline.engine.leases import Lane, View
+from pipeline.engine.lanes.events import Done, Event, Failed, InputLost, Retried
+from pipeline.engine.lanes.view import Lane, View
 from pipeline.engine.store import Snapshot
+from pipeline.engine.store.records import Record
 from pipeline.experiment.grid import Work
 from pipeline.experiment.planning import Plan
 from pipeline.lottery.counting import count_of
@@ -29,16 +31,15 @@ BAR_FROM = 100
 class Display:
     """A driver's listener, and a context manager. Each of `logs` gets the records of finished stages, by key."""
 
-    def __init__(
-        self, work: Work, console: Console, logs: Sequence[Callable[[dict[str, dict[str, Any]]], None]] = ()
-    ) -> None:
+    def __init__(self, work: Work, console: Console, logs: Sequence[Callable[[dict[str, Record]], None]] = ()) -> None:
         self._work, self._console, self._logs = work, console, logs
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
         self._started = time.monotonic()
         self._next_line = self._started + FIRST_LINE
         self._ends: deque[float] = deque(maxlen=200)
         self._total = self._done = 0
-        self._told: set[str] = set()
+        self._traced: set[str] = set()
+        """Messages of failures whose trace was printed."""
 
     def __enter__(self) -> "Display":
         if self._live:
@@ -60,7 +61,7 @@ class Display:
             parts.append(f"{count_of(len(todo.blocked), 'descends', 'descend')} from a diverged one")
         say(self._console, f"{self._work.name}: " + ", ".join(parts), "bold")
 
-    def noted(self, message: str) -> None:
+    def said(self, message: str) -> None:
         say(self._console, message, "yellow")
 
     def followed(self, view: View) -> None:
@@ -72,25 +73,25 @@ class Display:
             self._next_line = time.monotonic() + LINES_EVERY
             say(self._console, self._line(view))
 
-    def _event(self, event: dict[str, Any]) -> None:
-        label = self._work.stages[event["stage"]].label
-        match event["event"]:
-            case "done":
+    def _event(self, event: Event) -> None:
+        label = self._work.stages[event.stage].label
+        match event:
+            case Done():
                 self._done += 1
                 self._ends.append(time.monotonic())
                 for log in self._logs:
-                    log({event["stage"]: event["record"]})
-                if event["record"].get("status") == "diverged":
-                    self.noted(f"diverged: {label}")
-            case "retried":
-                self.noted(f"again: {label} ({event['class']}: {_first_line(event['message'])})")
-            case "lost input":
-                self.noted(f"{event['message']} It is made again.")
-            case "failed":
-                say(self._console, f"failed: {label}: {_first_line(event['message'])}", "red")
-                if event["trace"] and event["message"] not in self._told:
-                    say(self._console, event["trace"].rstrip(), "dim")
-                self._told.add(event["message"])
+                    log({event.stage: event.record})
+                if event.record["status"] == "diverged":
+                    self.said(f"diverged: {label}")
+            case Retried():
+                self.said(f"again: {label} ({event.error_class}: {_first_line(event.message)})")
+            case InputLost():
+                self.said(f"{event.message} It is made again.")
+            case Failed():
+                say(self._console, f"failed: {label}: {_first_line(event.message)}", "red")
+                if event.trace and event.message not in self._traced:
+                    say(self._console, event.trace.rstrip(), "dim")
+                self._traced.add(event.message)
 
     def _left(self) -> str:
         """Time left at the rate of the last 200 stages."""
@@ -121,13 +122,14 @@ def _row(lane: Lane, *, bar: bool) -> tuple[Text | ProgressBar, ...]:
     """Lane, stage, how far in epochs (in iterations before the first record), latest test accuracy, bar."""
     if lane.lease is None:
         return Text(lane.name), Text("idle", style="dim")
-    stage, done = lane.lease.stage, lane.progress.get("iteration", 0)
+    stage, done = lane.lease.stage, lane.progress.iteration
     if not stage.iterations:
         return Text(lane.name), Text(stage.label)
-    record = lane.progress.get("record") or {}
+    record = lane.progress.record or {}
     far = f"{done}/{stage.iterations} it"
-    if record.get("epoch"):
-        epoch = record["iteration"] / record["epoch"]
+    epochs, iterations = record.get("epoch"), record.get("iteration")
+    if epochs and iterations:
+        epoch = iterations / epochs
         far = f"epoch {done / epoch:.3g} of {stage.iterations / epoch:.4g}"
     accuracy = record.get("test_accuracy")
     told = Text("" if accuracy is None else f"test {accuracy:.1%}")

@@ -27,8 +27,8 @@ def doctor(
 ) -> None:
     """Show what a run would find here; starts nothing."""
     from pipeline.engine.addresses import shown
-    from pipeline.engine.capacity import lane_limit
-    from pipeline.engine.memory import memory_bytes
+    from pipeline.engine.lanes.capacity import lane_limit
+    from pipeline.engine.lanes.memory import memory_bytes
     from pipeline.engine.provenance import versions
 
     cpus = os.cpu_count() or 1

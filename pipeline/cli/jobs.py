@@ -26,7 +26,7 @@ def jobs(address: AddressOption = "", as_json: JsonOption = False) -> None:
     found = [
         {
             "job": job["submission_id"],
-            "experiment": job["metadata"][client.EXPERIMENT],
+            "experiment": client.experiment_of(job),
             "status": job["status"],
             "exit_code": client.exit_code(job) if client.has_ended(job) else None,
             "started": (job.get("start_time") or 0) / 1000,

@@ -48,7 +48,7 @@ def known_rates(snapshot: "Snapshot", throughput: dict[str, float]) -> "Rates":
 def describe(work: "Work", todo: "Plan", rates: "Rates", data: Path) -> dict[str, Any]:
     """The facts of a plan, as `--json` prints them. Seconds are of one lane; bytes are what stays in the store."""
     from pipeline.cli.missing_data import as_json, planned_without
-    from pipeline.engine.capacity import lane_limit
+    from pipeline.engine.lanes.capacity import lane_limit
     from pipeline.experiment.estimate import estimate
 
     time = estimate(work, todo, rates)

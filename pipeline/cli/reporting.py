@@ -79,7 +79,7 @@ def start_tracking(grid: "Grid", tracking: str, store: str, console: Console) ->
         uri,
         grid,
         on_problem=lambda told: say(console, told, "yellow"),
-        on_note=lambda told: say(console, told, "yellow"),
+        say=lambda message: say(console, message, "yellow"),
         provenance=describe_driver(),
     )
     if away is not None:
@@ -106,7 +106,7 @@ def write_and_show(
     Returns a sentence for each file of the store that was found damaged or, of a grid that is `complete` but for what
     was given up, lost; each of them is said. With `mending` nothing more is done then: an earlier report stays.
     """
-    from pipeline.engine.experiments import failures
+    from pipeline.engine.failures import failures
     from pipeline.engine.store import Store
     from pipeline.report.analysis.comparisons import chosen_level, comparisons
     from pipeline.report.analysis.networks import networks
@@ -241,7 +241,7 @@ def renew(grid: "Grid", store: "Store", reports: Path, console: Console) -> set[
     Ends when all is there, when nobody works on the grid and all that is left has failed, or with Ctrl-C. Returns a
     sentence for each file of the store that was found damaged; each of them is said.
     """
-    from pipeline.engine.experiments import failures
+    from pipeline.engine.failures import failures
     from pipeline.experiment.planning import plan
     from pipeline.report.folders import report_folder
     from pipeline.report.gathering import Known, gather
@@ -249,7 +249,7 @@ def renew(grid: "Grid", store: "Store", reports: Path, console: Console) -> set[
     seen, damaged = None, set[str]()
     with contextlib.suppress(KeyboardInterrupt):
         while True:
-            at_work = any(grid.name in beat.doc.get("experiments", ()) for beat in store.drivers().values())
+            at_work = any(grid.name in beat.status.get("experiments", ()) for beat in store.drivers.living().values())
             failed, skipped = failures(store, grid.name)
             snapshot = store.snapshot()
             left = set(plan(grid, snapshot).to_run)

@@ -30,7 +30,8 @@ from pipeline.engine.waiting import waiting
 from pipeline.lottery.counting import count_of
 
 if TYPE_CHECKING:
-    from pipeline.engine.driver import RunOptions, Summary
+    from pipeline.engine.driver import RunOptions
+    from pipeline.engine.summary import Summary
     from pipeline.engine.tracking.tracker import Tracker
     from pipeline.experiment.grid import Work
 
@@ -171,9 +172,9 @@ def _conclude(console: Console, work: "Work", summary: "Summary") -> None:
 
 def _lost(error: Exception) -> None:
     """Ray is gone or did not start: nothing that is finished is lost, and running again goes on."""
-    if "pipeline.engine.ray_session" not in sys.modules:
+    if "pipeline.engine.lanes.ray_lost" not in sys.modules:
         return
-    from pipeline.engine.ray_session import GONE, RayLostError
+    from pipeline.engine.lanes.ray_lost import GONE, RayLostError
 
     if isinstance(error, RayLostError):
         print(f"{error}. {GO_ON}", file=sys.stderr)

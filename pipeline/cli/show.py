@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -50,7 +51,7 @@ def show(
         print(f"{name}: {left:,} of {total} {'survives' if left == 1 else 'survive'}")
 
 
-def _facts(record: dict[str, Any]) -> list[tuple[str, str]]:
+def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     finished = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record["finished"]))
     return [
         ("key", record["key"]),

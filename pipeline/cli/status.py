@@ -42,7 +42,7 @@ def status(
         },
         "points": len(work.points),
         "points_with_results": sum(1 for point in work.points if snapshot.done(point.stage)),
-        "drivers": {name: beat.doc for name, beat in opened.drivers().items()},
+        "drivers": {name: beat.status for name, beat in opened.drivers.living().items()},
         "problems": [f"{problem.path}: {problem.what}" for problem in snapshot.problems],
         "bytes": opened.bytes_by_area(),
     }

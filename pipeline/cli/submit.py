@@ -65,7 +65,7 @@ def submit(
     from pipeline.engine.jobs.cluster import find_cluster
     from pipeline.engine.jobs.packing import pack
     from pipeline.engine.jobs.submission import SUBMITTED, entrypoint, identity, job_name, place_driver
-    from pipeline.engine.ray_token import keep_token_private
+    from pipeline.engine.lanes.ray_token import keep_token_private
     from pipeline.experiment.loading import load_all
 
     overrides = overrides or []

@@ -93,7 +93,7 @@ def _end_like(code: int, is_orderly: int) -> None:
     os.set_blocking(is_orderly, False)
     with contextlib.suppress(BlockingIOError):
         if code in LOST and not os.read(is_orderly, 1):
-            from pipeline.engine.ray_session import GO_ON, GONE
+            from pipeline.engine.lanes.ray_lost import GO_ON, GONE
 
             print(f"Ray was lost. {GO_ON}", file=sys.stderr, flush=True)
             os._exit(GONE)

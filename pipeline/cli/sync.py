@@ -50,11 +50,11 @@ def sync(
 def _sync(grid: "Grid", opened: "Store", uri: str, tracking: str, reports: Path) -> tuple[str, ...]:
     """Returns a sentence for each file of the store that was found damaged; each of them is said."""
     from pipeline.engine.addresses import shown
-    from pipeline.engine.experiments import failures
+    from pipeline.engine.failures import failures
     from pipeline.engine.provenance import describe_driver
     from pipeline.engine.tracking.digest import remember_tracked
+    from pipeline.engine.tracking.sync import sync as sync_grid
     from pipeline.engine.tracking.tickets import tickets_of
-    from pipeline.engine.tracking.tracker import sync as sync_grid
     from pipeline.experiment.planning import plan
     from pipeline.report.files import current_report, report_digest
     from pipeline.report.folders import report_folder
@@ -83,7 +83,7 @@ def _sync(grid: "Grid", opened: "Store", uri: str, tracking: str, reports: Path)
         table=table,
         artifacts=files,
         given_up=given_up,
-        on_note=print,
+        say=print,
         provenance=describe_driver(),
         tickets=tickets_of(grid, snapshot, opened.uri),
     )

@@ -24,18 +24,18 @@ def assemble(grid: Grid, point: Point, store: Store) -> Ticket:
     hashes = {}
     for role, read in stage.inputs.items():
         try:
-            data = store.read(read.stage, read.output)
+            payload = store.read_hashed(read.stage, read.output)
         except MissingOutput as error:
             raise UserError(
                 f"The ticket of {stage.label!r} is not in {shown(store.uri)}: output {read.output!r} of stage "
                 f"{read.stage[:12]} {error.what}. Run the grid first: `tickets run`."
             ) from error
-        inputs[role] = load_mask(data) if role == "mask" else load_weights(data)
-        record = store.record(read.stage)
-        hashes[role] = record["outputs"][read.output]["sha256"] if record else ""
+        inputs[role] = load_mask(payload.data) if role == "mask" else load_weights(payload.data)
+        hashes[role] = payload.sha256
     fields = stage.fields
     if "model" not in fields:  # a grid that is remembered by its name: its stages' fields are in their records
-        fields = (store.record(point.stage) or {}).get("fields", fields)
+        found = store.record(point.stage)
+        fields = found["fields"] if found else fields
     if "model" not in fields or (fields["model"]["name"] == "user" and "model" not in stage.locations):
         lacking = "the file of its model" if "model" in fields else f"the result of {stage.label!r}"
         raise UserError(f"{grid.name} by its name lacks {lacking}: give the grid's file instead.")

@@ -2,10 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from typing import Any
 
-from pipeline.engine.outcomes import TRANSIENT
 from pipeline.engine.store import Snapshot, Store
+from pipeline.engine.store.records import Output, Record
 from pipeline.experiment.grid import Work
 
 
@@ -21,7 +20,7 @@ class Collector:
         alone: Callable[[], bool],
     ) -> None:
         self._work, self._store, self._alone = work, store, alone
-        self._records: dict[str, dict[str, Any]] = {}
+        self._records: dict[str, Record] = {}
         for key in work.stages:
             record = snapshot.record(key)
             if record is not None:
@@ -32,7 +31,7 @@ class Collector:
             for read in work.stages[key].inputs.values():
                 self._readers[read.stage, read.output].add(key)
 
-    def done(self, key: str, record: dict[str, Any]) -> None:
+    def done(self, key: str, record: Record) -> None:
         """A stage is done: what it was the last to read can go."""
         self._records[key] = record
         self._waiting.discard(key)
@@ -47,15 +46,15 @@ class Collector:
         """Collect what earlier, interrupted runs left; keep for good what this experiment wants kept."""
         for key, record in self._records.items():
             keep = self._work.keep.get(key, frozenset())
-            pinned = {name: out for name, out in record["outputs"].items() if out.get(TRANSIENT) and name in keep}
+            pinned = {name: out for name, out in record["outputs"].items() if out.get("transient") and name in keep}
             if pinned:
                 for out in pinned.values():
-                    del out[TRANSIENT]
+                    del out["transient"]
                 self._store.finish(record)
             self._collect(key, [name for name in record["outputs"] if not self._readers.get((key, name))])
         if self._alone():  # a driver that was killed between a stage's record and the end of its checkpoints left them
-            for key in self._store.checkpointed() & (self._records.keys() - self._waiting):
-                self._store.drop_checkpoints(key)
+            for key in self._store.checkpoints.keys() & (self._records.keys() - self._waiting):
+                self._store.checkpoints.drop(key)
 
     def _collect(self, key: str, names: list[str]) -> None:
         record = self._records.get(key)
@@ -65,7 +64,7 @@ class Collector:
         gone = [
             name
             for name in names
-            if name not in keep and record["outputs"][name].get(TRANSIENT) and "path" in record["outputs"][name]
+            if name not in keep and record["outputs"][name].get("transient") and "path" in record["outputs"][name]
         ]
         if gone:
             try:
@@ -73,4 +72,4 @@ class Collector:
             except OSError:  # a store that is away for a moment: the next sweep tries again
                 return
             for name in gone:
-                record["outputs"][name] = {"collected": True}
+                record["outputs"][name] = Output(collected=True)

@@ -5,23 +5,21 @@ import json
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from pipeline.engine.leases import Lease, Work
-from pipeline.engine.outcomes import TRANSIENT, Outcome
-from pipeline.engine.provenance import git_commit, hardware, hardware_of, versions
+from pipeline.engine.lanes.leases import Lease, ReportProgress
+from pipeline.engine.lanes.outcomes import Outcome
+from pipeline.engine.provenance import git_commit, versions
 from pipeline.engine.store import CorruptOutput, MissingOutput, Store
 from pipeline.engine.store.patience import StoreError
+from pipeline.engine.store.records import Record
 from pipeline.experiment.stages import Stage
 from pipeline.lottery import plugins
 from pipeline.lottery.checkpoint import Checkpoint
 from pipeline.lottery.data import DataError, ImageCache
-from pipeline.lottery.determinism import deterministic
 from pipeline.lottery.files import load_mask, load_weights, save_mask, save_weights
 from pipeline.lottery.hooks import Hooks, Interrupted
 from pipeline.lottery.parallel import ALONE, Group, is_lost_peer
@@ -51,7 +49,7 @@ class Bench:
     """The workers of the lane. Rank 0 decides, reads what one must, writes and reports; the others train with it."""
 
 
-def execute(lease: Lease, bench: Bench, progress: Callable[[int, dict[str, Any] | None], None]) -> Outcome:
+def execute(lease: Lease, bench: Bench, progress: ReportProgress) -> Outcome:
     """One attempt. Whatever goes wrong comes back as an outcome; nothing but the end of the process escapes.
 
     In a group, all ranks execute the same lease; only rank 0's outcome has a record.
@@ -65,7 +63,7 @@ def execute(lease: Lease, bench: Bench, progress: Callable[[int, dict[str, Any] 
         finally:
             if bench.group.leads:
                 with contextlib.suppress(OSError):  # claims are advisory; what became of the stage is known
-                    bench.store.release(lease.stage.key, bench.driver)
+                    bench.store.claims.release(lease.stage.key, bench.driver)
     except Interrupted:
         return Outcome("interrupted")
     except _RetiredError:
@@ -106,15 +104,15 @@ def _settle(lease: Lease, bench: Bench) -> Outcome | None:
     record = store.record(stage.key)
     if record is not None and store.has(record, _possible(record, lease.wanted)):
         return Outcome("done", record=record, ran=False)
-    return None if store.claim(stage.key, bench.driver) else Outcome("claimed")
+    return None if store.claims.claim(stage.key, bench.driver) else Outcome("claimed")
 
 
-def _possible(record: Mapping[str, Any], wanted: frozenset[str]) -> frozenset[str]:
+def _possible(record: Record, wanted: frozenset[str]) -> frozenset[str]:
     """What of `wanted` running the stage again could make: a diverged training has no weights."""
     return wanted & {"history"} if record["status"] == "diverged" else wanted
 
 
-def _run(lease: Lease, bench: Bench, progress: Callable[[int, dict[str, Any] | None], None]) -> dict[str, Any] | None:
+def _run(lease: Lease, bench: Bench, progress: ReportProgress) -> Record | None:
     """The record of the stage, which is in the store; None on ranks that only train along."""
     stage, started = lease.stage, time.time()
     clock = time.perf_counter()
@@ -128,14 +126,14 @@ def _run(lease: Lease, bench: Bench, progress: Callable[[int, dict[str, Any] | N
         timed = 0
     if not bench.group.leads:
         return None
-    if not bench.store.is_present(bench.driver):
+    if not bench.store.drivers.is_present(bench.driver):
         raise _RetiredError
     outputs = {}
     for name, (data, suffix) in payloads.items():
         outputs[name] = bench.store.put_output(stage.key, name, data, suffix)
         if name not in lease.keep and name != "history":
-            outputs[name][TRANSIENT] = True
-    record = {
+            outputs[name]["transient"] = True
+    record: Record = {
         "key": stage.key,
         "fields": dict(stage.fields),
         "label": stage.label,
@@ -156,18 +154,16 @@ def _run(lease: Lease, bench: Bench, progress: Callable[[int, dict[str, Any] | N
         "git_commit": git_commit(),
     }
     record = bench.store.finish(record)
-    bench.store.drop_checkpoints(stage.key)
+    bench.store.checkpoints.drop(stage.key)
     return record
 
 
 def _read_inputs(stage: Stage, store: Store) -> tuple[dict[str, dict[str, torch.Tensor]], dict[str, str]]:
     inputs, hashes = {}, {}
     for role, read in stage.inputs.items():
-        data = store.read(read.stage, read.output)
-        inputs[role] = load_mask(data) if role == "mask" else load_weights(data)
-        record = store.record(read.stage)
-        assert record is not None
-        hashes[role] = record["outputs"][read.output]["sha256"]
+        payload = store.read_hashed(read.stage, read.output)
+        inputs[role] = load_mask(payload.data) if role == "mask" else load_weights(payload.data)
+        hashes[role] = payload.sha256
     return inputs, hashes
 
 
@@ -205,7 +201,7 @@ def _train(
     lease: Lease,
     inputs: dict[str, dict[str, torch.Tensor]],
     bench: Bench,
-    progress: Callable[[int, dict[str, Any] | None], None],
+    progress: ReportProgress,
 ) -> tuple[str, Payloads, dict[str, Any], int]:
     """Status, outputs, summary, and how many iterations this attempt did: a checkpoint has spared it the others."""
     stage, store = lease.stage, bench.store
@@ -214,7 +210,7 @@ def _train(
 
     def write(checkpoint: Checkpoint) -> None:
         nonlocal due
-        store.write_checkpoint(stage.key, attempt, checkpoint.iteration, checkpoint.to_bytes())
+        store.checkpoints.write(stage.key, attempt, checkpoint.iteration, checkpoint.to_bytes())
         due = time.monotonic() + bench.checkpoint_seconds
 
     images = bench.images.get(
@@ -256,36 +252,10 @@ def _train(
 
 def _checkpoint(key: str, bench: Bench) -> Checkpoint | None:
     """The furthest checkpoint that can be read, the same on all ranks; the stage starts anew where there is none."""
-    found = bench.group.decided(lambda: bench.store.best_checkpoint(key))
+    found = bench.group.decided(lambda: bench.store.checkpoints.best(key))
     try:
         return Checkpoint.from_bytes(found[1]) if found else None
     except ValueError:
         if bench.group.leads:
-            bench.store.drop_checkpoints(key)
+            bench.store.checkpoints.drop(key)
         return None
-
-
-def make_work(
-    store_uri: str,
-    data_root: str,
-    driver: str,
-    device: str,
-    decoders: int,
-    checkpoint_seconds: float,
-    stop: threading.Event,
-    group: Group = ALONE,
-) -> Work:
-    """The work of a lane's process: `execute` on a bench of its own, with torch set to repeat its bits."""
-    deterministic()
-    bench = Bench(
-        Store(store_uri),
-        ImageCache(Path(data_root), IMAGE_BYTES),
-        driver,
-        hardware_of(group.everyone(hardware(device))),
-        device,
-        decoders,
-        checkpoint_seconds,
-        stop,
-        group,
-    )
-    return lambda lease, progress: execute(lease, bench, progress)

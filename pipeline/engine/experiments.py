@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pydantic import ValidationError
 
 from pipeline.engine.addresses import shown
+from pipeline.engine.failures import forget_failures
 from pipeline.engine.grid_documents import decode, encode, results_in
+from pipeline.engine.store.documents import HasDocuments
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import Grid
 from pipeline.experiment.keys import key_of
 from pipeline.experiment.suggestions import did_you_mean
 
 GRIDS = "grids"
-FAILURES = "failures"
 BEGAN = "began"
 """In a document: unix time at which the version was first run. Documents without it are of the first one."""
 OLDER = "older"
@@ -32,16 +33,18 @@ LISTED = 30
 """Names that are given to whoever asks for one that there is not."""
 
 
-class Documents(Protocol):
-    """A store's small JSON documents, and the state of its stages."""
+class DoneStages(Protocol):
+    """The state of a store's stages at one moment."""
+
+    def done(self, key: str) -> bool: ...
+
+
+class Remembering(HasDocuments, Protocol):
+    """A store, as far as it remembers experiments: its documents, and the state of its stages."""
 
     @property
     def uri(self) -> str: ...
-    def read_document(self, name: str) -> Any | None: ...
-    def write_document(self, name: str, obj: object) -> None: ...
-    def delete_document(self, name: str) -> None: ...
-    def document_names(self, folder: str) -> list[str]: ...
-    def snapshot(self) -> Any: ...
+    def snapshot(self) -> DoneStages: ...
 
 
 @dataclass(frozen=True)
@@ -78,11 +81,11 @@ class Version:
         return self.results is not None and (self.results <= set(results) or self.results >= set(results))
 
 
-def versions(store: Documents, name: str) -> list[Version]:
+def versions(store: Remembering, name: str) -> list[Version]:
     """What was run under `name`, oldest first. Of two that contain one another only the larger is there."""
     documents, contents = _documents(store, name), {}
     for _ in range(2):  # one that is gone since was replaced by another, which has to be looked for
-        contents = {each: store.read_document(f"{GRIDS}/{each}") for each in documents}
+        contents = {each: store.documents.read(f"{GRIDS}/{each}") for each in documents}
         if all(content is not None for content in contents.values()):
             break
         documents = _documents(store, name)
@@ -104,11 +107,11 @@ def versions(store: Documents, name: str) -> list[Version]:
     return [Version(number, each, contents[each], results[each], apart[each]) for number, each in enumerate(ordered, 1)]
 
 
-def _documents(store: Documents, name: str) -> list[str]:
-    return [each for each in store.document_names(GRIDS) if each.partition("@")[0] == name]
+def _documents(store: Remembering, name: str) -> list[str]:
+    return [each for each in store.documents.names(GRIDS) if each.partition("@")[0] == name]
 
 
-def remember(store: Documents, grid: Grid) -> str:
+def remember(store: Remembering, grid: Grid) -> str:
     """Keep `grid` under its name, which it has begun to run under; the name of the document that has it.
 
     Nothing is written if it is there already, or is part of what is there; what it extends is replaced.
@@ -131,15 +134,15 @@ def remember(store: Documents, grid: Grid) -> str:
     now = max(time.time(), max(times.values(), default=0.0) + 0.001)
     began = min([times[each.document] for each in extended if each.document in times], default=now)
     older = {name: at for name, at in times.items() if at < began}
-    store.write_document(f"{GRIDS}/{document}", {**content, BEGAN: began, OLDER: older})
+    store.documents.write(f"{GRIDS}/{document}", {**content, BEGAN: began, OLDER: older})
     for version in extended:
         if version.document != document:
-            store.delete_document(f"{GRIDS}/{version.document}")
-            store.delete_document(f"{FAILURES}/{version.document}")
+            store.documents.delete(f"{GRIDS}/{version.document}")
+            forget_failures(store, version.document)
     return document
 
 
-def recall(store: Documents, name: str) -> Grid:
+def recall(store: Remembering, name: str) -> Grid:
     """The grid that was run under `name`: of `NAME@2` the second, of `NAME` the newest version that has results.
 
     Raises UserError with the names that there are.
@@ -157,7 +160,7 @@ def recall(store: Documents, name: str) -> Grid:
     raise UserError(f"There is no version {name} in {shown(store.uri)}: it has {there}.")
 
 
-def default_version(store: Documents, known: list[Version], snapshot: Any = None) -> Version:
+def default_version(store: Remembering, known: list[Version], snapshot: DoneStages | None = None) -> Version:
     """The newest of `known` that has results in the store (at the moment `snapshot`), or the newest."""
     if len(known) == 1:
         return known[0]
@@ -166,7 +169,7 @@ def default_version(store: Documents, known: list[Version], snapshot: Any = None
     return (finished or known)[-1]
 
 
-def other_version(store: Documents, grid: Grid) -> Version | None:
+def other_version(store: Remembering, grid: Grid) -> Version | None:
     """What the name of `grid` stands for, if `grid` is no version of it, no extension and no part of one.
 
     A damaged version only where no other one can be read.
@@ -198,8 +201,8 @@ def _document(name: str, content: Mapping[str, Any]) -> str:
     return f"{name}@{key_of(content)[:16]}"
 
 
-def _unknown(store: Documents, name: str) -> str:
-    names = sorted({each.partition("@")[0] for each in store.document_names(GRIDS)})
+def _unknown(store: Remembering, name: str) -> str:
+    names = sorted({each.partition("@")[0] for each in store.documents.names(GRIDS)})
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     there = f"It has {', '.join(names[:LISTED])}{more}." if names else "It has none: `tickets run FILE` makes them."
     near = did_you_mean(name.partition("@")[0], names)
@@ -207,40 +210,3 @@ def _unknown(store: Documents, name: str) -> str:
         f"There is no file {name}, and no experiment of that name in {shown(store.uri)}."
         f"{near if 'Did you mean' in near else ''} {there}"
     )
-
-
-def remember_failures(
-    store: Documents,
-    document: str,
-    failed: Mapping[str, str],
-    skipped: Mapping[str, str],
-    stages: Collection[str] | None = None,
-) -> None:
-    """Keep why stages of the last run have no result (stage key -> message), for reports that are made later.
-
-    `document`: what `remember` answered. `stages`: those that were asked for; what is known of others stays.
-    """
-    before = store.read_document(f"{FAILURES}/{document}") or {"failed": {}, "skipped": {}}
-    kept = {
-        kind: {key: why for key, why in before.get(kind, {}).items() if stages is not None and key not in stages}
-        for kind in ("failed", "skipped")
-    }
-    content = {"failed": {**kept["failed"], **failed}, "skipped": {**kept["skipped"], **skipped}}
-    if content != before:
-        store.write_document(f"{FAILURES}/{document}", content)
-
-
-def failures(store: Documents, name: str) -> tuple[dict[str, str], dict[str, str]]:
-    """(failed, skipped) of the last run of each version of `name`; some of them may have a record since."""
-    failed: dict[str, str] = {}
-    skipped: dict[str, str] = {}
-    for content in _failures(store, name):
-        failed |= content.get("failed", {})
-        skipped |= content.get("skipped", {})
-    return failed, skipped
-
-
-def _failures(store: Documents, name: str) -> Iterator[Mapping[str, Any]]:
-    for each in store.document_names(FAILURES):
-        if each.partition("@")[0] == name:
-            yield store.read_document(f"{FAILURES}/{each}") or {}

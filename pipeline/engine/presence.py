@@ -6,18 +6,18 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from pipeline.engine.store import Store
+from pipeline.engine.store.drivers import DriverStatus
 
 EVERY = 5.0
-"""Seconds between heartbeats; a driver that is silent for 60 s counts as gone (`Store.stale_after`)."""
+"""Seconds between heartbeats; a driver that is silent for 60 s counts as gone (`Drivers.stale_after`)."""
 
 
 class Presence(threading.Thread):
     """Use as a context manager: heartbeats in the background, retires at the end."""
 
-    def __init__(self, store: Store, driver: str, describe: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, store: Store, driver: str, describe: Callable[[], DriverStatus]) -> None:
         super().__init__(name="presence", daemon=True)
         self._store, self._driver, self._describe = store, driver, describe
         self._ended = threading.Event()
@@ -36,7 +36,7 @@ class Presence(threading.Thread):
         self._ended.set()
         self.join(timeout=5)
         with contextlib.suppress(OSError):  # a store that is away: without heartbeats the claims are void in a minute
-            self._store.retire(self._driver)
+            self._store.claims.retire(self._driver)
 
     def run(self) -> None:
         while not self._ended.wait(EVERY):
@@ -46,11 +46,15 @@ class Presence(threading.Thread):
                 continue  # a store that is away for a moment: claims are advisory
 
     def _beat(self) -> None:
-        self._store.heartbeat(self._driver, {**self._describe(), "machine": _machine(), "pid": os.getpid()})
-        others = {name: heartbeat.doc for name, heartbeat in self._store.drivers().items() if name != self._driver}
-        dead = {name for name, doc in others.items() if _is_dead(doc)}
+        status = self._describe()
+        status["machine"], status["pid"] = _machine(), os.getpid()
+        self._store.drivers.beat(self._driver, status)
+        others = {
+            name: heartbeat.status for name, heartbeat in self._store.drivers.living().items() if name != self._driver
+        }
+        dead = {name for name, status in others.items() if _is_dead(status)}
         for name in dead:
-            self._store.retire(name)  # killed on this machine: its claims need not time out
+            self._store.claims.retire(name)  # killed on this machine: its claims need not time out
         self._others = bool(others.keys() - dead)
 
 
@@ -61,16 +65,16 @@ def _machine() -> str:
     return "/".join([socket.gethostname(), *known])
 
 
-def _is_dead(doc: dict[str, Any]) -> bool:
+def _is_dead(status: DriverStatus) -> bool:
     """The driver ran on this machine, and its process is gone, or has ended without anybody who asked how.
 
     The first process of a container often asks for none but its own children: what they leave stays there, ended.
     """
-    if doc.get("machine") != _machine():
+    if status.get("machine") != _machine():
         return False
     try:
-        os.kill(doc["pid"], 0)
-        state = Path(f"/proc/{doc['pid']}/stat").read_text().rpartition(")")[2].split()[0]
+        os.kill(status["pid"], 0)
+        state = Path(f"/proc/{status['pid']}/stat").read_text().rpartition(")")[2].split()[0]
     except ProcessLookupError:
         return True
     except OSError:  # another user's, or a system without /proc

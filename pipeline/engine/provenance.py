@@ -8,9 +8,17 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 PACKAGES = ("ticket-transfer", "torch", "torchvision", "numpy", "ray", "safetensors")
+
+
+class Provenance(TypedDict):
+    """Of a driver, for the tracking run of a grid."""
+
+    versions: dict[str, str]
+    host: str
+    git_commit: str
 
 
 @cache
@@ -70,8 +78,7 @@ def driver_id() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}"
 
 
-def describe_driver() -> dict[str, Any]:
-    """For the tracking run of a grid."""
+def describe_driver() -> Provenance:
     return {"versions": versions(), "host": socket.gethostname(), "git_commit": git_commit()}
 
 

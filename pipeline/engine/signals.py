@@ -30,7 +30,7 @@ class Stop:
 
 
 @contextlib.contextmanager
-def stop_on_signals(note: Callable[[str], None]) -> Iterator[Stop]:
+def stop_on_signals(say: Callable[[str], None]) -> Iterator[Stop]:
     """A Stop that signals set; outside the main thread, where Python allows no handlers, nothing sets it."""
     stop = Stop()
     first = 0.0
@@ -43,7 +43,7 @@ def stop_on_signals(note: Callable[[str], None]) -> Iterator[Stop]:
             raise KeyboardInterrupt
         stop.signal, first = number, time.monotonic()
         stop.event.set()
-        note("Stopping: stages in flight are checkpointed. Once more to end at once.")
+        say("Stopping: stages in flight are checkpointed. Once more to end at once.")
 
     if threading.current_thread() is not threading.main_thread():
         yield stop

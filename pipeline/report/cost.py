@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import pandas as pd
@@ -14,7 +15,7 @@ KINDS = ["kind", "stages", "done", "seconds", "median"]
 class Records(Protocol):
     """A store's snapshot."""
 
-    def record(self, key: str) -> dict[str, Any] | None: ...
+    def record(self, key: str) -> Mapping[str, Any] | None: ...
 
 
 def cost(grid: Grid, snapshot: Records) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import yaml
 
 from pipeline.engine.addresses import shown
-from pipeline.engine.experiments import failures
+from pipeline.engine.failures import failures
 from pipeline.engine.provenance import describe_driver, that_decides_bits
 from pipeline.engine.store import Problem, Snapshot, Store
 from pipeline.experiment.grid import Grid

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.engine.addresses import STORE
-from pipeline.engine.experiments import failures
+from pipeline.engine.failures import failures
 from pipeline.engine.store import Store
 from pipeline.experiment.errors import UserError
 from pipeline.report.opening import open_experiment

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -26,7 +26,7 @@ COLUMNS = [
 class Records(Protocol):
     """A store's snapshot, as far as the table reads it."""
 
-    def record(self, key: str) -> dict[str, Any] | None: ...
+    def record(self, key: str) -> Mapping[str, Any] | None: ...
 
 
 def results_table(grid: Grid, snapshot: Records, failed: Collection[str] = frozenset()) -> pd.DataFrame:

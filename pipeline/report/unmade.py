@@ -17,7 +17,7 @@ MISSING = "not run yet"
 class Records(Protocol):
     """A store's snapshot, as far as it is read here."""
 
-    def record(self, key: str) -> dict[str, Any] | None: ...
+    def record(self, key: str) -> Mapping[str, Any] | None: ...
 
 
 def still_skipped(

@@ -16,21 +16,23 @@ import threading
 import time
 import uuid
 from pathlib import Path
-from typing import Any
 
 import ray
 
-from pipeline.engine.leases import View
-from pipeline.engine.outcomes import Outcome
-from pipeline.engine.ray_lanes import LaneOptions, RayLanes
+from pipeline.engine.lanes.events import Done, Started
+from pipeline.engine.lanes.lanes import LaneOptions
+from pipeline.engine.lanes.leases import RunLease
+from pipeline.engine.lanes.outcomes import Outcome
+from pipeline.engine.lanes.ray_lanes import RayLanes
+from pipeline.engine.lanes.view import View
+from pipeline.engine.store.records import Record
 from pipeline.experiment.stages import Shape, make_stage
 
+DONE: Record = {"key": "", "fields": {}, "status": "ok", "outputs": {}, "inputs": {}, "summary": {}, "finished": 0.0}
 
-def empty_work(shape: Shape) -> Any:
-    def make(stop: threading.Event) -> Any:
-        return lambda lease, progress: Outcome("done", record={"status": "ok"})
 
-    return make
+def empty_work(shape: Shape, stop: threading.Event) -> RunLease:
+    return lambda lease, report: Outcome("done", record=DONE)
 
 
 def one_run() -> float:
@@ -73,9 +75,9 @@ def main() -> None:
 
     def follow(view: View) -> None:
         for event in view.events:
-            if event["event"] == "started" and not first:
+            if isinstance(event, Started) and not first:
                 first.append(time.perf_counter())
-            if event["event"] == "done":
+            if isinstance(event, Done):
                 last[0] = time.perf_counter()
         if view.over and not memory:
             memory.update(memory_of_lane())

@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from pipeline.cli.display import Display
-from pipeline.engine.board import Board
-from pipeline.engine.leases import Lease
-from pipeline.engine.outcomes import Outcome
+from pipeline.engine.lanes.board import Board
+from pipeline.engine.lanes.leases import Lease, Progress
+from pipeline.engine.lanes.outcomes import Outcome
 from pipeline.experiment.grid import Grid, expand
 from pipeline.experiment.loading import load
 
@@ -34,7 +34,7 @@ def begun(grid: Grid) -> tuple[Board, int, Lease]:
 def test_a_lane_shows_its_stage_epoch_and_accuracy_in_one_line(grid: Grid, width: int) -> None:
     board, session, lease = begun(grid)
     record = {"iteration": 12, "epoch": 1.0, "test_accuracy": 0.905}
-    board.heartbeat("a", session, {"iteration": 18, "record": record})
+    board.heartbeat("a", session, Progress(18, record))
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=width, color_system=None)
     with Display(grid, console) as display:
@@ -53,7 +53,7 @@ def test_messages_are_printed_as_they_are(grid: Grid) -> None:
     display = Display(grid, Console(file=out, width=80))
     for attempt in (1, 2):
         outcome = Outcome("failed", error_class="exception", message=message, trace="Traceback [/a]: why")
-        board.complete("a", session, (lease.stage.key, lease.attempt), outcome)
+        board.complete("a", session, lease.id, outcome)
         display.followed(board.view())
         if attempt == 1:
             again = board.lease("a", session)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from pipeline import results
-from pipeline.engine.experiments import remember_failures
+from pipeline.engine.failures import remember_failures
 from pipeline.engine.store import Store
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import expand

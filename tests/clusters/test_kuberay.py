@@ -11,7 +11,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from pipeline.engine.capacity import CONTROLLER_BYTES
+from pipeline.engine.lanes.capacity import CONTROLLER_BYTES
 
 ROOT = Path(__file__).parents[2]
 KUBERNETES = "1.37"

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.engine.driver import RunOptions, Summary, run
-from pipeline.engine.leases import View
+from pipeline.engine.driver import RunOptions, run
+from pipeline.engine.lanes.events import Event, Failed, InputLost, Retried
+from pipeline.engine.lanes.view import View
 from pipeline.engine.store import Snapshot, Store
+from pipeline.engine.summary import Summary
 from pipeline.experiment.grid import Grid, expand
 from pipeline.experiment.loading import load
 from pipeline.experiment.planning import Plan
@@ -36,8 +38,8 @@ class Quiet:
     """A listener that remembers what it was told."""
 
     def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.events: list[dict[str, Any]] = []
+        self.messages: list[str] = []
+        self.events: list[Event] = []
         self.plans: list[Plan] = []
 
     def planned(self, todo: Plan, snapshot: Snapshot) -> None:
@@ -46,12 +48,13 @@ class Quiet:
     def followed(self, view: View) -> None:
         self.events += view.events
 
-    def noted(self, message: str) -> None:
-        self.notes.append(message)
+    def said(self, message: str) -> None:
+        self.messages.append(message)
 
     @property
     def text(self) -> str:
-        return "\n".join([*self.notes, *(event["message"] for event in self.events if "message" in event)])
+        of_events = [event.message for event in self.events if isinstance(event, Retried | Failed | InputLost)]
+        return "\n".join([*self.messages, *of_events])
 
 
 def results(store: Path) -> dict[str, Any]:

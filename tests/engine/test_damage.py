@@ -85,8 +85,8 @@ def test_a_damaged_checkpoint_is_passed_over(
 ) -> None:
     opened = Store(str(store))
     key = next(key for key, stage in small.stages.items() if stage.kind == "train")
-    opened.write_checkpoint(key, "earlier", 50, b"not a checkpoint, though its hash is right")
-    opened.write_checkpoint(key, "earlier", 60, b"cut short" * 100)
+    opened.checkpoints.write(key, "earlier", 50, b"not a checkpoint, though its hash is right")
+    opened.checkpoints.write(key, "earlier", 60, b"cut short" * 100)
     truncate(some(store, f"checkpoints/{key}/earlier/60.*"))
     opened.discard(key, None)
     summary, _ = run_locally(small, store)
@@ -97,9 +97,9 @@ def test_checkpoints_that_a_killed_driver_left_of_a_finished_stage_are_removed(
     store: Path, small: Any, run_locally: Any
 ) -> None:
     key = next(key for key, stage in small.stages.items() if stage.kind == "train")
-    Store(str(store)).write_checkpoint(key, "killed", 50, b"state")
+    Store(str(store)).checkpoints.write(key, "killed", 50, b"state")
     run_locally(small, store)
-    assert Store(str(store)).checkpointed() == set()
+    assert Store(str(store)).checkpoints.keys() == set()
 
 
 def test_a_folder_that_exists_does_not_count_as_done(store: Path, small: Any, run_locally: Any) -> None:

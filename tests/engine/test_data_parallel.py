@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from pipeline.engine.driver import RunOptions, run
-from pipeline.engine.leases import View
+from pipeline.engine.lanes.events import Retried
+from pipeline.engine.lanes.view import View
 from pipeline.engine.store import Store
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import Grid, expand
@@ -93,12 +94,12 @@ def killed(ray_cluster: None, grid: Grid, quiet: type, tmp_path_factory: pytest.
             super().followed(view)
             busy = [lane for lane in view.lanes if lane.lease and lane.lease.stage.kind == "train"]
             if busy and not pids and any((store / "checkpoints").rglob("*.safetensors")):
-                pids.extend(followers(busy[0].who["pid"]))
+                pids.extend(followers(busy[0].worker.pid))
                 os.kill(pids[0], signal.SIGKILL)
 
     listener = Killer()
     summary = run(grid, RunOptions(str(store), Path("data"), checkpoint_seconds=0.1), listener)
-    retried = [event["class"] for event in listener.events if event["event"] == "retried"]
+    retried = [event.error_class for event in listener.events if isinstance(event, Retried)]
     assert len(pids) == 1 and retried == ["lost worker"], listener.text
     assert summary.exit_code == 0, listener.text
     return store

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import torch
 
+from pipeline.engine.addresses import Address
 from pipeline.engine.assembly import assemble
-from pipeline.engine.execute import make_work
-from pipeline.engine.leases import Lease
+from pipeline.engine.lanes.leases import Lease
+from pipeline.engine.lanes.workplace import Workplace
 from pipeline.engine.store import Store
 from pipeline.experiment.grid import Grid, Point, expand
 from pipeline.experiment.loading import load
@@ -102,12 +103,12 @@ def test_a_source_that_was_stopped_between_records_has_the_same_bytes(
     store: Path, grids: tuple[Grid, Grid], tmp_path: Path
 ) -> None:
     stage, there = grids[1].stages[dense_key(grids[1])], Store(str(tmp_path))
-    there.heartbeat("driver", {})
+    there.drivers.beat("driver", {})
     wanted = frozenset({"early-stop", "final", "history"})
     records: list[int] = []
 
     def attempt(number: int, steps: int) -> Any:
-        work = make_work(there.uri, "data", "driver", "cpu", 1, 600.0, After(steps))
+        work = Workplace(Address(there.uri), "data", "driver")(stage.shape, After(steps))
         return work(
             Lease(stage, wanted, frozenset(), "lane", number), lambda at, record: records.append(at) if record else None
         )

@@ -5,9 +5,11 @@ import json
 import pytest
 
 from pipeline.engine.driver import RunOptions, run
-from pipeline.engine.experiments import failures, recall, remember, remember_failures
+from pipeline.engine.experiments import recall, remember
+from pipeline.engine.failures import failures, remember_failures
 from pipeline.engine.grid_documents import decode, encode
 from pipeline.engine.store import Store
+from pipeline.engine.store.documents import Documents
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import expand
 from pipeline.experiment.loading import load
@@ -61,7 +63,7 @@ def test_the_newest_grid_of_a_name_counts_and_an_equal_one_is_not_written_again(
     remember(store, make())
     remember(store, make(model="lenet-20"))
     assert recall(store, "one").spec.models[0].hidden == (20,)
-    monkeypatch.setattr(Store, "write_document", lambda *arguments: pytest.fail("written again"))
+    monkeypatch.setattr(Documents, "write", lambda *arguments: pytest.fail("written again"))
     remember(store, make(model="lenet-20"))
 
 
@@ -113,7 +115,7 @@ def test_a_run_remembers_its_grid_and_what_failed_and_forgets_it_when_it_is_mend
 
 def test_nothing_is_written_for_a_grid_that_never_failed(store):
     remember_failures(store, "one", {}, {})
-    assert store.document_names("failures") == []
+    assert store.documents.names("failures") == []
 
 
 @pytest.mark.parametrize("change", ["layout", "field", "damaged"])
@@ -125,6 +127,6 @@ def test_what_another_version_remembered_is_said_to_be_unreadable(make, store, c
         document["spec"]["invented"] = 1
     else:
         del document["points"]
-    store.write_document("grids/one", document)
+    store.documents.write("grids/one", document)
     with pytest.raises(UserError, match=r"another version ran it.* Give the grid's file"):
         recall(store, "one")

@@ -29,18 +29,18 @@ def test_a_driver_that_is_killed_meanwhile_is_retired_though_its_process_stays_i
     store = Store(str(tmp_path))
     with Presence(store, "first", dict) as first:
         assert first.alone()
-        machine = store.drivers()["first"].doc["machine"]
-        store.heartbeat("second", {"machine": machine, "pid": process.pid})
+        machine = store.drivers.living()["first"].status["machine"]
+        store.drivers.beat("second", {"machine": machine, "pid": process.pid})
         wait_until(lambda: not first.alone(), 60, "the other is seen")
         process.kill()  # nobody has asked yet how it ended
         wait_until(first.alone, 30, "the other is retired")  # after 60 s it would count as silent
-        assert process.returncode is None and store.drivers().keys() == {"first"}
+        assert process.returncode is None and store.drivers.living().keys() == {"first"}
 
 
 def test_a_driver_of_another_machine_is_left_to_time_out(tmp_path: Path, process: subprocess.Popen[bytes]) -> None:
     store = Store(str(tmp_path))
-    store.heartbeat("elsewhere", {"machine": "another", "pid": process.pid})
+    store.drivers.beat("elsewhere", {"machine": "another", "pid": process.pid})
     process.kill()
     process.wait()
     with Presence(store, "here", dict) as here:
-        assert not here.alone() and store.drivers().keys() == {"elsewhere", "here"}
+        assert not here.alone() and store.drivers.living().keys() == {"elsewhere", "here"}

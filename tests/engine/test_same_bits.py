@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from pipeline.engine.driver import RunOptions, run
-from pipeline.engine.leases import View
+from pipeline.engine.lanes.events import Done, Retried
+from pipeline.engine.lanes.view import View
 from pipeline.engine.store import Store
 
 Start = Callable[..., Any]
@@ -74,8 +75,8 @@ def test_a_driver_on_ray_that_is_killed_leaves_no_process_and_another_one_goes_o
     store = tmp_path / "store"
     process = start("--lanes", "1", "--checkpoint-minutes", "0.0005")
     assert kill_at_random(process, store, random.Random(1))
-    (killed,) = Store(str(store)).drivers().values()
-    driver = killed.doc["pid"]
+    (killed,) = Store(str(store)).drivers.living().values()
+    driver = killed.status["pid"]
     wait_until(lambda: not children_of_session(driver), 600, "Ray's processes are gone")
     before = started_at(store)
     last = start("--local")
@@ -115,15 +116,15 @@ def test_a_lane_gives_the_same_results_as_this_process_though_its_worker_is_kill
         def followed(self, view: View) -> None:
             super().followed(view)
             busy = [lane for lane in view.lanes if lane.lease and lane.lease.stage.kind == "train"]
-            if busy and not killed and sum(event["event"] == "done" for event in self.events) >= 3:
-                killed.append(busy[0].who["pid"])
+            if busy and not killed and sum(isinstance(event, Done) for event in self.events) >= 3:
+                killed.append(busy[0].worker.pid)
                 os.kill(killed[0], signal.SIGKILL)
 
     listener = Killer()
     options = RunOptions(str(tmp_path), Path("data"), lanes=1)
     summary = run(small, options, listener)
-    assert killed and any(event["event"] == "retried" for event in listener.events)
-    done = Counter(event["stage"] for event in listener.events if event["event"] == "done")
+    assert killed and any(isinstance(event, Retried) for event in listener.events)
+    done = Counter(event.stage for event in listener.events if isinstance(event, Done))
     assert summary.exit_code == 0 and done == Counter(small.stages.keys())
     assert results_of(tmp_path) == expected
 
@@ -137,7 +138,7 @@ def test_control_c_checkpoints_and_says_how_to_go_on(
     process.send_signal(signal.SIGINT)
     output = process.communicate(timeout=600)[0]
     assert process.returncode == 130 and "run the same command again to go on" in output, output
-    assert Store(str(tmp_path / "store")).drivers() == {}
+    assert Store(str(tmp_path / "store")).drivers.living() == {}
     again = start("--local")
     output = again.communicate(timeout=600)[0]
     assert again.returncode == 0, output

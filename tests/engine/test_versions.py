@@ -8,17 +8,11 @@ import pytest
 
 from pipeline.engine import driver
 from pipeline.engine.driver import RunOptions, run
-from pipeline.engine.experiments import (
-    failures,
-    number_of,
-    other_version,
-    recall,
-    remember,
-    remember_failures,
-    versions,
-)
+from pipeline.engine.experiments import number_of, other_version, recall, remember, versions
+from pipeline.engine.failures import failures, remember_failures
 from pipeline.engine.grid_documents import encode
 from pipeline.engine.store import Store
+from pipeline.engine.store.documents import Documents
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import Grid, expand
 from pipeline.experiment.loading import load
@@ -39,26 +33,31 @@ MORE = "targets=[{name: low, dataset: {name: digits, classes: [0, 1, 2]}}, {name
 Make = Callable[..., Grid]
 
 
+class InMemory(Documents):
+    def __init__(self) -> None:
+        self.contents: dict[str, Any] = {}
+
+    def read(self, name: str) -> Any | None:
+        return self.contents.get(name)
+
+    def write(self, name: str, content: object) -> None:
+        self.contents[name] = content
+
+    def delete(self, name: str) -> None:
+        self.contents.pop(name, None)
+
+    def names(self, folder: str) -> list[str]:
+        return sorted(name.removeprefix(f"{folder}/") for name in self.contents if name.startswith(f"{folder}/"))
+
+
 class Memory:
-    """A store's documents in memory; `finished`: keys of stages that are done."""
+    """A store in memory; `finished`: keys of stages that are done."""
 
     uri = "memory"
 
     def __init__(self) -> None:
-        self.documents: dict[str, Any] = {}
+        self.documents = InMemory()
         self.finished: set[str] = set()
-
-    def read_document(self, name: str) -> Any | None:
-        return self.documents.get(name)
-
-    def write_document(self, name: str, obj: object) -> None:
-        self.documents[name] = obj
-
-    def delete_document(self, name: str) -> None:
-        self.documents.pop(name, None)
-
-    def document_names(self, folder: str) -> list[str]:
-        return sorted(name.removeprefix(f"{folder}/") for name in self.documents if name.startswith(f"{folder}/"))
 
     def snapshot(self) -> "Memory":
         return self
@@ -126,8 +125,8 @@ def test_an_extension_keeps_the_number_of_what_it_extends(make: Make) -> None:
 
 def test_a_store_of_the_program_before_has_version_1(make: Make) -> None:
     first, second, store = make(), make(FASTER), Memory()
-    store.write_document("grids/one", encode(first))
-    store.write_document("failures/one", {"failed": {"a": "no room"}, "skipped": {}})
+    store.documents.write("grids/one", encode(first))
+    store.documents.write("failures/one", {"failed": {"a": "no room"}, "skipped": {}})
     assert recall(store, "one").points == recall(store, "one@1").points == first.points
     remember(store, second)
     assert numbers(store, [first, second]) == [1, 2]
@@ -141,7 +140,7 @@ def test_drivers_that_begin_at_the_same_time_lose_no_version_of_each_other(
 ) -> None:
     store, first, second = Memory(), make(), make(FASTER)
     with monkeypatch.context() as patched:  # neither sees what the other one writes
-        patched.setattr(store, "document_names", lambda folder: [])
+        patched.setattr(store.documents, "names", lambda folder: [])
         documents = [remember(store, grid) for grid in (first, second)]
     assert len(versions(store, "one")) == 2
     for document, key in zip(documents, "ab", strict=True):
@@ -155,9 +154,9 @@ def test_a_document_that_is_replaced_while_it_is_looked_for_is_found_in_the_othe
     store = Memory()
     old = remember(store, make())
     remember(store, make("seeds=[0, 1, 2]"))
-    names, asked = store.document_names, []
+    names, asked = store.documents.names, []
     monkeypatch.setattr(
-        store, "document_names", lambda folder: asked.append(folder) or ([old] if len(asked) == 1 else names(folder))
+        store.documents, "names", lambda folder: asked.append(folder) or ([old] if len(asked) == 1 else names(folder))
     )
     assert [version.results is not None for version in versions(store, "one")] == [True]
 
@@ -182,9 +181,9 @@ def test_a_run_that_finds_no_cluster_takes_no_name_over(
         patched.setattr(driver, "_lanes", nowhere)
         with pytest.raises(UserError, match="no cluster"):
             run(make(), RunOptions(store.uri, tmp_path), unheard)
-    assert store.document_names("grids") == []
+    assert store.documents.names("grids") == []
     run(make("seeds=[0]"), RunOptions(store.uri, tmp_path, local=True), unheard)
-    assert len(store.document_names("grids")) == 1
+    assert len(store.documents.names("grids")) == 1
     assert recall(store, "one@1").points == make("seeds=[0]").points
 
 
@@ -197,7 +196,7 @@ def test_a_damaged_document_shifts_no_number_and_is_written_anew_by_its_own_grid
     store, grids = Memory(), [make(), make(FASTER)]
     documents = [remember(store, grid) for grid in grids]
     for damaged, whole in ((0, 1), (1, 0)):
-        store.write_document(f"grids/{documents[damaged]}", None)
+        store.documents.write(f"grids/{documents[damaged]}", None)
         assert numbers(store, grids) == [1, 2]
         assert recall(store, f"one@{whole + 1}").points == grids[whole].points
         with pytest.raises(UserError, match="the file is damaged"):

@@ -215,7 +215,7 @@ class Oracle:
 class Silent:
     def planned(self, *_: object) -> None: ...
     def followed(self, *_: object) -> None: ...
-    def noted(self, message: str) -> None:
+    def said(self, message: str) -> None:
         raise AssertionError(message)
 
 

@@ -59,7 +59,7 @@ GRID: dict[str, Any] = {
 class Silent:
     def planned(self, *_: object) -> None: ...
     def followed(self, *_: object) -> None: ...
-    def noted(self, message: str) -> None: ...
+    def said(self, message: str) -> None: ...
 
 
 def grid_of(folder: Path, **changes: Any) -> Grid:
@@ -182,11 +182,11 @@ def test_a_truncated_checkpoint_is_not_loaded(tmp_path: Path) -> None:
     )
     store = Store(str(tmp_path / "damaged"))
     for state in (taken[2], taken[6]):
-        store.write_checkpoint(stage.key, "killed", state.iteration, state.to_bytes())
+        store.checkpoints.write(stage.key, "killed", state.iteration, state.to_bytes())
     files = {path.stat().st_mtime_ns: path for path in (tmp_path / "damaged" / "checkpoints").rglob("*.safetensors")}
     latest = files[max(files)]
     latest.write_bytes(latest.read_bytes()[:-100])
-    found = store.best_checkpoint(stage.key)
+    found = store.checkpoints.best(stage.key)
     assert found is not None and found[0] == taken[2].iteration
     with pytest.raises(ValueError, match="not a whole checkpoint"):
         Checkpoint.from_bytes(taken[6].to_bytes()[:-100])

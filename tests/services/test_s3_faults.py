@@ -212,5 +212,5 @@ def test_the_address_may_say_all_but_the_credentials(s3: Any, monkeypatch: pytes
     monkeypatch.delenv("AWS_ENDPOINT_URL_S3")
     monkeypatch.delenv("AWS_REGION")
     uri = f"s3://tickets/by-address?endpoint_override=127.0.0.1:{s3.proxy.port}&scheme=http&region=us-east-1"
-    Store(uri).write_document("x", {"y": 1})
-    assert pickle.loads(pickle.dumps(Store(uri))).read_document("x") == {"y": 1}
+    Store(uri).documents.write("x", {"y": 1})
+    assert pickle.loads(pickle.dumps(Store(uri))).documents.read("x") == {"y": 1}

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 
 from pipeline.engine.addresses import shown
-from pipeline.engine.capacity import fits_on
 from pipeline.engine.jobs.cluster import Cluster
+from pipeline.engine.lanes.capacity import fits_on
 from pipeline.engine.tracking.uri import SQLITE, check_tracking_uri
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.stages import Shape

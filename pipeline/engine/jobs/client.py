@@ -6,16 +6,13 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 from urllib.parse import quote, urlsplit
 
 from pipeline.engine.jobs.cluster import Cluster
 from pipeline.engine.jobs.server import MissingError, UnreachableError, ask
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.suggestions import did_you_mean
-
-Job = Mapping[str, Any]
-"""Ray's details of a job: `submission_id`, `status`, `message`, `metadata`, `driver_exit_code`, ... (times in ms)."""
 
 EXPERIMENT = "ticket_transfer_experiment"
 """Metadata of our jobs: the name of the grid or collection."""
@@ -36,6 +33,20 @@ GONE = 75
 """Exit code of a run whose cluster went away, as the run's own driver has it."""
 LOST = ("JOB_SUPERVISOR_ACTOR_DIED", "JOB_SUPERVISOR_ACTOR_UNKNOWN_FAILURE")
 """What Ray calls the end of a job whose node went away."""
+
+
+class Job(TypedDict, total=False):
+    """Ray's details of a job, as far as they are used here."""
+
+    submission_id: str
+    status: str
+    message: str | None
+    metadata: Mapping[str, str] | None
+    driver_exit_code: int | None
+    error_type: str | None
+    start_time: int | None
+    """Milliseconds since 1970, as the next one."""
+    end_time: int | None
 
 
 class ClusterLostError(Exception):
@@ -89,8 +100,8 @@ def submit(
 
 def jobs(cluster: Cluster) -> list[Job]:
     """All submitted jobs that are runs of this package, the oldest first."""
-    found = [job for job in ask(cluster.address, "/api/jobs/", cluster.headers) if job.get("submission_id")]
-    ours = [job for job in found if EXPERIMENT in (job.get("metadata") or {})]
+    found: list[Job] = ask(cluster.address, "/api/jobs/", cluster.headers)
+    ours = [job for job in found if job.get("submission_id") and experiment_of(job) is not None]
     return sorted(ours, key=lambda job: job.get("start_time") or 0)
 
 
@@ -144,6 +155,11 @@ def follow(cluster: Cluster, name: str, write: Callable[[str], object]) -> int:
                 write(f"{why}\n")
             return exit_code(job)
         time.sleep(EVERY)
+
+
+def experiment_of(job: Job) -> str | None:
+    """Name of the grid or collection; None for a job of somebody else's."""
+    return (job.get("metadata") or {}).get(EXPERIMENT)
 
 
 def has_ended(job: Job) -> bool:

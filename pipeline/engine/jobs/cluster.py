@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from packaging.requirements import Requirement
 
 from pipeline.engine.addresses import shown
-from pipeline.engine.cluster_nodes import has_autoscaler
 from pipeline.engine.jobs.server import HOW, TIMEOUT, TOKEN_FILE, UnreachableError, ask
+from pipeline.engine.lanes.cluster_nodes import has_autoscaler
 from pipeline.experiment.errors import UserError
 
 PORT = 8265

@@ -9,8 +9,8 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.engine.capacity import CONTROLLER_BYTES, fits, lane_limit
 from pipeline.engine.jobs.cluster import Cluster
+from pipeline.engine.lanes.capacity import CONTROLLER_BYTES, fits, lane_limit
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.keys import RECIPE
 from pipeline.experiment.stages import Shape

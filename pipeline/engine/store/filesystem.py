@@ -12,7 +12,7 @@ class Listed(NamedTuple):
     """By the clock of the file system that holds it."""
 
 
-class Folder(Protocol):
+class StoreFolder(Protocol):
     """Paths are relative to the folder. A reader never sees half of a file; a folder in its place is an empty file."""
 
     def read(self, path: str) -> bytes:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from pipeline.engine.store import layout
-from pipeline.engine.store.filesystem import Folder, Listed
+from pipeline.engine.store.filesystem import Listed, StoreFolder
 from pipeline.engine.store.problems import Problem
 
 
@@ -22,7 +22,7 @@ class Row(NamedTuple):
     data: bytes
 
 
-def load(folder: Folder, listed: Iterable[Listed]) -> tuple[dict[str, Row], list[Problem]]:
+def load(folder: StoreFolder, listed: Iterable[Listed]) -> tuple[dict[str, Row], list[Problem]]:
     """Rows of the newest index by key; none of a damaged one, which is named."""
     newest = max(listed, key=lambda file: file.mtime_ns, default=None)
     if newest is None:
@@ -37,7 +37,7 @@ def load(folder: Folder, listed: Iterable[Listed]) -> tuple[dict[str, Row], list
     return {row.key: row for row in _decode(data)}, []
 
 
-def save(folder: Folder, rows: Iterable[Row], replaced: Iterable[Listed]) -> None:
+def save(folder: StoreFolder, rows: Iterable[Row], replaced: Iterable[Listed]) -> None:
     """Write an index of these rows, then remove those that it replaces."""
     data = _encode(list(rows))
     path = layout.index(layout.sha256(data))

@@ -25,7 +25,7 @@ UNWRITABLE = {errno.ENOSPC: "make room", errno.EDQUOT: "make room", errno.EROFS:
 
 
 class LocalFolder:
-    """A `Folder` on a local or mounted file system."""
+    """A `StoreFolder` on a local or mounted file system."""
 
     def __init__(self, root: Path, create: bool = True) -> None:
         """Make `root` if need be, and if `create`. OSError where that cannot be."""

@@ -1,15 +1,20 @@
 """From a store's URI to its folder, or to an error that says what would work."""
 
+from __future__ import annotations
+
 import contextlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pipeline.engine.addresses import shown
-from pipeline.engine.store.filesystem import Folder
+from pipeline.engine.store.filesystem import StoreFolder
 from pipeline.engine.store.local import LocalFolder
 from pipeline.engine.store.patience import Patience, StoreAwayError, StoreError
 from pipeline.engine.store.remote import RemoteFolder
 from pipeline.experiment.errors import UserError
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
 
 _EXPECTED = "Use a folder, file:///folder, s3://bucket/folder or gs://bucket/folder (--store or TICKETS_STORE)."
 
@@ -26,7 +31,7 @@ def absolute(uri: str | Path) -> str:
     return text if "://" in text else str(Path(text).expanduser().absolute())
 
 
-def open_folder(uri: str, create: bool) -> Folder:
+def open_folder(uri: str, create: bool) -> StoreFolder:
     """Open what `absolute` returned; UserError if there is no such place, or no way to use it.
 
     StoreAwayError if nobody answers there.
@@ -52,7 +57,7 @@ def open_folder(uri: str, create: bool) -> Folder:
     return RemoteFolder(filesystem, base, patience)
 
 
-def _remote(uri: str) -> tuple[Any, str]:
+def _remote(uri: str) -> tuple[FileSystem, str]:
     """The file system and the path in it that a URI names. On S3, requests are made once: `patience` repeats them."""
     from pyarrow.fs import FileSystem
 
@@ -70,7 +75,7 @@ def _remote(uri: str) -> tuple[Any, str]:
     return S3FileSystem(**{**settings, **own}), base
 
 
-def _local(uri: str, root: Path, create: bool) -> Folder:
+def _local(uri: str, root: Path, create: bool) -> StoreFolder:
     try:
         return LocalFolder(root, create)
     except OSError as error:
@@ -81,7 +86,7 @@ def _local(uri: str, root: Path, create: bool) -> Folder:
         ) from error
 
 
-def _check_bucket(filesystem: Any, base: str, patience: Patience) -> None:
+def _check_bucket(filesystem: FileSystem, base: str, patience: Patience) -> None:
     if filesystem.type_name not in ("s3", "gcs"):
         return
     from pyarrow.fs import FileSelector

@@ -76,17 +76,17 @@ class Fault:
     """In the words of the AWS SDK or, where it has none, of the store."""
     status: int | None
     """Of HTTP, where pyarrow tells it."""
-    told: str
+    message: str
 
     @classmethod
     def of(cls, error: OSError) -> "Fault | None":
         """None for an error that is not of S3."""
-        told = str(error).partition("\n")[0].rstrip(".: ")
-        found = re.search(r"AWS Error (\[code \d+\]|\w+)(?: \(HTTP status (\d+)\))?", told)
+        message = str(error).partition("\n")[0].rstrip(".: ")
+        found = re.search(r"AWS Error (\[code \d+\]|\w+)(?: \(HTTP status (\d+)\))?", message)
         if found is None:
             return None
-        own = re.search(r"Unable to parse ExceptionName: (\w+)", told)
-        return cls(own[1] if own else found[1], int(found[2]) if found[2] else None, told)
+        own = re.search(r"Unable to parse ExceptionName: (\w+)", message)
+        return cls(own[1] if own else found[1], int(found[2]) if found[2] else None, message)
 
     @property
     def passes(self) -> bool:
@@ -103,7 +103,7 @@ class Patience:
         """`store`: its address as it may be shown."""
         self._store = store
         self._answered = False
-        self._told = False
+        self._announced = False
         self._away_since: float | None = None
         """When the first of the requests failed since the last one that was answered: one that has waited for the
         store in vain spares the next one the wait."""
@@ -136,9 +136,9 @@ class Patience:
                 return result
 
     def _answer(self) -> None:
-        if self._told:
+        if self._announced:
             _log.warning("The store %s answers again.", self._store)
-        self._answered, self._told, self._away_since = True, False, None
+        self._answered, self._announced, self._away_since = True, False, None
 
     def _wait(self, fault: Fault, failing_since: float, attempt: int) -> None:
         """Sleep until the next attempt; raises StoreAwayError if it is time to give up."""
@@ -148,16 +148,16 @@ class Patience:
         away = time.monotonic() - min(failing_since, self._away_since)
         if away >= patience:
             raise StoreAwayError(
-                f"The store {self._store} has not answered for {away:.0f} s ({fault.told}). If its address is right "
+                f"The store {self._store} has not answered for {away:.0f} s ({fault.message}). If its address is right "
                 "(--store, AWS_ENDPOINT_URL_S3), see that it runs and can be reached from here"
             )
-        if away >= TOLD_AFTER and not self._told:
-            self._told = True
-            _log.warning("The store %s does not answer; waiting for it (%s).", self._store, fault.told)
+        if away >= TOLD_AFTER and not self._announced:
+            self._announced = True
+            _log.warning("The store %s does not answer; waiting for it (%s).", self._store, fault.message)
         # At random, so that lanes which lost the store together do not come back together.
         delay = min(DELAYS[1], DELAYS[0] * 2**attempt) * random.uniform(0.5, 1)
         time.sleep(min(delay, patience - away))
 
     def _refused(self, fault: Fault) -> StoreRefusedError:
         name = "ACCESS_DENIED" if fault.status in (401, 403) and fault.name == "UNKNOWN" else fault.name
-        return StoreRefusedError(f"The store {self._store} refuses: {fault.told}. {ADVICE.get(name, OTHERWISE)}")
+        return StoreRefusedError(f"The store {self._store} refuses: {fault.message}. {ADVICE.get(name, OTHERWISE)}")

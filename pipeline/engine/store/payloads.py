@@ -1,15 +1,23 @@
 """Outputs of stages: files named by their content, written once, checked whenever they are read."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from pipeline.engine.store import layout, records
-from pipeline.engine.store.filesystem import Folder
+from pipeline.engine.store.filesystem import StoreFolder
 from pipeline.engine.store.problems import CorruptOutput, MissingOutput
+from pipeline.engine.store.records import Output
 from pipeline.engine.store.sealed import DamageError
 
 
-def put(folder: Folder, key: str, output: str, data: bytes, suffix: str) -> dict[str, Any]:
+class Payload(NamedTuple):
+    """The bytes of one output, and their SHA-256."""
+
+    data: bytes
+    sha256: str
+
+
+def put(folder: StoreFolder, key: str, output: str, data: bytes, suffix: str) -> Output:
     """Write the payload, over a damaged one of its name if need be; returns its entry for the record's `outputs`."""
     digest = layout.sha256(data)
     path = layout.payload(key, output, digest, suffix)
@@ -17,13 +25,13 @@ def put(folder: Folder, key: str, output: str, data: bytes, suffix: str) -> dict
     return {"path": path, "sha256": digest, "size": len(data)}
 
 
-def exists(folder: Folder, entry: Mapping[str, Any]) -> bool:
+def exists(folder: StoreFolder, entry: Output) -> bool:
     """Whether the payload of a record's entry is there with the right size."""
     found = folder.stat(entry["path"])
     return found is not None and found.size == entry["size"]
 
 
-def fault(data: bytes, entry: Mapping[str, Any]) -> str | None:
+def fault(data: bytes, entry: Output) -> str | None:
     """What is wrong with a payload's bytes, to complete "<output> ..."."""
     if len(data) != entry["size"]:
         return _wrong_size(len(data), entry)
@@ -32,7 +40,7 @@ def fault(data: bytes, entry: Mapping[str, Any]) -> str | None:
     return None
 
 
-def fault_of_file(folder: Folder, entry: Mapping[str, Any]) -> str | None:
+def fault_of_file(folder: StoreFolder, entry: Output) -> str | None:
     """What is wrong with the payload of a record's entry; None for one that is gone."""
     try:
         return fault(folder.read(entry["path"]), entry)
@@ -40,7 +48,7 @@ def fault_of_file(folder: Folder, entry: Mapping[str, Any]) -> str | None:
         return None
 
 
-def lasting_fault(folder: Folder, key: str, output: str, entry: Mapping[str, Any]) -> str | None:
+def lasting_fault(folder: StoreFolder, key: str, output: str, entry: Output) -> str | None:
     """Why a payload is not there as its record says; None if it is, or if the record says otherwise by now."""
     found = folder.stat(entry["path"])
     if found is not None and found.size == entry["size"]:
@@ -54,12 +62,12 @@ def lasting_fault(folder: Folder, key: str, output: str, entry: Mapping[str, Any
     return "is missing though its record names it" if found is None else _wrong_size(found.size, entry)
 
 
-def _wrong_size(size: int, entry: Mapping[str, Any]) -> str:
+def _wrong_size(size: int, entry: Output) -> str:
     return f"has {size} bytes instead of {entry['size']}"
 
 
-def read(folder: Folder, key: str, output: str) -> bytes:
-    """The bytes that were written; raises MissingOutput or CorruptOutput (also for a damaged record)."""
+def read(folder: StoreFolder, key: str, output: str) -> Payload:
+    """What was written; raises MissingOutput or CorruptOutput (also for a damaged record)."""
     try:
         record = records.load(folder, key)
     except DamageError as damage:
@@ -78,10 +86,10 @@ def read(folder: Folder, key: str, output: str) -> bytes:
     wrong = fault(data, entry)
     if wrong is not None:
         raise CorruptOutput(key, output, entry["path"], wrong)
-    return data
+    return Payload(data, entry["sha256"])
 
 
-def delete(folder: Folder, key: str, outputs: Iterable[str]) -> None:
+def delete(folder: StoreFolder, key: str, outputs: Iterable[str]) -> None:
     """Remove every payload of these outputs, also those that no record names any more."""
     unwanted = set(outputs)
     for listed in folder.files(layout.outputs(key)):

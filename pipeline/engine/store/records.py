@@ -2,13 +2,53 @@
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NotRequired, Protocol, TypedDict
 
 from pipeline.engine.store import layout, sealed
-from pipeline.engine.store.filesystem import Folder
+from pipeline.engine.store.filesystem import StoreFolder
 from pipeline.engine.store.sealed import DamageError
 
-Record = dict[str, Any]
+
+class Output(TypedDict, total=False):
+    """Where one output of a stage is, or that it was collected."""
+
+    path: str
+    sha256: str
+    size: int
+    transient: bool
+    """It may be collected once the stages that read it are done."""
+    collected: bool
+    """It was removed to save space; nothing else is said then."""
+
+
+class Record(TypedDict):
+    """What `done/<key>.json` says of a finished stage. Those that an earlier program wrote may lack the last ones."""
+
+    key: str
+    fields: Mapping[str, Any]
+    """The stage, as its key is made of it."""
+    status: str
+    """`ok` or `diverged`."""
+    outputs: dict[str, Output]
+    inputs: Mapping[str, str]
+    """SHA-256 of what was read, by role."""
+    summary: Mapping[str, Any]
+    """Of a training its metrics at the end; of a pruning how much is left."""
+    finished: float
+    """Unix time, as `started`."""
+    label: NotRequired[str]
+    started: NotRequired[float]
+    seconds: NotRequired[float]
+    iterations: NotRequired[int]
+    timed_iterations: NotRequired[int]
+    """Those of this attempt: a checkpoint has spared it the others."""
+    gpus_per_worker: NotRequired[float]
+    attempt: NotRequired[str]
+    driver: NotRequired[str]
+    hardware: NotRequired[Mapping[str, str]]
+    versions: NotRequired[Mapping[str, str]]
+    git_commit: NotRequired[str]
+
 
 _REQUIRED: Mapping[str, type | tuple[type, ...]] = {
     "fields": dict,
@@ -21,6 +61,13 @@ _REQUIRED: Mapping[str, type | tuple[type, ...]] = {
 _STATUS = ("ok", "diverged")
 
 
+class Records(Protocol):
+    """Whoever has records by the keys of their stages: a store, or its state at one moment."""
+
+    def record(self, key: str) -> Record | None:
+        """None where the stage is not done."""
+
+
 def encode(record: Record) -> bytes:
     """The bytes of `done/<key>.json`; raises ValueError for a record that no reader would accept."""
     fault = _fault(record, record["key"])
@@ -31,14 +78,14 @@ def encode(record: Record) -> bytes:
 
 def decode(key: str, data: bytes) -> Record:
     """The record in the bytes of `done/<key>.json`; raises DamageError."""
-    record = json.loads(sealed.check(layout.record(key), data))
+    record: Record = json.loads(sealed.check(layout.record(key), data))
     fault = _fault(record, key)
     if fault is not None:
         raise DamageError(fault)
-    return dict(record)
+    return record
 
 
-def load(folder: Folder, key: str) -> Record | None:
+def load(folder: StoreFolder, key: str) -> Record | None:
     """The record as it is now, None where there is none; raises DamageError."""
     try:
         data = folder.read(layout.record(key))
@@ -47,7 +94,7 @@ def load(folder: Folder, key: str) -> Record | None:
     return decode(key, data)
 
 
-def merge(record: Record, older: Record, exists: Callable[[Mapping[str, Any]], bool]) -> Record:
+def merge(record: Record, older: Record, exists: Callable[[Output], bool]) -> Record:
     """`record` with those outputs of `older` that it lacks and that still exist, or are marked as collected.
 
     An output that was collected between its writing and this record (another driver made it, too, and read it last)
@@ -69,7 +116,8 @@ def merge(record: Record, older: Record, exists: Callable[[Mapping[str, Any]], b
 
 def say_the_same(one: Record, other: Record) -> bool:
     """Whether both have the same results, whenever and wherever they were made."""
-    return all(one[name] == other[name] for name in ("status", "outputs", "inputs", "summary"))
+    same = one["status"] == other["status"] and one["outputs"] == other["outputs"]
+    return same and one["inputs"] == other["inputs"] and one["summary"] == other["summary"]
 
 
 def _fault(record: Any, key: str) -> str | None:

@@ -1,21 +1,26 @@
 """A store's folder on an object store, through pyarrow.fs."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from pipeline.engine.addresses import shown
 from pipeline.engine.store.filesystem import Listed
 from pipeline.engine.store.patience import Patience
 
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
 _WITHOUT_FOLDERS = ("s3", "gcs")
 
 
 class RemoteFolder:
-    """A `Folder` at `base` of a `pyarrow.fs.FileSystem`, whose writes become visible when they are closed.
+    """A `StoreFolder` at `base` of a `pyarrow.fs.FileSystem`, whose writes become visible when they are closed.
 
     What fails for a moment is tried again: see `patience`, also for what is raised in the end.
     """
 
-    def __init__(self, filesystem: Any, base: str, patience: Patience | None = None) -> None:
+    def __init__(self, filesystem: FileSystem, base: str, patience: Patience | None = None) -> None:
         self.filesystem = filesystem
         self.base = base.rstrip("/")
         self._patiently = patience or Patience(shown(self.base))
@@ -101,7 +106,7 @@ class RemoteFolder:
         return f"{self.base}/{path}" if self.base else path
 
 
-def _line_of(filesystem: Any, path: str, size: int) -> bytes | None:
+def _line_of(filesystem: FileSystem, path: str, size: int) -> bytes | None:
     """The bytes of a file of `size` bytes up to its end of line; None where it is not one line."""
     import pyarrow as pa
     from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions

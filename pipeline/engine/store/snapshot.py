@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from pipeline.engine.store import index, layout, payloads, records, sealed
-from pipeline.engine.store.filesystem import Folder, Listed
+from pipeline.engine.store.filesystem import Listed, StoreFolder
 from pipeline.engine.store.index import Row
 from pipeline.engine.store.problems import Problem, misplaced
 from pipeline.lottery.counting import count_of
@@ -29,7 +28,7 @@ _SETTLED_NS = 2_000_000_000
 class Snapshot:
     """Implements `planning.State`. Records are parsed when they are first asked for."""
 
-    _folder: Folder
+    _folder: StoreFolder
     _damaged: list[Problem]
     _done: dict[str, Row]
     _payloads: dict[str, Listed]
@@ -58,10 +57,6 @@ class Snapshot:
         record = self.record(key)
         return None if record is None else record["status"]
 
-    def summary(self, key: str) -> dict[str, Any] | None:
-        record = self.record(key)
-        return None if record is None else record["summary"]
-
     def available(self, key: str, output: str) -> bool:
         """Whether the record names the output and its payload is there with the right size."""
         record = self.record(key)
@@ -80,7 +75,7 @@ class Snapshot:
         suspects = (
             (key, output, entry)
             for key in self
-            for output, entry in (self.record(key) or {})["outputs"].items()
+            for output, entry in self._outputs(key).items()
             if not entry.get("collected") and not self.available(key, output)
         )
         named = {problem.path for problem in self._damaged}
@@ -95,7 +90,7 @@ class Snapshot:
         self,
         keys: Iterable[str],
         *,
-        note: Callable[[str], None] = lambda message: None,
+        say: Callable[[str], None] = lambda message: None,
         stop: threading.Event | None = None,
         alone: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -110,7 +105,7 @@ class Snapshot:
         if not changed:
             return
         files = count_of(sum(map(len, changed.values())), "file that was", "files that were")
-        note(f"Checking {files} copied or changed since their records were written ...")
+        say(f"Checking {files} copied or changed since their records were written ...")
 
         def check(key: str) -> list[str | None]:
             if stop is not None and stop.is_set():
@@ -130,13 +125,16 @@ class Snapshot:
                         del self._payloads[entry["path"]]
                         payloads.delete(self._folder, key, [output])
 
-    def _changed(self, key: str) -> list[tuple[str, records.Record]]:
-        record = self.record(key)
+    def _changed(self, key: str) -> list[tuple[str, records.Output]]:
         return [
             (output, entry)
-            for output, entry in (record["outputs"] if record else {}).items()
+            for output, entry in self._outputs(key).items()
             if self.available(key, output) and self._payloads[entry["path"]].mtime_ns > self._done[key].mtime_ns
         ]
+
+    def _outputs(self, key: str) -> dict[str, records.Output]:
+        record = self.record(key)
+        return {} if record is None else record["outputs"]
 
     def compact(self) -> None:
         """Write an index of this snapshot's records, but for those so young that their listing proves little."""
@@ -155,7 +153,7 @@ class Snapshot:
         return damaged or unread > max(10, len(self._done) // 10)
 
 
-def take(folder: Folder) -> Snapshot:
+def take(folder: StoreFolder) -> Snapshot:
     """List the store and read what the index does not have."""
     # Records first: a payload is written before the record that names it, so it is in the later listing.
     listed = folder.files("done")
@@ -190,7 +188,7 @@ def _is_whole(row: Row) -> bool:
     return True
 
 
-def _read(folder: Folder, file: Listed) -> Row | Problem | None:
+def _read(folder: StoreFolder, file: Listed) -> Row | Problem | None:
     key = layout.parse_record(file.path)
     if key is None:
         return Problem(file.path, None, "is not the record of a stage")

@@ -1,30 +1,29 @@
-"""The store's one class: every operation on it, each a few lines over the module that knows the subject."""
+"""The store: what is done of which stage, each operation a few lines over the module that knows the subject."""
+
+from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pipeline.engine.addresses import shown
-from pipeline.engine.store import (
-    checkpoints,
-    claims,
-    documents,
-    layout,
-    opening,
-    payloads,
-    records,
-    sealed,
-    verification,
-)
+from pipeline.engine.store import layout, opening, payloads, records, verification
 from pipeline.engine.store import snapshot as snapshots
-from pipeline.engine.store.filesystem import Folder
+from pipeline.engine.store.checkpoints import Checkpoints
+from pipeline.engine.store.claims import Claims
+from pipeline.engine.store.documents import Documents
+from pipeline.engine.store.drivers import Drivers
+from pipeline.engine.store.filesystem import StoreFolder
 from pipeline.engine.store.local import LocalFolder
 from pipeline.engine.store.problems import Problem
 from pipeline.engine.store.remote import RemoteFolder
 from pipeline.engine.store.sealed import DamageError
 from pipeline.experiment.errors import UserError
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +35,7 @@ class Store:
     """
 
     def __init__(
-        self, uri: str | Path, *, filesystem: Any = None, stale_after: float = 60.0, create: bool = True
+        self, uri: str | Path, *, filesystem: FileSystem | None = None, stale_after: float = 60.0, create: bool = True
     ) -> None:
         """Open the store; `create` makes a local folder. UserError for an address that cannot be used.
 
@@ -44,25 +43,26 @@ class Store:
         `stale_after`: seconds without a heartbeat after which a driver's claims are void.
         """
         self.uri = str(uri) if filesystem is not None else opening.absolute(uri)
-        self.stale_after = stale_after
         self._filesystem = filesystem
-        self.folder: Folder = (
+        self.folder: StoreFolder = (
             opening.open_folder(self.uri, create) if filesystem is None else RemoteFolder(filesystem, self.uri)
         )
+        self.checkpoints = Checkpoints(self.folder)
+        self.documents = Documents(self.folder)
+        self.drivers = Drivers(self.folder, stale_after)
+        self.claims = Claims(self.folder, self.drivers)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return partial(Store, filesystem=self._filesystem, stale_after=self.stale_after), (self.uri,)
+    def __reduce__(self) -> tuple[Callable[[str], Store], tuple[str]]:
+        return partial(Store, filesystem=self._filesystem, stale_after=self.drivers.stale_after), (self.uri,)
 
     def __repr__(self) -> str:
         return f"Store({shown(self.uri)!r})"
 
-    def existing(self) -> "Store":
+    def existing(self) -> Store:
         """This store; UserError if its folder is not there: a mistyped address must not be taken for a whole store."""
         if isinstance(self.folder, LocalFolder) and not self.folder.root.is_dir():
             raise UserError(f"There is no store at {shown(self.uri)}: `tickets run` makes one. Check --store.")
         return self
-
-    # Stages
 
     def snapshot(self) -> snapshots.Snapshot:
         """The state of all stages now. Files that are damaged are named in its `problems`."""
@@ -111,23 +111,27 @@ class Store:
         named = record["outputs"]
         return all("path" in named.get(name, {}) and payloads.exists(self.folder, named[name]) for name in outputs)
 
-    def put_output(self, key: str, name: str, data: bytes, suffix: str) -> dict[str, Any]:
+    def put_output(self, key: str, name: str, data: bytes, suffix: str) -> records.Output:
         """Write one output; returns `{"path", "sha256", "size"}` for the record. Unseen until `finish`."""
         return payloads.put(self.folder, key, name, data, suffix)
 
     def read(self, key: str, output: str) -> bytes:
         """One output, size and SHA-256 checked; raises MissingOutput or CorruptOutput."""
+        return self.read_hashed(key, output).data
+
+    def read_hashed(self, key: str, output: str) -> payloads.Payload:
+        """The same with its SHA-256, of one read: what is written anew meanwhile has another."""
         return payloads.read(self.folder, key, output)
 
     def collect(self, key: str, outputs: Iterable[str]) -> None:
         """Remove outputs to save space; the record keeps everything else and says so."""
         unwanted = set(outputs)
         record = self.record(key)
-        marked = {name: {"collected": True} for name in (record or {"outputs": {}})["outputs"] if name in unwanted}
-        if record is None or not marked:
+        if record is None or not (marked := unwanted & record["outputs"].keys()):
             return
+        collected = {name: records.Output(collected=True) for name in marked}
         # The record first: killed in between, a payload is left that nobody needs, never a name without its payload.
-        self.folder.write(layout.record(key), records.encode({**record, "outputs": {**record["outputs"], **marked}}))
+        self.folder.write(layout.record(key), records.encode({**record, "outputs": record["outputs"] | collected}))
         payloads.delete(self.folder, key, marked)
 
     def discard(self, key: str, output: str | None) -> None:
@@ -147,72 +151,6 @@ class Store:
     def verify(self) -> Iterator[Problem]:
         """Read and check every file; yields what is damaged or missing, and (as information) what is unneeded."""
         return verification.verify(self.folder)
-
-    # Checkpoints of stages under way
-
-    def write_checkpoint(self, key: str, attempt: str | int, iteration: int, data: bytes) -> None:
-        """Keep a resumable state, and the one before it. `attempt` must be this attempt's alone, over all drivers."""
-        checkpoints.write(self.folder, key, attempt, iteration, data)
-
-    def best_checkpoint(self, key: str) -> tuple[int, bytes] | None:
-        """The furthest state of any attempt that verifies, as (iteration, bytes)."""
-        return checkpoints.best(self.folder, key)
-
-    def checkpointed(self) -> set[str]:
-        """Keys of the stages that have checkpoints."""
-        return checkpoints.keys(self.folder)
-
-    def drop_checkpoints(self, key: str) -> None:
-        checkpoints.drop(self.folder, key)
-
-    # Drivers and their claims
-
-    def heartbeat(self, driver: str, doc: dict[str, Any]) -> None:
-        """Say that the driver lives, and what it does; more often than every `stale_after` seconds."""
-        claims.beat(self.folder, driver, doc)
-
-    def drivers(self) -> dict[str, claims.Heartbeat]:
-        """The drivers that live, as far as a heartbeat can tell that is younger than theirs by `stale_after` seconds.
-
-        With no living driver this is the one that died last: its heartbeat's `at` says when.
-        """
-        return claims.drivers(self.folder, self.stale_after)
-
-    def is_present(self, driver: str) -> bool:
-        """Whether the driver has a heartbeat: it has neither ended nor been retired by another one."""
-        return self.folder.stat(layout.driver(driver)) is not None
-
-    def claim(self, key: str, driver: str) -> bool:
-        """Whether the driver should work on the stage; False while another one that lives has claimed it."""
-        return claims.claim(self.folder, key, driver, self.stale_after)
-
-    def release(self, key: str, driver: str) -> None:
-        claims.release(self.folder, key, driver)
-
-    def retire(self, driver: str) -> None:
-        """Remove the driver's heartbeat and all its claims, and the heartbeats of drivers that were killed."""
-        claims.retire(self.folder, driver, self.stale_after)
-
-    # Documents, and the whole
-
-    def read_document(self, name: str) -> Any | None:
-        """None where there is none, or (named in the log) it is damaged."""
-        return documents.read(self.folder, layout.document(name))
-
-    def write_document(self, name: str, obj: object) -> None:
-        """Write JSON under a name that may contain slashes."""
-        path = layout.document(name)
-        self.folder.write(path, sealed.seal(path, obj))
-
-    def delete_document(self, name: str) -> None:
-        """Remove it; no error where there is none."""
-        self.folder.delete(layout.document(name))
-
-    def document_names(self, folder: str) -> list[str]:
-        """Names of the documents right under `folder`, without it."""
-        prefix = layout.document(f"{folder}/x").removesuffix("x.json")
-        names = (file.path.removeprefix(prefix).removesuffix(".json") for file in self.folder.files(prefix.rstrip("/")))
-        return sorted(name for name in names if "/" not in name)
 
     def bytes_by_area(self) -> dict[str, int]:
         """Bytes of each of the store's folders."""

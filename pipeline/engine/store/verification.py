@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from pipeline.engine.store import layout, payloads, records, sealed
-from pipeline.engine.store.filesystem import Folder, Listed
+from pipeline.engine.store.filesystem import Listed, StoreFolder
 from pipeline.engine.store.problems import Problem, misplaced
 from pipeline.engine.store.sealed import DamageError
 
@@ -19,7 +19,7 @@ _YOUNG = 3600.0
 Check = Callable[[], Problem | None]
 
 
-def verify(folder: Folder) -> Iterator[Problem]:
+def verify(folder: StoreFolder) -> Iterator[Problem]:
     """Read every file and yield what is damaged, missing or unneeded. A run that goes on meanwhile is no problem."""
     known: dict[str, records.Record | None] = {}
     yield from (misplaced(file) for file in folder.misplaced())
@@ -38,7 +38,7 @@ def verify(folder: Folder) -> Iterator[Problem]:
     yield from _orphans(folder, known)
 
 
-def _checks(folder: Folder, known: dict[str, records.Record | None]) -> Iterator[Check]:
+def _checks(folder: StoreFolder, known: dict[str, records.Record | None]) -> Iterator[Check]:
     for key, record in known.items():
         for output, entry in (record or {"outputs": {}})["outputs"].items():
             if not entry.get("collected"):
@@ -56,7 +56,7 @@ def _checks(folder: Folder, known: dict[str, records.Record | None]) -> Iterator
             yield partial(_sealed_file, folder, file.path)
 
 
-def _named_payload(folder: Folder, key: str, output: str, entry: dict[str, Any]) -> Problem | None:
+def _named_payload(folder: StoreFolder, key: str, output: str, entry: records.Output) -> Problem | None:
     try:
         fault = payloads.fault(folder.read(entry["path"]), entry)
     except FileNotFoundError:
@@ -64,7 +64,7 @@ def _named_payload(folder: Folder, key: str, output: str, entry: dict[str, Any])
     return None if fault is None else Problem(entry["path"], key, fault, output)
 
 
-def _by_name(folder: Folder, path: str, named: tuple[Any, ...] | None, kind: str) -> Problem | None:
+def _by_name(folder: StoreFolder, path: str, named: tuple[Any, ...] | None, kind: str) -> Problem | None:
     """Check a file whose path says its SHA-256: `named` is what the path says, that hash at its end."""
     if named is None:
         return Problem(path, None, f"is not named like a {kind}")
@@ -77,7 +77,7 @@ def _by_name(folder: Folder, path: str, named: tuple[Any, ...] | None, kind: str
     return Problem(path, named[0], "does not match the SHA-256 in its name")
 
 
-def _sealed_file(folder: Folder, path: str) -> Problem | None:
+def _sealed_file(folder: StoreFolder, path: str) -> Problem | None:
     try:
         sealed.unseal(path, folder.read(path))
     except FileNotFoundError:  # removed since it was listed
@@ -87,7 +87,7 @@ def _sealed_file(folder: Folder, path: str) -> Problem | None:
     return None
 
 
-def _unnamed(folder: Folder, known: dict[str, records.Record | None]) -> dict[str, Listed]:
+def _unnamed(folder: StoreFolder, known: dict[str, records.Record | None]) -> dict[str, Listed]:
     """Payloads that no record names."""
     named = {
         entry.get("path") for record in known.values() if record is not None for entry in record["outputs"].values()
@@ -95,7 +95,7 @@ def _unnamed(folder: Folder, known: dict[str, records.Record | None]) -> dict[st
     return {file.path: file for file in folder.files("outputs") if file.path not in named}
 
 
-def _orphans(folder: Folder, known: dict[str, records.Record | None]) -> Iterator[Problem]:
+def _orphans(folder: StoreFolder, known: dict[str, records.Record | None]) -> Iterator[Problem]:
     old = (time.time() - _YOUNG) * 1e9
     for path, file in sorted(_unnamed(folder, known).items()):
         named = layout.parse_payload(path)

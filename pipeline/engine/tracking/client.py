@@ -6,16 +6,20 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pipeline.engine.tracking.client_runs import MLFLOW_PARENT, PARENT, ROUNDS, ExistingRun, existing_runs
 from pipeline.engine.tracking.data import DataSet
 from pipeline.engine.tracking.database import prepare_database
-from pipeline.engine.tracking.notes import changed_note
+from pipeline.engine.tracking.description_owner import description_tags
 from pipeline.engine.tracking.quiet_client import client_of
 from pipeline.engine.tracking.runs import KEY, WantedRun
 from pipeline.engine.tracking.uri import sqlite_path
 from pipeline.lottery.printable import escaped
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput
 
 COLOUR = "mlflow.runColor"
 CONTEXT = "mlflow.data.context"
@@ -39,7 +43,7 @@ class Counts:
 class MlflowExperiment:
     """One MLflow experiment, found or made. Every method may raise what MLflow raises."""
 
-    client: Any
+    client: MlflowClient
     experiment_id: str
     counts: Counts = field(default_factory=Counts)
     tags: dict[str, str] = field(default_factory=dict)
@@ -47,7 +51,7 @@ class MlflowExperiment:
 
     def describe(self, text: str, runs: Iterable[ExistingRun]) -> None:
         """Make `text` the experiment's description, unless a person has written one. `runs`: ours, as they are."""
-        for name, value in changed_note(self.tags, runs, escaped(text)).items():
+        for name, value in description_tags(self.tags, runs, escaped(text)).items():
             self.client.set_experiment_tag(self.experiment_id, name, value)
             self.tags[name] = value
 
@@ -147,7 +151,7 @@ class MlflowExperiment:
             run.inputs |= {(data.name, data.digest) for data in missing}
 
 
-def _input(data: DataSet) -> Any:
+def _input(data: DataSet) -> DatasetInput:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     described = Dataset(data.name, data.digest, "ticket_transfer", data.fields, data.schema(), data.profile())

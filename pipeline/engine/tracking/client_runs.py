@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pipeline.engine.tracking.runs import KEY
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 PARENT = "ticket_transfer.parent"
 ROUNDS = "ticket_transfer.rounds"
@@ -47,7 +50,7 @@ def marks_in(tag: str | None) -> dict[str, str]:
     return marks if isinstance(marks, dict) else {}
 
 
-def existing_runs(client: Any, experiment_id: str) -> Iterator[ExistingRun]:
+def existing_runs(client: MlflowClient, experiment_id: str) -> Iterator[ExistingRun]:
     """Runs that are not deleted and have our key; twins as well."""
     token = None
     while True:
@@ -62,7 +65,9 @@ def existing_runs(client: Any, experiment_id: str) -> Iterator[ExistingRun]:
                     tags.get(MLFLOW_PARENT),
                     marks_in(tags.get(ROUNDS)),
                     run.info.status,
-                    {(used.dataset.name, used.dataset.digest) for used in run.inputs.dataset_inputs},
+                    {(used.dataset.name, used.dataset.digest) for used in run.inputs.dataset_inputs}
+                    if run.inputs
+                    else set(),
                 )
         token = page.token
         if not token:

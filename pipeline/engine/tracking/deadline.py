@@ -10,13 +10,14 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.poolmanager import ProxyManager
 
 SECONDS = 10.0
 """For a whole answer, where MLflow itself gives no timeout."""
@@ -36,12 +37,12 @@ class Deadline(HTTPAdapter):
     Raises NoAnswer.
     """
 
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        super().init_poolmanager(*arguments, **options)
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: object) -> None:
+        super().init_poolmanager(connections, maxsize, block, **options)
         self.poolmanager.pool_classes_by_scheme = POOLS
 
-    def proxy_manager_for(self, *arguments: Any, **options: Any) -> Any:
-        manager = super().proxy_manager_for(*arguments, **options)
+    def proxy_manager_for(self, proxy: str, **options: object) -> ProxyManager:
+        manager: ProxyManager = super().proxy_manager_for(proxy, **options)
         manager.pool_classes_by_scheme = POOLS
         return manager
 
@@ -49,10 +50,11 @@ class Deadline(HTTPAdapter):
         self,
         request: requests.PreparedRequest,
         stream: bool = False,
-        timeout: Any = None,
-        *arguments: Any,
-        **options: Any,
+        timeout: object = None,
+        *arguments: object,
+        **options: object,
     ) -> requests.Response:
+        send: Callable[..., requests.Response] = super().send
         flight = _Flight(timeout if isinstance(timeout, int | float) else SECONDS)
         if hasattr(request.body, "read"):
             request.body = _Sent(request.body, flight)
@@ -60,7 +62,7 @@ class Deadline(HTTPAdapter):
         def fly() -> None:
             _of_thread.flight = flight
             try:
-                answer = super(Deadline, self).send(request, True, timeout, *arguments, **options)
+                answer = send(request, True, timeout, *arguments, **options)
                 if not stream:
                     _read_whole(answer)
                 flight.answer = answer

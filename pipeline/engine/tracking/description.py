@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from pipeline.engine.point_labels import model_label
+from pipeline.engine.tracking.curves import ALL_SEEDS
 from pipeline.engine.tracking.metrics import ACCURACY
 from pipeline.engine.tracking.report import REPORT_RUN
-from pipeline.engine.tracking.runs import ALL_SEEDS
 from pipeline.engine.tracking.tickets import model_name
 from pipeline.experiment.spec import ANY
 from pipeline.lottery.counting import count_of
@@ -29,16 +29,16 @@ LINKS = 6
 
 def description(grid: Grid, experiment_id: str) -> str:
     """Markdown. The links are MLflow's own addresses, relative: they hold wherever its UI is opened."""
-    told = grid.spec.description.strip()
+    text = grid.spec.description.strip()
     for links in range(LINKS, -1, -1):
         parts = [_what(grid), _charts(grid, experiment_id, links), CLICKS, _further(grid, experiment_id)]
         guide = "\n\n".join(parts)
         room = LONGEST - len(guide) - len(f" {HINT}\n\n\n")
-        if len(told) <= room:
+        if len(text) <= room:
             break
-    if len(told) > room:
-        told = told[: room - 1] + "…"
-    first, *rest = FIRST_END.split(told, maxsplit=1)
+    if len(text) > room:
+        text = text[: room - 1] + "…"
+    first, *rest = FIRST_END.split(text, maxsplit=1)
     return "\n".join([f"{first} {HINT}".strip(), *rest, "", guide])
 
 

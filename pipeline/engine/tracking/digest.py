@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from pipeline.engine.addresses import shown
+from pipeline.engine.store.documents import HasDocuments
+from pipeline.engine.store.records import Record
 from pipeline.engine.tracking.description import description
 from pipeline.engine.tracking.fingerprint import fingerprint_in
 from pipeline.engine.tracking.tracker import Tracker
@@ -21,14 +23,7 @@ LAYOUT = 2
 """Raised by hand when the runs of the same records change, so that they are projected again."""
 
 
-class Documents(Protocol):
-    """The store's small JSON documents."""
-
-    def read_document(self, name: str) -> Any | None: ...
-    def write_document(self, name: str, value: Any) -> object: ...
-
-
-def projection_digest(grid: Grid, record: Callable[[str], Mapping[str, Any] | None]) -> str:
+def projection_digest(grid: Grid, record: Callable[[str], Record | None]) -> str:
     """SHA-256 of what MLflow shows of the grid: results, description, and the grid's file and report as artifacts.
 
     `record`: stage key -> record or None. Settings of the analysis change the report and no stage: the specification
@@ -50,19 +45,17 @@ def projection_digest(grid: Grid, record: Callable[[str], Mapping[str, Any] | No
 
 
 def logged_runs(
-    store: Documents, tracking_uri: str, grid: Grid, record: Callable[[str], Mapping[str, Any] | None]
+    store: HasDocuments, tracking_uri: str, grid: Grid, record: Callable[[str], Record | None]
 ) -> str | None:
     """Fingerprint of the runs when exactly these results were logged to this MLflow; None if they never were."""
-    document = store.read_document(_name(tracking_uri, grid.name))
+    document = store.documents.read(_name(tracking_uri, grid.name))
     if not document or document.get("digest") != projection_digest(grid, record):
         return None
     runs: str | None = document.get("runs")
     return runs
 
 
-def is_tracked(
-    store: Documents, tracking_uri: str, grid: Grid, record: Callable[[str], Mapping[str, Any] | None]
-) -> bool:
+def is_tracked(store: HasDocuments, tracking_uri: str, grid: Grid, record: Callable[[str], Record | None]) -> bool:
     """Whether these results were all logged to this database file, and it still shows them as they were.
 
     False for any other MLflow: only asking it tells.
@@ -72,7 +65,7 @@ def is_tracked(
 
 
 def remember_tracked(
-    store: Documents, tracker: Tracker, tracking_uri: str, grid: Grid, record: Callable[[str], Mapping[str, Any] | None]
+    store: HasDocuments, tracker: Tracker, tracking_uri: str, grid: Grid, record: Callable[[str], Record | None]
 ) -> None:
     """Call after `Tracker.finish` returned True or `sync` returned, with the records that the tracker was given.
 
@@ -81,7 +74,7 @@ def remember_tracked(
     if tracker.owes_tickets:
         return
     digest = projection_digest(grid, record)
-    store.write_document(_name(tracking_uri, grid.name), {"digest": digest, "runs": tracker.fingerprint})
+    store.documents.write(_name(tracking_uri, grid.name), {"digest": digest, "runs": tracker.fingerprint})
 
 
 def _name(tracking_uri: str, experiment: str) -> str:

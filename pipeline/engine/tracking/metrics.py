@@ -8,7 +8,8 @@ import statistics
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+
+from pipeline.engine.store.records import Record
 
 ACCURACY = "test_accuracy"
 PRUNED = "fraction_pruned"
@@ -30,7 +31,7 @@ class Measurement:
     metrics: Mapping[str, float]
 
     @classmethod
-    def of(cls, record: Mapping[str, Any]) -> Measurement:
+    def of(cls, record: Record) -> Measurement:
         """Losses that are not numbers (a diverged run) are left out: a chart cannot show them."""
         numbers = {name: record["summary"].get(name) for name in METRICS} | {"seconds": record["seconds"]}
         stopped = record["summary"].get("early_stop", {})

@@ -6,9 +6,12 @@ import logging
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pipeline.engine.tracking.uri import sqlite_path
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -28,7 +31,7 @@ SILENT = ("alembic", "mlflow", "sqlalchemy")
 """Loggers of what is raised as well, and told in a sentence; they print stack traces."""
 
 
-def client_of(tracking_uri: str) -> Any:
+def client_of(tracking_uri: str) -> MlflowClient:
     """Importing MLflow, which this does, takes two seconds."""
     local = sqlite_path(tracking_uri) is not None
     chosen = any(name.startswith(POOL) for name in os.environ)

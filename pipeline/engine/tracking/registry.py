@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
     from pipeline.engine.tracking.client import Counts
     from pipeline.engine.tracking.tickets import WantedTicket
 
@@ -15,11 +18,13 @@ TICKET = "ticket_transfer.ticket"
 COPIED = "models:/"
 """What the source of a version begins with that `copy_model_version` made, which copies tags as well."""
 PAGE = 1000
-Registered = tuple[str, int, str, str]
+Registered = tuple[str, int, str | None, str]
 """Of a version: model, number, id of its run, key of its ticket."""
 
 
-def register(client: Any, experiment: str, tickets: Iterable[tuple[WantedTicket, str]], counts: Counts) -> None:
+def register(
+    client: MlflowClient, experiment: str, tickets: Iterable[tuple[WantedTicket, str]], counts: Counts
+) -> None:
     """Make the versions that are missing; each ticket comes with the id of the run it is from.
 
     A version whose run is gone is made anew, one whose ticket the grid has replaced by another (of a later round, of
@@ -44,15 +49,15 @@ def register(client: Any, experiment: str, tickets: Iterable[tuple[WantedTicket,
         _withdraw_twins(client, experiment, made, counts)
 
 
-def registered(client: Any, experiment: str) -> list[Registered]:
+def registered(client: MlflowClient, experiment: str) -> list[Registered]:
     """Versions of ours that are there."""
     found = [version for of_seed in _versions(client, experiment).values() for version in of_seed]
     return [(version.name, int(version.version), version.run_id, version.tags[TICKET]) for version in found]
 
 
-def _versions(client: Any, experiment: str) -> dict[tuple[str, str], list[Any]]:
+def _versions(client: MlflowClient, experiment: str) -> dict[tuple[str, str], list[ModelVersion]]:
     """Those of ours, by model and seed, the first version first."""
-    found: dict[tuple[str, str], list[Any]] = defaultdict(list)
+    found: dict[tuple[str, str], list[ModelVersion]] = defaultdict(list)
     token = None
     while True:
         page = client.search_model_versions(f"tags.experiment = '{experiment}'", max_results=PAGE, page_token=token)
@@ -66,18 +71,20 @@ def _versions(client: Any, experiment: str) -> dict[tuple[str, str], list[Any]]:
             }
 
 
-def _is(version: Any, ticket: WantedTicket, run_id: str) -> bool:
+def _is(version: ModelVersion, ticket: WantedTicket, run_id: str) -> bool:
     return bool(version.tags[TICKET] == ticket.key and version.run_id == run_id)
 
 
-def _delete(client: Any, version: Any, counts: Counts) -> None:
+def _delete(client: MlflowClient, version: ModelVersion, counts: Counts) -> None:
     """Remove it unless it has an alias. It is asked for alone: what a search finds may come without its aliases."""
     if not client.get_model_version(version.name, version.version).aliases:
         client.delete_model_version(version.name, version.version)
         counts.versions_deleted += 1
 
 
-def _withdraw_twins(client: Any, experiment: str, made: list[tuple[WantedTicket, str, Any]], counts: Counts) -> None:
+def _withdraw_twins(
+    client: MlflowClient, experiment: str, made: list[tuple[WantedTicket, str, ModelVersion]], counts: Counts
+) -> None:
     """Remove what was `made` just now where another driver was first: each driver removes only its own."""
     there = _versions(client, experiment)
     for ticket, run_id, own in made:
@@ -87,19 +94,21 @@ def _withdraw_twins(client: Any, experiment: str, made: list[tuple[WantedTicket,
             _delete(client, own, counts)
 
 
-def _create_model(client: Any, experiment: str, ticket: WantedTicket) -> None:
+def _create_model(client: MlflowClient, experiment: str, ticket: WantedTicket) -> None:
     from mlflow.exceptions import MlflowException
 
     source = ticket.tags["source"]
-    told = f"Winning tickets of {source}, found by the experiment {experiment}: a version is the ticket of one seed."
+    description = (
+        f"Winning tickets of {source}, found by the experiment {experiment}: a version is the ticket of one seed."
+    )
     try:
-        client.create_registered_model(ticket.model, {"experiment": experiment, "source": source}, told)
+        client.create_registered_model(ticket.model, {"experiment": experiment, "source": source}, description)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
 
 
-def _create_version(client: Any, ticket: WantedTicket, run_id: str) -> Any:
+def _create_version(client: MlflowClient, ticket: WantedTicket, run_id: str) -> ModelVersion:
     """A version whose files are the lineage, an artifact of the run.
 
     It cannot point into the store: MLflow's server refuses sources on its disk that are no artifact of the run, and

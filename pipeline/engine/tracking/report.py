@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 
+from pipeline.engine.provenance import Provenance
 from pipeline.engine.tracking.runs import WantedRun
 from pipeline.experiment.keys import key_of
 
@@ -25,7 +26,7 @@ def report_run(experiment: str, now_ms: int) -> WantedRun:
 
 def texts(
     grid: Grid,
-    driver: Mapping[str, Any],
+    driver: Provenance | None,
     made_with: Mapping[str, Collection[str]],
     seconds: Mapping[str, float],
 ) -> dict[str, str]:
@@ -35,9 +36,9 @@ def texts(
     as JSON. `seconds`: stage key -> how long it took.
     """
     spec = grid.spec.model_dump(mode="json")
-    provenance = {
+    provenance: dict[str, object] = {
         "experiment": grid.name,
-        "driver": driver,
+        "driver": driver or {},
         **{what: [json.loads(text) for text in sorted(seen)] for what, seen in made_with.items()},
         "stages": sorted(seconds),
         "seconds": sum(seconds.values()),
@@ -48,7 +49,7 @@ def texts(
     }
 
 
-def commit_tag(driver: Mapping[str, Any]) -> dict[str, str]:
+def commit_tag(driver: Provenance | None) -> dict[str, str]:
     """MLflow's tag of the code's commit, if it is known."""
-    commit = str(driver.get("git_commit", ""))
+    commit = driver.get("git_commit", "") if driver else ""
     return {COMMIT: commit} if commit else {}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.engine.addresses import shown
+from pipeline.engine.store.records import Records
 from pipeline.engine.tracking.report import REPORT_RUN
 from pipeline.engine.tracking.runs import run_key
 from pipeline.experiment.keys import key_of
@@ -18,10 +19,9 @@ if TYPE_CHECKING:
     from pipeline.experiment.stages import Input
 
 
-class Kept(Protocol):
+class Kept(Records, Protocol):
     """A store's snapshot, as far as tickets read it."""
 
-    def record(self, key: str) -> dict[str, Any] | None: ...
     def available(self, key: str, output: str) -> bool: ...
 
 
@@ -81,8 +81,8 @@ def _ticket(grid: Grid, snapshot: Kept, store: str, point: Point) -> WantedTicke
         if part is None:
             return None
         parts[role] = part
-    pruned = snapshot.record(point.mask or "") or {}
-    evaluated = snapshot.record(point.stage) or {"summary": {}}
+    pruned: Mapping[str, Any] = snapshot.record(point.mask or "") or {}
+    evaluated = snapshot.record(point.stage)
     tags = {
         "experiment": grid.name,
         "source": point.source,
@@ -97,7 +97,7 @@ def _ticket(grid: Grid, snapshot: Kept, store: str, point: Point) -> WantedTicke
         "ticket": point.ticket,
         "weights": point.total,
         "evaluated_on": point.target,
-        "test_accuracy": evaluated["summary"].get("test_accuracy"),
+        "test_accuracy": evaluated["summary"].get("test_accuracy") if evaluated else None,
         "evaluation": point.stage,
         "store": shown(store),
         "made_of": parts,
@@ -161,5 +161,5 @@ def _export_command(point: Point) -> str:
         "--round": point.round,
         "--seed": point.seed,
     }
-    told = " ".join(f"{option} {shlex.quote(str(value))}" for option, value in options.items())
-    return f"tickets export FILE ticket.safetensors {told}"
+    given = " ".join(f"{option} {shlex.quote(str(value))}" for option, value in options.items())
+    return f"tickets export FILE ticket.safetensors {given}"

@@ -7,38 +7,30 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from pipeline.engine.addresses import shown
+from pipeline.engine.provenance import Provenance
+from pipeline.engine.store.records import Record, Records
 from pipeline.engine.tracking.client import Counts
 from pipeline.engine.tracking.description import description
 from pipeline.engine.tracking.fingerprint import fingerprint
-from pipeline.engine.tracking.metrics import Measurement
+from pipeline.engine.tracking.measured_curves import MeasuredCurves
 from pipeline.engine.tracking.problems import is_no_answer, is_refusal, sentence
 from pipeline.engine.tracking.report import commit_tag, report_run, texts
-from pipeline.engine.tracking.runs import curves_of
 from pipeline.engine.tracking.tickets import WantedTicket
 from pipeline.engine.tracking.writer import TrackingWriter
-from pipeline.experiment.errors import UserError
-from pipeline.experiment.keys import canonical
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from pipeline.experiment.grid import Grid, Point
 
-Record = Mapping[str, Any]
 EVERY_SECONDS = 2.0
 """Between two batches: a stage's result is in MLflow within seconds, and 1,000 short stages are not 1,000 requests."""
 RETRY_SECONDS = 60.0
 DRIVERS = 4
 """That may make the same runs at the same time: each looks so often whether it has twins."""
-
-
-class Records(Protocol):
-    """A store's snapshot, as far as tracking reads it."""
-
-    def record(self, key: str) -> dict[str, Any] | None: ...
 
 
 class Tracker:
@@ -54,36 +46,25 @@ class Tracker:
         grid: Grid,
         *,
         on_problem: Callable[[str], None] = lambda message: None,
-        on_note: Callable[[str], None] = lambda message: None,
-        provenance: Mapping[str, Any] | None = None,
+        say: Callable[[str], None] = lambda message: None,
+        provenance: Provenance | None = None,
     ) -> None:
-        """`on_note`: told what becomes of a database that was there (upgraded, say).
+        """`say`: takes what becomes of a database that was there (upgraded, say).
 
         `provenance`: of the driver, as `provenance.describe_driver` gives it; records bring their own.
         """
         self.uri = tracking_uri
-        self._writer = TrackingWriter(tracking_uri, grid.name, partial(description, grid), on_note)
+        self._writer = TrackingWriter(tracking_uri, grid.name, partial(description, grid), say)
         self._grid = grid
         self._on_problem = on_problem
-        self._provenance = dict(provenance or {})
-        self._curves = curves_of(grid)
-        self._curve_of = {
-            point: number
-            for number, curve in enumerate(self._curves)
-            for by_round in curve.points.values()
-            for draws in by_round.values()
-            for point in draws
-        }
-        self._measured: dict[Point, Measurement] = {}
-        self._made_with: dict[str, set[str]] = {"hardware": set(), "versions": set()}
-        self._behind: set[int] = set()
+        self._provenance = provenance
+        self._curves = MeasuredCurves(grid)
         self._given_up: frozenset[str] = frozenset()
         self._last_error: str | None = None
         self._registry_error: str | None = None
         self._owes_tickets = False
         self._no_answer_at_end = False
         self._put_off_until = 0.0
-        self._state = threading.Lock()
         self._finishing = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -98,16 +79,7 @@ class Tracker:
 
         `write`: log their runs now, not when another point of them comes or at the end.
         """
-        with self._state:
-            for point, record in points_with_records:
-                if point in self._measured:
-                    continue
-                self._measured[point] = Measurement.of(record)
-                if write:
-                    self._behind.add(self._curve_of[point])
-                for what, seen in self._made_with.items():
-                    seen.add(canonical(record.get(what, {})))
-        if self._thread is None and self._behind:
+        if self._curves.add(points_with_records, write=write) and self._thread is None:
             self._thread = threading.Thread(target=self._keep_up, name="tracking", daemon=True)
             self._thread.start()
 
@@ -148,7 +120,6 @@ class Tracker:
         files = list(artifacts)
         # Looked up afresh: another driver may have made twins of our runs, or deleted ours as twins of its own.
         self._writer.forget()
-        self._behind = {self._curve_of[point] for point in self._measured}
         if not self._attempt(partial(self._bring_up_to_date, files, logged)):
             return False
         self._register(tickets)
@@ -182,12 +153,10 @@ class Tracker:
     def _keep_up(self) -> None:
         wait = max(0.0, self._put_off_until - time.monotonic())
         while not self._finishing.wait(wait):
-            with self._state:
-                behind, self._behind = self._behind, set()
+            behind = self._curves.take_behind()
             written = not behind or self._attempt(partial(self._write, behind, ended=False))
             if not written:
-                with self._state:
-                    self._behind |= behind
+                self._curves.put_back(behind)
             wait = EVERY_SECONDS if written else RETRY_SECONDS
 
     def _attempt(self, *steps: Callable[[], None]) -> bool:
@@ -201,13 +170,13 @@ class Tracker:
         return False
 
     def _failed(self, error: Exception) -> None:
-        told = sentence(error)
+        why = sentence(error)
         if self._last_error is None:
             self._on_problem(
-                f"MLflow at {shown(self.uri)} could not be written: {told} "
+                f"MLflow at {shown(self.uri)} could not be written: {why} "
                 "The run goes on without it; `tickets sync` brings MLflow up to date from the store."
             )
-        self._last_error = told
+        self._last_error = why
 
     def _register(self, tickets: Collection[WantedTicket]) -> None:
         error = self._writer.attempt(partial(self._writer.register, tickets))
@@ -223,44 +192,18 @@ class Tracker:
         if logged is not None and self._writer.shows(logged):
             return
         for _ in range(DRIVERS):
-            self._write(self._behind, ended=True)
+            self._write(self._curves.begun(), ended=True)
             self._attach(files)
             if self._writer.settled():
                 return
 
-    def _write(self, behind: Collection[int], ended: bool) -> None:
-        with self._state:
-            wanted = [self._curves[number].runs(self._measured, self._given_up, ended) for number in sorted(behind)]
-        self._writer.write(run for runs in wanted for run in runs)
+    def _write(self, curves: Collection[int], ended: bool) -> None:
+        self._writer.write(self._curves.runs(curves, self._given_up, ended=ended))
 
     def _attach(self, files: list[Path]) -> None:
-        seconds = {point.stage: value.seconds for point, value in self._measured.items()}
         self._writer.attach(
             report_run(self._grid.name, round(1000 * time.time())),
             files,
-            texts(self._grid, self._provenance, self._made_with, seconds),
+            texts(self._grid, self._provenance, self._curves.made_with, self._curves.seconds),
             commit_tag(self._provenance),
         )
-
-
-def sync(
-    grid: Grid,
-    snapshot: Records,
-    tracking_uri: str,
-    *,
-    table: pd.DataFrame | None = None,
-    artifacts: Iterable[Path] = (),
-    given_up: Collection[str] = (),
-    on_note: Callable[[str], None] = lambda message: None,
-    provenance: Mapping[str, Any] | None = None,
-    tickets: Collection[WantedTicket] = (),
-) -> Tracker:
-    """Log everything of the store that MLflow lacks, and say what was changed (`Tracker.counts`).
-
-    Raises UserError if MLflow cannot be written. A registry that refuses is no such error: `Tracker.registry_error`.
-    """
-    tracker = Tracker(tracking_uri, grid, on_note=on_note, provenance=provenance)
-    tracker.log_snapshot(snapshot, write=False)
-    if not tracker.finish(table, artifacts, given_up=given_up, tickets=tickets):
-        raise UserError(f"MLflow at {shown(tracking_uri)} could not be written: {tracker.last_error}")
-    return tracker

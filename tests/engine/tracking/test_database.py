@@ -13,9 +13,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.engine.tracking import database as tracking_database
+from pipeline.engine.tracking import schema
+from pipeline.engine.tracking import upgrade as upgrading
 from pipeline.engine.tracking.client import connect
-from pipeline.engine.tracking.database import inspect, newest_revision, prepare_database
+from pipeline.engine.tracking.database import prepare_database
 from pipeline.engine.tracking.problems import sentence
+from pipeline.engine.tracking.schema import inspect, newest_revision
 from pipeline.experiment.errors import UserError
 
 FORK = multiprocessing.get_context("fork")
@@ -42,7 +45,7 @@ def made_quickly(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def copy(database: Path) -> Path:
         aside = database.with_name(f".{database.name}.new-copy")
         shutil.copy(whole, aside)
-        _change(aside, *(f'DELETE FROM "{name}"' for name in _tables(aside) if name not in tracking_database.ROWS))
+        _change(aside, *(f'DELETE FROM "{name}"' for name in _tables(aside) if name not in schema.ROWS))
         _change(aside, "DELETE FROM experiments WHERE experiment_id != 0")
         return aside
 
@@ -109,7 +112,7 @@ def test_an_unfinished_database_is_made_anew_and_kept(whole: Path, tmp_path: Pat
     database = tmp_path / "mlflow.db"
     shutil.copy(whole, database)
     _change(database, "DELETE FROM experiments", f"UPDATE alembic_version SET version_num = '{EARLIER}'")
-    _change(database, *(f'DELETE FROM "{name}"' for name in _tables(database) if name not in tracking_database.ROWS))
+    _change(database, *(f'DELETE FROM "{name}"' for name in _tables(database) if name not in schema.ROWS))
     os.utime(database, (0, time.time() - 60))
     before = database.read_bytes()
     prepare_database(database, said.append)
@@ -162,7 +165,7 @@ def test_an_older_database_with_data_is_upgraded_as_a_copy(
             link.execute("DELETE FROM experiments")  # it would be lost
         _change(copy, f"UPDATE alembic_version SET version_num = '{newest_revision()}'")
 
-    monkeypatch.setattr(tracking_database, "_migrate", upgrade)
+    monkeypatch.setattr(upgrading, "_migrate", upgrade)
     prepare_database(database, said.append)
     kept = Path(f"{database}.before-{newest_revision()}")
     assert inspect(database).revision == newest_revision() and inspect(database).holds_data

@@ -9,9 +9,9 @@ from mlflow import MlflowClient
 
 from pipeline.engine.tracking.client import connect
 from pipeline.engine.tracking.description import description
+from pipeline.engine.tracking.description_owner import NOTE, NOTED
 from pipeline.engine.tracking.digest import projection_digest
-from pipeline.engine.tracking.notes import NOTE, NOTED
-from pipeline.engine.tracking.tracker import sync
+from pipeline.engine.tracking.sync import sync
 from pipeline.experiment.errors import UserError
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from pipeline.engine.tracking.links import experiment_links
-from pipeline.engine.tracking.tracker import sync
+from pipeline.engine.tracking.sync import sync
 from pipeline.engine.tracking.uri import sqlite_path
 
 

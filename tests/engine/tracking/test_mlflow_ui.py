@@ -16,8 +16,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, ProxySettings, TimeoutError, expect
 
 from pipeline.engine.tracking.links import experiment_links
+from pipeline.engine.tracking.sync import sync
 from pipeline.engine.tracking.tickets import tickets_of
-from pipeline.engine.tracking.tracker import sync
 
 TRANSFERS = {
     "one -> one, winning, sgd",

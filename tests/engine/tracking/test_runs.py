@@ -5,7 +5,7 @@ from scipy import stats
 
 from pipeline.engine.tracking.colours import PALETTE, colours
 from pipeline.engine.tracking.metrics import mean
-from pipeline.engine.tracking.tracker import sync
+from pipeline.engine.tracking.sync import sync
 
 PARENTS = {
     "one -> one, winning, sgd",

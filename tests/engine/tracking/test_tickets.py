@@ -11,8 +11,9 @@ from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 from pipeline.cli.export import choose
 from pipeline.engine.store import Store
 from pipeline.engine.tracking.digest import is_tracked, remember_tracked
+from pipeline.engine.tracking.sync import sync
 from pipeline.engine.tracking.tickets import tickets_of
-from pipeline.engine.tracking.tracker import Tracker, sync
+from pipeline.engine.tracking.tracker import Tracker
 
 STORE = "s3://key:secret@bucket/store"
 

@@ -16,13 +16,14 @@ import pandas as pd
 import pytest
 
 from pipeline.engine.store import Store
-from pipeline.engine.tracking import database as tracking_database
+from pipeline.engine.tracking import schema
 from pipeline.engine.tracking.client import connect
 from pipeline.engine.tracking.client_runs import existing_runs
 from pipeline.engine.tracking.digest import is_tracked, logged_runs, projection_digest, remember_tracked
 from pipeline.engine.tracking.fingerprint import fingerprint
 from pipeline.engine.tracking.runs import KEY
-from pipeline.engine.tracking.tracker import Tracker, sync
+from pipeline.engine.tracking.sync import sync
+from pipeline.engine.tracking.tracker import Tracker
 from pipeline.engine.tracking.uri import check_tracking_uri
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import Grid, expand
@@ -483,7 +484,7 @@ def test_two_drivers_that_end_at_once_leave_no_twins(uri, grid):
 
 def test_a_locked_or_damaged_database_is_told_in_one_sentence(uri, grid, copy_of, monkeypatch, capfd):
     database = copy_of(uri)
-    monkeypatch.setattr(tracking_database, "LOCKED", 0.1)
+    monkeypatch.setattr(schema, "LOCKED", 0.1)
     told: list[str] = []
     tracker = Tracker(f"sqlite:///{database}", grid, on_problem=told.append)
     tracker.log_snapshot(Records(grid), write=False)
@@ -518,7 +519,7 @@ def test_a_password_of_mlflow_is_not_in_the_store_and_another_one_is_the_same_ml
     assert logged_runs(store, "postgresql://mlflow:new@host/db", grid, records.record) == "of its runs"
     assert logged_runs(store, "postgresql://mlflow:old@other/db", grid, records.record) is None
     digest = hashlib.sha256(b"postgresql://mlflow:old@host/db").hexdigest()
-    assert store.read_document(f"tracking/{digest}/{grid.name}") is None, "one could guess, and compare the hash"
+    assert store.documents.read(f"tracking/{digest}/{grid.name}") is None, "one could guess, and compare the hash"
 
 
 def test_the_digest_follows_the_results(grid):
