@@ -23,7 +23,7 @@ from pipeline.engine.mixed_hardware import HardwareSeen
 from pipeline.engine.presence import Presence
 from pipeline.engine.provenance import driver_id
 from pipeline.engine.signals import Stop, StoppedError, stop_on_signals
-from pipeline.engine.store import CorruptOutput, MissingOutput, Snapshot, Store
+from pipeline.engine.store import Snapshot, Store
 from pipeline.engine.summary import Summary
 from pipeline.engine.waiting import waiting
 from pipeline.experiment.grid import Work
@@ -191,20 +191,8 @@ class _Driver:
         self._summary.diverged += counts.diverged
         self._summary.failed, self._summary.skipped = counts.failed, counts.skipped
         for key, output in lost:
-            discard_if_lost(self._store, key, output)
+            self._store.discard_if_lost(key, output)
         return bool(lost) and not stop.event.is_set() and not (self._options.fail_fast and counts.failed)
-
-
-def discard_if_lost(store: Store, key: str, output: str | None) -> None:
-    """Another driver may have mended it since a lane found it lost, and its stages may be reading it by now."""
-    if output is None:
-        if store.record(key) is None:
-            store.discard(key, None)
-        return
-    try:
-        store.read(key, output)
-    except (MissingOutput, CorruptOutput) as error:
-        store.discard(error.key, error.output)
 
 
 def _lanes(options: RunOptions, store: str, driver: str, say: Callable[[str], None], stop: threading.Event) -> Lanes:

@@ -31,7 +31,7 @@ from pipeline.experiment.stages import Shape, make_stage
 DONE: Record = {"key": "", "fields": {}, "status": "ok", "outputs": {}, "inputs": {}, "summary": {}, "finished": 0.0}
 
 
-def empty_work(shape: Shape, stop: threading.Event) -> RunLease:
+def empty_work(shape: Shape, stop: threading.Event, group: object = None) -> RunLease:
     return lambda lease, report: Outcome("done", record=DONE)
 
 

@@ -37,7 +37,7 @@ def run(rank: int, size: int, grid: str, folder: str, **_: Any) -> None:
 
     workplace = Workplace(Address(store.uri), "data", DRIVER)
 
-    def make_work(shape: Shape, stop: Event) -> RunLease:
+    def make_work(shape: Shape, stop: Event, group: Group | None = group) -> RunLease:
         work = workplace(shape, stop, group)
         return lambda lease, report: replace(outcome := work(lease, report), record=outcome.record or ALONG)
 

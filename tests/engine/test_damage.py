@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from pipeline.engine.driver import discard_if_lost
 from pipeline.engine.store import Store
 from pipeline.engine.store.local import LocalFolder
 
@@ -135,13 +134,13 @@ def test_a_lost_input_that_another_driver_has_mended_meanwhile_is_left_alone(sto
     key = next(key for key, stage in small.stages.items() if stage.kind == "prune")
     path = some(store, f"outputs/{key}/mask.*")
     for output in ("mask", None):
-        discard_if_lost(opened, key, output)
+        opened.discard_if_lost(key, output)
         assert path.exists() and opened.record(key) is not None
     flip(path)
-    discard_if_lost(opened, key, "mask")
+    opened.discard_if_lost(key, "mask")
     assert not path.exists() and opened.record(key) is not None
     flip(some(store, f"done/{key}.json"))
-    discard_if_lost(opened, key, None)
+    opened.discard_if_lost(key, None)
     assert not (store / f"done/{key}.json").exists()
 
 

@@ -94,7 +94,9 @@ def killed(ray_cluster: None, grid: Grid, quiet: type, tmp_path_factory: pytest.
             super().followed(view)
             busy = [lane for lane in view.lanes if lane.lease and lane.lease.stage.kind == "train"]
             if busy and not pids and any((store / "checkpoints").rglob("*.safetensors")):
-                pids.extend(followers(busy[0].worker.pid))
+                leader = busy[0].worker
+                assert leader is not None
+                pids.extend(followers(leader.pid))
                 os.kill(pids[0], signal.SIGKILL)
 
     listener = Killer()

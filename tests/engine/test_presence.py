@@ -10,6 +10,7 @@ import pytest
 from pipeline.engine import presence
 from pipeline.engine.presence import Presence
 from pipeline.engine.store import Store
+from pipeline.engine.store.drivers import DriverStatus
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def test_a_driver_that_is_killed_meanwhile_is_retired_though_its_process_stays_i
 ) -> None:
     monkeypatch.setattr(presence, "EVERY", 0.02)
     store = Store(str(tmp_path))
-    with Presence(store, "first", dict) as first:
+    with Presence(store, "first", DriverStatus) as first:
         assert first.alone()
         machine = store.drivers.living()["first"].status["machine"]
         store.drivers.beat("second", {"machine": machine, "pid": process.pid})
@@ -42,5 +43,5 @@ def test_a_driver_of_another_machine_is_left_to_time_out(tmp_path: Path, process
     store.drivers.beat("elsewhere", {"machine": "another", "pid": process.pid})
     process.kill()
     process.wait()
-    with Presence(store, "here", dict) as here:
+    with Presence(store, "here", DriverStatus) as here:
         assert not here.alone() and store.drivers.living().keys() == {"elsewhere", "here"}

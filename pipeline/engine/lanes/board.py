@@ -4,11 +4,11 @@ Plain Python without Ray: the `--local` run calls it directly, a Ray run wraps i
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from graphlib import TopologicalSorter
 
 from pipeline.engine.lanes.events import Done, Event, Failed, InputLost, Retried, Started
-from pipeline.engine.lanes.leases import Answer, Attempt, Lease, Progress, Worker
+from pipeline.engine.lanes.leases import Answer, Attempt, Lease, OutputNames, Progress, Worker
 from pipeline.engine.lanes.outcomes import Outcome, StageCounts
 from pipeline.engine.lanes.ready_stages import ReadyStages
 from pipeline.engine.lanes.stage_graph import StageGraph
@@ -25,8 +25,8 @@ class Board:
     def __init__(
         self,
         stages: Iterable[Stage],
-        wanted: Mapping[str, frozenset[str]],
-        keep: Mapping[str, frozenset[str]] | None = None,
+        wanted: OutputNames,
+        keep: OutputNames | None = None,
         *,
         lease_timeout: float = 60.0,
         fail_fast: bool = False,

@@ -1,11 +1,11 @@
 """The board as an actor in the driver's job. Never restarted: a lane that cannot reach it returns."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TypeVar
 
 from pipeline.engine.lanes.board import Board
-from pipeline.engine.lanes.leases import Answer, Attempt, Progress, Worker
+from pipeline.engine.lanes.leases import Answer, Attempt, OutputNames, Progress, Worker
 from pipeline.engine.lanes.outcomes import Outcome
 from pipeline.engine.lanes.view import View
 from pipeline.experiment.stages import Shape, Stage
@@ -22,8 +22,8 @@ class BoardActor:
     def __init__(
         self,
         stages: Iterable[Stage],
-        wanted: Mapping[str, frozenset[str]],
-        keep: Mapping[str, frozenset[str]],
+        wanted: OutputNames,
+        keep: OutputNames,
         lease_timeout: float,
         fail_fast: bool,
     ) -> None:

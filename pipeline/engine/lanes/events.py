@@ -1,11 +1,14 @@
-"""What happens to stages while a run goes on, as the board tells the driver."""
+"""What happens to stages while a run goes on, as the board tells the driver.
+
+Without slots, with which a frozen dataclass takes three times as long to travel through Ray.
+"""
 
 from dataclasses import dataclass
 
 from pipeline.engine.store.records import Record
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Started:
     """A lane has leased the stage."""
 
@@ -14,7 +17,7 @@ class Started:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Done:
     """The stage's record is in the store, diverged or not."""
 
@@ -25,7 +28,7 @@ class Done:
     """False if the store had it already."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Retried:
     """An attempt failed, and another is made."""
 
@@ -34,7 +37,7 @@ class Retried:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Failed:
     """The last attempt failed."""
 
@@ -43,7 +46,7 @@ class Failed:
     trace: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class InputLost:
     """Something that the stage reads is missing or damaged: it is made again before the stage."""
 

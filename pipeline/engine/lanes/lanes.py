@@ -1,12 +1,12 @@
 """Lanes as the driver sees them: the same for Ray's and for the one of this process."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
 
-from pipeline.engine.lanes.leases import MakeWork
+from pipeline.engine.lanes.leases import MakeWork, OutputNames
 from pipeline.engine.lanes.view import View
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.stages import Stage
@@ -24,8 +24,8 @@ class Lanes(Protocol):
     def run(
         self,
         stages: Sequence[Stage],
-        wanted: Mapping[str, frozenset[str]],
-        keep: Mapping[str, frozenset[str]],
+        wanted: OutputNames,
+        keep: OutputNames,
         stop: threading.Event,
         follow: Callable[[View], None],
     ) -> None:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 Metrics = Mapping[str, float | None]
 """A record of a training's history, as `lottery.history` describes it."""
 
+OutputNames = Mapping[str, frozenset[str]]
+"""Of stages, by their keys."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:

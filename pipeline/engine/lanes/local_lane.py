@@ -2,11 +2,11 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
 from pipeline.engine.lanes.board import Board
-from pipeline.engine.lanes.leases import Lease, MakeWork, Metrics, Progress, ReportProgress, RunLease
+from pipeline.engine.lanes.leases import Lease, MakeWork, Metrics, OutputNames, Progress, ReportProgress, RunLease
 from pipeline.engine.lanes.view import View
 from pipeline.experiment.stages import Shape, Stage
 
@@ -32,8 +32,8 @@ class LocalLane:
     def run(
         self,
         stages: Sequence[Stage],
-        wanted: Mapping[str, frozenset[str]],
-        keep: Mapping[str, frozenset[str]],
+        wanted: OutputNames,
+        keep: OutputNames,
         stop: threading.Event,
         follow: Callable[[View], None],
     ) -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -11,6 +11,7 @@ from pipeline.engine.lanes.capacity import LaneState, check_feasible, decide, la
 from pipeline.engine.lanes.cluster_nodes import Room
 from pipeline.engine.lanes.lane_runs import LaneRuns, kill
 from pipeline.engine.lanes.lanes import LaneOptions
+from pipeline.engine.lanes.leases import OutputNames
 from pipeline.engine.lanes.ray_cluster import RayCluster
 from pipeline.engine.lanes.ray_lost import BoardLostError, RayLostError, first_line
 from pipeline.engine.lanes.remote_board import RemoteBoard
@@ -43,8 +44,8 @@ class RayLanes:
     def run(
         self,
         stages: Sequence[Stage],
-        wanted: Mapping[str, frozenset[str]],
-        keep: Mapping[str, frozenset[str]],
+        wanted: OutputNames,
+        keep: OutputNames,
         stop: threading.Event,
         follow: Callable[[View], None],
         every: float = 0.2,
@@ -69,8 +70,8 @@ class RayLanes:
     def _run(
         self,
         stages: Sequence[Stage],
-        wanted: Mapping[str, frozenset[str]],
-        keep: Mapping[str, frozenset[str]],
+        wanted: OutputNames,
+        keep: OutputNames,
         stop: threading.Event,
         follow: Callable[[View], None],
         every: float,

@@ -3,14 +3,14 @@
 Whatever Ray raises when the actor or its node is gone comes out as it is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.engine.lanes.board_actor import BoardActor
-from pipeline.engine.lanes.leases import Answer, Attempt, Progress, Worker
+from pipeline.engine.lanes.leases import Answer, Attempt, OutputNames, Progress, Worker
 from pipeline.engine.lanes.outcomes import Outcome
 from pipeline.engine.lanes.view import View
 from pipeline.experiment.stages import Shape, Stage
@@ -27,8 +27,8 @@ class RemoteBoard:
     def start(
         cls,
         stages: Sequence[Stage],
-        wanted: Mapping[str, frozenset[str]],
-        keep: Mapping[str, frozenset[str]],
+        wanted: OutputNames,
+        keep: OutputNames,
         lease_timeout: float,
         fail_fast: bool,
     ) -> Self:

@@ -17,7 +17,7 @@ from pipeline.engine.store.documents import Documents
 from pipeline.engine.store.drivers import Drivers
 from pipeline.engine.store.filesystem import StoreFolder
 from pipeline.engine.store.local import LocalFolder
-from pipeline.engine.store.problems import Problem
+from pipeline.engine.store.problems import CorruptOutput, MissingOutput, Problem
 from pipeline.engine.store.remote import RemoteFolder
 from pipeline.engine.store.sealed import DamageError
 from pipeline.experiment.errors import UserError
@@ -140,6 +140,17 @@ class Store:
             self.folder.delete(layout.record(key))
         else:
             payloads.delete(self.folder, key, [output])
+
+    def discard_if_lost(self, key: str, output: str | None) -> None:
+        """Another driver may have mended it since it was found lost, and its stages may be reading it by now."""
+        if output is None:
+            if self.record(key) is None:
+                self.discard(key, None)
+            return
+        try:
+            self.read(key, output)
+        except (MissingOutput, CorruptOutput) as error:
+            self.discard(error.key, error.output)
 
     def discard_problem(self, problem: Problem) -> None:
         """Remove what `verify` found damaged. A record whose payload is missing stays: planning sees that."""

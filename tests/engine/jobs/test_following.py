@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.engine.jobs import client
-from pipeline.engine.jobs.client import ClusterLostError, exit_code, follow
+from pipeline.engine.jobs.client import ClusterLostError, Job, exit_code, follow
 from pipeline.engine.jobs.cluster import Cluster
 from pipeline.experiment.errors import UserError
 
@@ -57,7 +57,7 @@ def test_output_is_written_once_whatever_is_lost_on_the_way(followed: Followed) 
     ],
 )
 def test_the_end_is_the_runs_exit_code_also_where_nobody_has_its_output(
-    followed: Followed, end: dict[str, Any], code: int, said: str
+    followed: Followed, end: Job, code: int, said: str
 ) -> None:
     assert exit_code(end) == code
     found, written = followed([RUNNING, end], [500])

@@ -7,9 +7,11 @@ import pytest
 from pipeline.engine.lanes.board import Board
 from pipeline.engine.lanes.leases import Lease, Progress
 from pipeline.engine.lanes.outcomes import Outcome
+from pipeline.engine.store.records import Record
 from pipeline.experiment.stages import Input, Shape, Stage, make_stage
 
-DONE = Outcome("done", record={"status": "ok"})
+RECORD: Record = {"key": "", "fields": {}, "status": "ok", "outputs": {}, "inputs": {}, "summary": {}, "finished": 0.0}
+DONE = Outcome("done", record=RECORD)
 WIDE = Shape(workers=4)
 
 
@@ -113,7 +115,7 @@ def test_what_descends_from_a_diverged_stage_is_skipped_without_being_a_failure(
     root = stage("root")
     board = board_of(root, stage("child", root))
     session = board.hello("a", Shape())
-    finish(board, board.lease("a", session), session, Outcome("done", record={"status": "diverged"}))
+    finish(board, board.lease("a", session), session, Outcome("done", record={**RECORD, "status": "diverged"}))
     assert board.over and not board.counts.failed and board.counts.diverged == 1 and len(board.counts.skipped) == 1
 
 

@@ -23,6 +23,7 @@ from pipeline.engine.lanes.view import View
 from pipeline.engine.store.records import Record
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.stages import Shape, Stage, make_stage
+from pipeline.lottery.parallel import Group
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
 
@@ -32,7 +33,7 @@ DONE: Record = {"key": "", "fields": {}, "status": "ok", "outputs": {}, "inputs"
 def slow_work(seconds: float) -> MakeWork:
     """Work that reports progress for `seconds` and succeeds. Nested, so that it travels to the workers by value."""
 
-    def make(shape: Shape, stop: threading.Event) -> RunLease:
+    def make(shape: Shape, stop: threading.Event, group: Group | None = None) -> RunLease:
         def work(lease: Lease, report: ReportProgress) -> Outcome:
             deadline, iteration = time.monotonic() + seconds, 0
             while time.monotonic() < deadline:
@@ -75,7 +76,7 @@ def run(work: list[Stage], follow: Follower, options: LaneOptions, stop: threadi
 def work_behind(gate: Path) -> MakeWork:
     """Work that lasts until the gate is there."""
 
-    def make(shape: Shape, stop: threading.Event) -> RunLease:
+    def make(shape: Shape, stop: threading.Event, group: Group | None = None) -> RunLease:
         def work(lease: Lease, report: ReportProgress) -> Outcome:
             report(1, None)
             while not gate.exists():
@@ -166,7 +167,7 @@ def test_stages_that_never_fit_are_refused_before_anything_waits() -> None:
 
 
 def test_a_run_that_fails_fast_ends_though_stages_are_left() -> None:
-    def fail(shape: Shape, stop: threading.Event) -> RunLease:
+    def fail(shape: Shape, stop: threading.Event, group: Group | None = None) -> RunLease:
         return lambda lease, report: Outcome("failed", message="boom")
 
     follow = Follower(9, lambda view: True)
@@ -175,7 +176,7 @@ def test_a_run_that_fails_fast_ends_though_stages_are_left() -> None:
 
 
 def test_lanes_that_cannot_start_end_the_run_with_their_own_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(shape: Shape, stop: threading.Event) -> RunLease:
+    def broken(shape: Shape, stop: threading.Event, group: Group | None = None) -> RunLease:
         raise RuntimeError("no such module on this node")
 
     monkeypatch.setattr(lane_runs, "RESTARTS", 0)
@@ -187,8 +188,9 @@ def test_lanes_that_cannot_start_end_the_run_with_their_own_error(monkeypatch: p
 def test_what_goes_wrong_on_one_worker_of_a_group_is_told_and_the_group_is_replaced() -> None:
     """Its peer waits for it in the middle of a collective."""
 
-    def make(shape: Shape, stop: threading.Event, group: Any) -> RunLease:
+    def make(shape: Shape, stop: threading.Event, group: Group | None = None) -> RunLease:
         def work(lease: Lease, report: ReportProgress) -> Outcome:
+            assert group is not None
             if lease.stage.label == "stage 0" and group.rank == 1:
                 return Outcome("failed", error_class="user", message="no such image on this node")
             return Outcome("done", record={**DONE, "summary": {"pids": group.everyone(os.getpid())}})

@@ -19,6 +19,7 @@ from pipeline.engine.lanes.ray_lanes import RayLanes
 from pipeline.engine.lanes.view import View
 from pipeline.engine.store.records import Record
 from pipeline.experiment.stages import Shape, make_stage
+from pipeline.lottery.parallel import Group
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
 
@@ -50,7 +51,7 @@ def join(ray_node: Any) -> Iterator[Callable[[], int]]:
 def work_on(go: Path) -> MakeWork:
     """The first stages are short, all others wait for `go`. Nested, so that it travels to the workers by value."""
 
-    def make(shape: Shape, stop: threading.Event) -> RunLease:
+    def make(shape: Shape, stop: threading.Event, group: Group | None = None) -> RunLease:
         def work(lease: Lease, report: ReportProgress) -> Outcome:
             import ray
 

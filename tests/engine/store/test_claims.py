@@ -82,7 +82,7 @@ def test_how_long_silence_lasts_is_configurable(store: Store, tmp_path: Path) ->
 
 
 def test_a_retired_driver_leaves_nothing(store: Store) -> None:
-    store.drivers.beat("one", {"stages": 2})
+    store.drivers.beat("one", {"done": 2})
     store.drivers.beat("two", {})
     claim(store, KEY, "one")
     claim(store, "b" * 64, "two")
@@ -109,11 +109,11 @@ def test_a_killed_driver_is_no_longer_listed_and_its_traces_go(store: Store, tmp
 
 
 def test_heartbeats_are_told(store: Store, tmp_path: Path) -> None:
-    store.drivers.beat("host.example:12", {"grid": "demo"})
-    store.drivers.beat("host.example:12", {"grid": "demo", "left": 3})
+    store.drivers.beat("host.example:12", {"experiment": "demo"})
+    store.drivers.beat("host.example:12", {"experiment": "demo", "done": 3})
     beat_at(tmp_path, "host.example:12", 1000)
     beat = store.drivers.living()["host.example:12"]
-    assert beat.status == {"grid": "demo", "left": 3} and beat.at == 1000
+    assert beat.status == {"experiment": "demo", "done": 3} and beat.at == 1000
 
 
 def test_of_many_drivers_on_one_disk_exactly_one_gets_the_claim(tmp_path: Path) -> None:

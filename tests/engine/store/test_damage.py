@@ -16,13 +16,22 @@ import pytest
 from pipeline.engine.store import CorruptOutput, MissingOutput, Problem, Snapshot, Store
 from pipeline.engine.store.local import LocalFolder
 from pipeline.engine.store.patience import StoreRefusedError
+from pipeline.engine.store.records import Record
 
 KEY, OTHER = "a" * 64, "b" * 64
 
 
-def finish(store: Store, key: str) -> dict[str, Any]:
+def finish(store: Store, key: str) -> Record:
     outputs = {name: store.put_output(key, name, f"{name} of {key}".encode(), "bin") for name in ("final", "history")}
-    whole = {"key": key, "fields": {}, "status": "ok", "outputs": outputs, "inputs": {}, "summary": {}, "finished": 1}
+    whole: Record = {
+        "key": key,
+        "fields": {},
+        "status": "ok",
+        "outputs": outputs,
+        "inputs": {},
+        "summary": {},
+        "finished": 1,
+    }
     return store.finish(whole)
 
 

@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from pipeline.engine.store import Store
+from pipeline.engine.store.records import Record
 
 KEY = "a" * 64
 
 WRITER = """
 import sys
 from pipeline.engine.store import Store
+from pipeline.engine.store.records import Record
 
 store, name = Store(sys.argv[1]), sys.argv[2]
 for number in range(int(sys.argv[3])):
@@ -97,7 +99,15 @@ def test_killed_between_mark_and_deletion_the_output_counts_as_collected(
 ) -> None:
     store = Store(tmp_path)
     outputs = {"final": store.put_output(KEY, "final", b"weights", "bin")}
-    whole = {"key": KEY, "fields": {}, "status": "ok", "outputs": outputs, "inputs": {}, "summary": {}, "finished": 1}
+    whole: Record = {
+        "key": KEY,
+        "fields": {},
+        "status": "ok",
+        "outputs": outputs,
+        "inputs": {},
+        "summary": {},
+        "finished": 1,
+    }
     store.finish(whole)
     with monkeypatch.context() as killed:
         killed.setattr(store.folder, "delete", interrupt)

@@ -3,19 +3,28 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from pipeline.engine.store import Store
 from pipeline.engine.store.local import LocalFolder
+from pipeline.engine.store.records import Record
 
 KEYS = [f"{number:064x}" for number in range(150)]
 
 
 def finish(store: Store, key: str, **changes: Any) -> None:
-    whole = {"key": key, "fields": {}, "status": "ok", "outputs": {}, "inputs": {}, "summary": {}, "finished": 1}
-    store.finish({**whole, **changes})
+    whole: dict[str, Any] = {
+        "key": key,
+        "fields": {},
+        "status": "ok",
+        "outputs": {},
+        "inputs": {},
+        "summary": {},
+        "finished": 1,
+    }
+    store.finish(cast(Record, {**whole, **changes}))
 
 
 def settle(root: Path, keys: list[str], age: int = 0) -> None:

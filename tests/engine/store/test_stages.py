@@ -1,13 +1,15 @@
 """Finished stages: what was written is what is read, and a stage is done when its record is there."""
 
+import hashlib
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem, _MockFileSystem
 
 from pipeline.engine.store import MissingOutput, Store
+from pipeline.engine.store.records import Record
 from pipeline.experiment.errors import UserError
 
 KEY = "a" * 64
@@ -23,7 +25,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     return Store(tmp_path / "store" if request.param == "path" else f"file://{tmp_path}/store")
 
 
-def record(key: str = KEY, **changes: Any) -> dict[str, Any]:
+def record(key: str = KEY, **changes: Any) -> Record:
     whole = {
         "key": key,
         "fields": {"kind": "train"},
@@ -34,16 +36,17 @@ def record(key: str = KEY, **changes: Any) -> dict[str, Any]:
         "summary": {"test_accuracy": 0.5},
         "finished": 1.0,
     }
-    return {**whole, **changes}
+    return cast(Record, {**whole, **changes})
 
 
-def finish(store: Store, key: str = KEY, **outputs: bytes) -> dict[str, Any]:
+def finish(store: Store, key: str = KEY, **outputs: bytes) -> Record:
     entries = {name: store.put_output(key, name, data, "bin") for name, data in outputs.items()}
     return store.finish(record(key, outputs=entries))
 
 
 def test_reads_what_was_written(store: Store) -> None:
     finish(store, final=b"weights", history=b"[]")
+    assert store.read_hashed(KEY, "final") == (b"weights", hashlib.sha256(b"weights").hexdigest())
     assert store.read(KEY, "final") == b"weights"
     assert store.record(KEY)["summary"] == {"test_accuracy": 0.5}
     snapshot = store.snapshot()

@@ -1,8 +1,19 @@
 """What a stage's record gives a run of MLflow."""
 
+from pipeline.engine.store.records import Record
 from pipeline.engine.tracking.metrics import Measurement
 
-RECORD = {"started": 1.0, "finished": 3.0, "seconds": 2.0, "summary": {"test_accuracy": 0.9, "test_loss": None}}
+RECORD = Record(
+    key="",
+    fields={},
+    status="ok",
+    outputs={},
+    inputs={},
+    started=1.0,
+    finished=3.0,
+    seconds=2.0,
+    summary={"test_accuracy": 0.9, "test_loss": None},
+)
 
 
 def test_what_is_measured_is_logged_and_what_is_no_number_is_not() -> None:
