@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 from rich.console import Console
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from pipeline.engine.store import Store
     from pipeline.engine.tracking.tracker import Tracker
     from pipeline.experiment.grid import Grid, Work
-    from pipeline.experiment.spec import Spec
     from pipeline.report.findings import Findings
 
 
@@ -106,31 +105,29 @@ def write_and_show(
     Returns a sentence for each file of the store that was found damaged or, of a grid that is `complete` but for what
     was given up, lost; each of them is said. With `mending` nothing more is done then: an earlier report stays.
     """
-    from pipeline.engine.experiments import failures
     from pipeline.engine.store import Store
-    from pipeline.report.analysis.comparisons import chosen_level, comparisons
-    from pipeline.report.analysis.networks import networks
-    from pipeline.report.analysis.statistics import curves
-    from pipeline.report.files import current_report, report_digest
+    from pipeline.report.contents import current_report, report_digest
     from pipeline.report.folders import report_folder
-    from pipeline.report.gathering import Known, gather
-    from pipeline.report.results import results_table
+    from pipeline.report.gathering import begin
+    from pipeline.report.gathering import complete as completed
     from pipeline.report.sound_outputs import broken_files
     from pipeline.report.terminal import report as render
 
     opened = Store(store, create=False).existing()
     snapshot = opened.snapshot()
-    failed, _ = failures(opened, grid.name)
-    results = results_table(grid, snapshot, failed)
-    wanted = report_digest(grid.spec, opened.uri, results, failed)
     folder, version = report_folder(reports, grid, opened, snapshot)
     broken = broken_files(grid, snapshot, given_up if complete else None)
+    findings = begin(grid, opened, snapshot, folder, broken)
+    results = findings.results
+    wanted = report_digest(grid.spec, opened.uri, results, findings.read.failed)
     files = None if anew or broken else current_report(folder, wanted)
     damaged: tuple[str, ...] = ()
-    if files is None:
+    if files is not None:
+        findings = replace(findings, evidence=replace(findings.read, is_current=True))
+    else:
         try:
             with waiting(f"Writing the report of {grid.name}", partial(say, console)):
-                findings = gather(grid, opened, snapshot, Known.in_folder(folder), broken)
+                findings = completed(findings)
                 damaged = findings.damaged
                 if not (damaged and mending):
                     files = write(findings, folder, version)
@@ -142,13 +139,7 @@ def write_and_show(
         say(console, f"damaged: {what}", "yellow")
     if files is None:
         return damaged
-    compared = comparisons(results, grid.spec)
-    level = chosen_level(compared, grid.spec.analysis.fraction_pruned)
-    plain = not console.is_terminal
-    many = networks(results, snapshot, grid.spec)
-    told = _asked_for(grid.spec, files[0].parent)
-    means = curves(results)
-    console.print(render(results, means, compared, level, networks=many, **told, width=console.width, plain=plain))
+    console.print(render(findings, width=console.width, plain=not console.is_terminal))
     for note in grid.notes:
         say(console, f"note: {note}", "yellow")
     if tracker is not None:
@@ -169,19 +160,6 @@ def write_and_show(
             say(console, f"MLflow: experiment {grid.name!r} (look at it with `tickets ui`)")
     say(console, f"Report: {files[0]}")
     return damaged
-
-
-def _asked_for(spec: "Spec", folder: Path) -> dict[str, Any]:
-    """What the terminal shows of the report in `folder` where the grid gives a paper's tests, or a reference."""
-    import pandas as pd
-
-    told: dict[str, Any] = {}
-    if spec.analysis.published is not None and spec.analysis.published.tests:
-        table = pd.read_parquet(folder / "beside_dense.parquet")
-        told |= {"beside_dense": table, "published": spec.analysis.published.of}
-    if spec.analysis.reference is not None:
-        told["winning"] = pd.read_parquet(folder / "winning_tickets.parquet")
-    return told
 
 
 def write(findings: "Findings", folder: Path, version: int, refresh: int | None = None) -> list[Path]:
@@ -244,7 +222,7 @@ def renew(grid: "Grid", store: "Store", reports: Path, console: Console) -> set[
     from pipeline.engine.experiments import failures
     from pipeline.experiment.planning import plan
     from pipeline.report.folders import report_folder
-    from pipeline.report.gathering import Known, gather
+    from pipeline.report.gathering import gather
 
     seen, damaged = None, set[str]()
     with contextlib.suppress(KeyboardInterrupt):
@@ -258,7 +236,7 @@ def renew(grid: "Grid", store: "Store", reports: Path, console: Console) -> set[
             found = sum(snapshot.done(point.stage) for point in grid.points)
             if seen != (found, failed):
                 folder, version = report_folder(reports, grid, store, snapshot)
-                findings = gather(grid, store, snapshot, Known.in_folder(folder))
+                findings = gather(grid, store, snapshot, folder)
                 page, *_ = write(findings, folder, version, RENEW_SECONDS)
                 for what in findings.damaged:
                     if what not in damaged:

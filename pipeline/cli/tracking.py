@@ -64,9 +64,9 @@ def _sync(grid: "Grid", opened: "Store", uri: str, tracking: str, reports: Path)
     from pipeline.engine.tracking.tickets import tickets_of
     from pipeline.engine.tracking.tracker import sync as sync_grid
     from pipeline.experiment.planning import plan
-    from pipeline.report.files import current_report, report_digest
+    from pipeline.report.contents import current_report, report_digest
     from pipeline.report.folders import report_folder
-    from pipeline.report.gathering import Known, gather
+    from pipeline.report.gathering import gather
     from pipeline.report.results import results_table
     from pipeline.report.sound_outputs import broken_files
 
@@ -80,7 +80,7 @@ def _sync(grid: "Grid", opened: "Store", uri: str, tracking: str, reports: Path)
     files = None if broken else current_report(folder, wanted)
     damaged: tuple[str, ...] = ()
     if files is None:
-        findings = gather(grid, opened, snapshot, Known.in_folder(folder), broken)
+        findings = gather(grid, opened, snapshot, folder, broken)
         files, damaged = write(findings, folder, version), findings.damaged
     for what in damaged:
         print(f"damaged: {what}")
