@@ -15,7 +15,8 @@ def command(folder: str, environment: dict[str, str], arguments: tuple[str, ...]
     from pipeline.cli import main
     from pipeline.report.stills import figures
 
-    figures.FIGURES = dict(list(figures.FIGURES.items())[:1])
+    first = dict(list(figures.drawn().items())[:1])
+    figures.drawn = lambda: first
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

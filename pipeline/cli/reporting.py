@@ -4,10 +4,10 @@ import contextlib
 import sys
 import time
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 from rich.console import Console
@@ -26,17 +26,17 @@ from pipeline.cli.options import (
 from pipeline.cli.terminal import open_console, say
 from pipeline.engine.addresses import shown
 from pipeline.engine.waiting import waiting
-from pipeline.experiment.errors import UserError
 from pipeline.lottery.counting import count_of
 
 RENEW_SECONDS = 5
 """Between two looks at the store while a report is watched; a page that is partial asks for itself as often."""
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from pipeline.engine.store import Store
     from pipeline.engine.tracking.tracker import Tracker
     from pipeline.experiment.grid import Grid, Work
-    from pipeline.experiment.spec import Spec
     from pipeline.report.findings import Findings
 
 
@@ -88,113 +88,53 @@ def start_tracking(grid: "Grid", tracking: str, store: str, console: Console) ->
     return tracker
 
 
-def write_and_show(
-    grid: "Grid",
-    store: str,
-    reports: Path,
-    console: Console,
-    tracker: "Tracker | None" = None,
-    given_up: Collection[str] = (),
-    *,
-    anew: bool = False,
-    complete: bool = False,
-    mending: bool = False,
-) -> tuple[str, ...]:
-    """Write the report unless it is there (or `anew`), print its tables, and hand its files to MLflow.
+@dataclass(frozen=True)
+class Reader:
+    """The person at the terminal, and MLflow."""
 
-    `given_up`: keys of stages that will have no record, because they failed, or what they read failed or diverged.
-    Returns a sentence for each file of the store that was found damaged or, of a grid that is `complete` but for what
-    was given up, lost; each of them is said. With `mending` nothing more is done then: an earlier report stays.
-    """
-    from pipeline.engine.failures import failures
-    from pipeline.engine.store import Store
-    from pipeline.report.analysis.comparisons import chosen_level, comparisons
-    from pipeline.report.analysis.networks import networks
-    from pipeline.report.analysis.statistics import curves
-    from pipeline.report.files import current_report, report_digest
-    from pipeline.report.folders import report_folder
-    from pipeline.report.gathering import Known, gather
-    from pipeline.report.results import results_table
-    from pipeline.report.sound_outputs import broken_files
-    from pipeline.report.terminal import report as render
+    grid: "Grid"
+    store: "Store"
+    console: Console
+    tracker: "Tracker | None" = None
 
-    opened = Store(store, create=False).existing()
-    snapshot = opened.snapshot()
-    failed, _ = failures(opened, grid.name)
-    results = results_table(grid, snapshot, failed)
-    wanted = report_digest(grid.spec, opened.uri, results, failed)
-    folder, version = report_folder(reports, grid, opened, snapshot)
-    broken = broken_files(grid, snapshot, given_up if complete else None)
-    files = None if anew or broken else current_report(folder, wanted)
-    damaged: tuple[str, ...] = ()
-    if files is None:
-        try:
-            with waiting(f"Writing the report of {grid.name}", partial(say, console)):
-                findings = gather(grid, opened, snapshot, Known.in_folder(folder), broken)
-                damaged = findings.damaged
-                if not (damaged and mending):
-                    files = write(findings, folder, version)
-        except Exception:
-            if tracker is not None:  # what the run found is logged all the same
-                tracker.finish(results, given_up=given_up)
-            raise
-    for what in damaged:
-        say(console, f"damaged: {what}", "yellow")
-    if files is None:
-        return damaged
-    compared = comparisons(results, grid.spec)
-    level = chosen_level(compared, grid.spec.analysis.fraction_pruned)
-    plain = not console.is_terminal
-    many = networks(results, snapshot, grid.spec)
-    told = _asked_for(grid.spec, files[0].parent)
-    means = curves(results)
-    console.print(render(results, means, compared, level, networks=many, **told, width=console.width, plain=plain))
-    for note in grid.notes:
-        say(console, f"note: {note}", "yellow")
-    if tracker is not None:
+    def wait(self, sentence: str) -> None:
+        say(self.console, sentence)
+
+    def damaged(self, sentence: str) -> None:
+        say(self.console, f"damaged: {sentence}", "yellow")
+
+    def failed(self, results: "pd.DataFrame", given_up: Collection[str]) -> None:
+        if self.tracker is not None:  # what the run found is logged all the same
+            self.tracker.finish(results, given_up=given_up)
+
+    def show(self, findings: "Findings", files: list[Path], given_up: Collection[str]) -> None:
+        from pipeline.report.terminal import report as rendered
+
+        console = self.console
+        console.print(rendered(findings, width=console.width, plain=not console.is_terminal))
+        for note in self.grid.notes:
+            say(console, f"note: {note}", "yellow")
+        if self.tracker is not None:
+            self._log(self.tracker, findings, files, given_up)
+        say(console, f"Report: {files[0]}")
+
+    def _log(self, tracker: "Tracker", findings: "Findings", files: list[Path], given_up: Collection[str]) -> None:
         from pipeline.engine.tracking.digest import is_tracked, logged_runs, remember_tracked
         from pipeline.engine.tracking.tickets import tickets_of
 
+        grid, store, snapshot = self.grid, self.store, findings.read.snapshot
         # Asked now, not before the run: what it found is not in MLflow yet, nor what other drivers did meanwhile.
-        with waiting("Waiting for MLflow", partial(say, console)):
-            current = is_tracked(opened, tracker.uri, grid, snapshot.record)
+        with waiting("Waiting for MLflow", self.wait):
+            current = is_tracked(store, tracker.uri, grid, snapshot.record)
             if not current:
                 tracker.log_snapshot(snapshot, write=False)
-                logged = logged_runs(opened, tracker.uri, grid, snapshot.record)
-                found = tickets_of(grid, snapshot, opened.uri)
-                finished = tracker.finish(results, files, given_up=given_up, tickets=found, logged=logged)
+                logged = logged_runs(store, tracker.uri, grid, snapshot.record)
+                found = tickets_of(grid, snapshot, store.uri)
+                finished = tracker.finish(findings.results, files, given_up=given_up, tickets=found, logged=logged)
         if not current and finished:
-            if not damaged:  # a ticket of a damaged file is registered when that is mended
-                remember_tracked(opened, tracker, tracker.uri, grid, snapshot.record)
-            say(console, f"MLflow: experiment {grid.name!r} (look at it with `tickets ui`)")
-    say(console, f"Report: {files[0]}")
-    return damaged
-
-
-def _asked_for(spec: "Spec", folder: Path) -> dict[str, Any]:
-    """What the terminal shows of the report in `folder` where the grid gives a paper's tests, or a reference."""
-    import pandas as pd
-
-    told: dict[str, Any] = {}
-    if spec.analysis.published is not None and spec.analysis.published.tests:
-        table = pd.read_parquet(folder / "beside_dense.parquet")
-        told |= {"beside_dense": table, "published": spec.analysis.published.of}
-    if spec.analysis.reference is not None:
-        told["winning"] = pd.read_parquet(folder / "winning_tickets.parquet")
-    return told
-
-
-def write(findings: "Findings", folder: Path, version: int, refresh: int | None = None) -> list[Path]:
-    """The report's files, made anew, on a version of the experiment. Raises UserError if they cannot be written."""
-    from pipeline.report.files import write_report
-
-    try:
-        return write_report(findings, folder, refresh=refresh, version=version)
-    except OSError as error:
-        raise UserError(
-            f"The report cannot be written to {folder}: {error.strerror or error}. Results are safe in the store; "
-            "choose another folder with --reports and run `tickets report`."
-        ) from error
+            if not findings.damaged:  # a ticket of a damaged file is registered when that is mended
+                remember_tracked(store, tracker, tracker.uri, grid, snapshot.record)
+            say(self.console, f"MLflow: experiment {grid.name!r} (look at it with `tickets ui`)")
 
 
 def report(
@@ -221,12 +161,13 @@ def report(
     """
     from pipeline.engine.store import Store
     from pipeline.report.opening import open_experiment
+    from pipeline.report.publishing import publish
 
     console = open_console()
-    grid = open_experiment(experiment, Store(store, create=False).existing(), data, overrides or [])
-    grid = _read_as(grid, at, margin)
-    damaged = renew(grid, Store(store, create=False), reports, console) if watch else set()
-    sys.exit(1 if write_and_show(grid, store, reports, console, anew=True) or damaged else 0)
+    opened = Store(store, create=False).existing()
+    grid = _read_as(open_experiment(experiment, opened, data, overrides or []), at, margin)
+    damaged = renew(grid, opened, reports, console) if watch else set()
+    sys.exit(1 if publish(grid, opened, reports, Reader(grid, opened, console), (), anew=True) or damaged else 0)
 
 
 def _read_as(grid: "Grid", at: float | None, margin: float | None) -> "Grid":
@@ -244,7 +185,8 @@ def renew(grid: "Grid", store: "Store", reports: Path, console: Console) -> set[
     from pipeline.engine.failures import failures
     from pipeline.experiment.planning import plan
     from pipeline.report.folders import report_folder
-    from pipeline.report.gathering import Known, gather
+    from pipeline.report.gathering import gather
+    from pipeline.report.publishing import write
 
     seen, damaged = None, set[str]()
     with contextlib.suppress(KeyboardInterrupt):
@@ -258,7 +200,7 @@ def renew(grid: "Grid", store: "Store", reports: Path, console: Console) -> set[
             found = sum(snapshot.done(point.stage) for point in grid.points)
             if seen != (found, failed):
                 folder, version = report_folder(reports, grid, store, snapshot)
-                findings = gather(grid, store, snapshot, Known.in_folder(folder))
+                findings = gather(grid, store, snapshot, folder)
                 page, *_ = write(findings, folder, version, RENEW_SECONDS)
                 for what in findings.damaged:
                     if what not in damaged:

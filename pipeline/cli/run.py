@@ -112,8 +112,10 @@ def _run_and_report(
 ) -> "Summary":
     """Run, report, and again where the report met files that are damaged, which it has discarded, or lost."""
     from pipeline.cli.display import Display
-    from pipeline.cli.reporting import write_and_show
+    from pipeline.cli.reporting import Reader
     from pipeline.engine.driver import run as run_work
+    from pipeline.engine.store import Store
+    from pipeline.report.publishing import publish
 
     summary: Summary | None = None
     for left in reversed(range(MENDS + 1)):
@@ -127,11 +129,10 @@ def _run_and_report(
         damaged: list[str] = []
         for grid, tracker in zip(work.grids, trackers, strict=True):
             try:
-                damaged += write_and_show(
-                    *(grid, options.store, reports, console, tracker, given_up),
-                    complete=complete,
-                    mending=complete and left > 0,
-                )
+                store = Store(options.store, create=False).existing()
+                reader = Reader(grid, store, console, tracker)
+                mending = complete and left > 0
+                damaged += publish(grid, store, reports, reader, given_up, whole=complete, mending=mending)
             except Exception as error:  # it hides neither what failed nor the reports of other grids
                 errors.append(error)
         summary.damaged = len(damaged)

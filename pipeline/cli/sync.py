@@ -1,6 +1,8 @@
 """`tickets sync`: MLflow, brought up to date."""
 
 import sys
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,12 +19,14 @@ from pipeline.cli.options import (
     TrackingOption,
     required_tracking,
 )
-from pipeline.cli.reporting import write
 from pipeline.lottery.counting import count_of
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from pipeline.engine.store import Store
     from pipeline.experiment.grid import Grid
+    from pipeline.report.findings import Findings
 
 
 def sync(
@@ -39,62 +43,61 @@ def sync(
     """
     from pipeline.engine.store import Store
     from pipeline.experiment.collections import open_work
+    from pipeline.report.publishing import publish
 
     work = open_work(file, overrides or [], data)
     uri = required_tracking(tracking)
     opened = Store(store, create=False).existing()
-    damaged = [what for grid in work.grids for what in _sync(grid, opened, uri, tracking, reports)]
+    readers = [Reader(grid, opened, uri, tracking) for grid in work.grids]
+    damaged = [what for reader in readers for what in publish(reader.grid, opened, reports, reader)]
     sys.exit(1 if damaged else 0)
 
 
-def _sync(grid: "Grid", opened: "Store", uri: str, tracking: str, reports: Path) -> tuple[str, ...]:
-    """Returns a sentence for each file of the store that was found damaged; each of them is said."""
-    from pipeline.engine.addresses import shown
-    from pipeline.engine.failures import failures
-    from pipeline.engine.provenance import describe_driver
-    from pipeline.engine.tracking.digest import remember_tracked
-    from pipeline.engine.tracking.sync import sync as sync_grid
-    from pipeline.engine.tracking.tickets import tickets_of
-    from pipeline.experiment.planning import plan
-    from pipeline.report.files import current_report, report_digest
-    from pipeline.report.folders import report_folder
-    from pipeline.report.gathering import Known, gather
-    from pipeline.report.results import results_table
-    from pipeline.report.sound_outputs import broken_files
+@dataclass(frozen=True)
+class Reader:
+    """MLflow, and who asked for it to be brought up to date."""
 
-    snapshot = opened.snapshot()
-    given_up = plan(grid, snapshot).blocked
-    failed, _ = failures(opened, grid.name)
-    table = results_table(grid, snapshot, failed)
-    folder, version = report_folder(reports, grid, opened, snapshot)
-    wanted = report_digest(grid.spec, opened.uri, table, failed)
-    broken = broken_files(grid, snapshot)
-    files = None if broken else current_report(folder, wanted)
-    damaged: tuple[str, ...] = ()
-    if files is None:
-        findings = gather(grid, opened, snapshot, Known.in_folder(folder), broken)
-        files, damaged = write(findings, folder, version), findings.damaged
-    for what in damaged:
-        print(f"damaged: {what}")
-    tracker = sync_grid(
-        grid,
-        snapshot,
-        uri,
-        table=table,
-        artifacts=files,
-        given_up=given_up,
-        say=print,
-        provenance=describe_driver(),
-        tickets=tickets_of(grid, snapshot, opened.uri),
-    )
-    if not damaged:
-        remember_tracked(opened, tracker, uri, grid, snapshot.record)
-    new = tracker.counts
-    print(
-        f"MLflow at {shown(tracking)} has all of {grid.name!r} that the store has: "
-        f"{count_of(new.created, 'run')} made, {count_of(new.points, 'point')} logged, {count_of(new.deleted, 'run')} "
-        f"removed, {count_of(new.versions, 'ticket')} registered, {new.versions_deleted} that they replace removed."
-    )
-    if tracker.registry_error is not None:
-        print(f"The runs are there; tickets could not be registered as models: {tracker.registry_error}")
-    return damaged
+    grid: "Grid"
+    store: "Store"
+    uri: str
+    tracking: str
+
+    def wait(self, sentence: str) -> None:
+        """Not said."""
+
+    def damaged(self, sentence: str) -> None:
+        print(f"damaged: {sentence}")
+
+    def failed(self, results: "pd.DataFrame", given_up: Collection[str]) -> None:
+        """Nothing is logged without its report: the next sync does it."""
+
+    def show(self, findings: "Findings", files: list[Path], given_up: Collection[str]) -> None:
+        from pipeline.engine.addresses import shown
+        from pipeline.engine.provenance import describe_driver
+        from pipeline.engine.tracking.digest import remember_tracked
+        from pipeline.engine.tracking.sync import sync as sync_grid
+        from pipeline.engine.tracking.tickets import tickets_of
+
+        grid, store, snapshot = self.grid, self.store, findings.read.snapshot
+        tracker = sync_grid(
+            grid,
+            snapshot,
+            self.uri,
+            table=findings.results,
+            artifacts=files,
+            given_up=given_up,
+            say=print,
+            provenance=describe_driver(),
+            tickets=tickets_of(grid, snapshot, store.uri),
+        )
+        if not findings.damaged:
+            remember_tracked(store, tracker, self.uri, grid, snapshot.record)
+        new = tracker.counts
+        print(
+            f"MLflow at {shown(self.tracking)} has all of {grid.name!r} that the store has: "
+            f"{count_of(new.created, 'run')} made, {count_of(new.points, 'point')} logged, "
+            f"{count_of(new.deleted, 'run')} removed, {count_of(new.versions, 'ticket')} registered, "
+            f"{new.versions_deleted} that they replace removed."
+        )
+        if tracker.registry_error is not None:
+            print(f"The runs are there; tickets could not be registered as models: {tracker.registry_error}")

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from pipeline.engine.provenance import git_commit, versions
-from pipeline.experiment.keys import key_of
-from pipeline.experiment.spec import Spec
-from pipeline.report.findings import Findings
+from pipeline.report.contents import CONTENTS, made_by, sha256_of
+from pipeline.report.findings import Findings, Table
+from pipeline.report.sections import order
 from pipeline.report.whole_files import write_whole
 
 PAGE = "report.html"
-CONTENTS = ".contents.json"
-"""What the files of a folder were made from, and which they are."""
-TABLES = (
-    *("results", "curves", "comparisons", "convergence", "layers", "initial_weights", "connectivity", "overlap"),
-    *("networks", "paired_networks", "beside_paper", "beside_dense", "winning_tickets", "sensitivity"),
-    *("settings", "unmade"),
-)
-"""Written as Parquet and as CSV; `histories`, which is long, as Parquet only."""
+RESULTS = Table("results", lambda findings: findings.results)
+
+
+def tables() -> list[Table]:
+    """All that are written: the results, and those of the sections, each once."""
+    computed = [one for section in order.SECTIONS for one in section.computed if isinstance(one, Table)]
+    return list({table.name: table for table in [RESULTS, *computed]}.values())
 
 
 def write_report(findings: Findings, folder: Path, *, refresh: int | None = None, version: int = 1) -> list[Path]:
@@ -41,11 +37,7 @@ def write_report(findings: Findings, folder: Path, *, refresh: int | None = None
     (folder / CONTENTS).unlink(missing_ok=True)
     page = render(findings, refresh=refresh)
     files = [write_whole(folder / PAGE, lambda path: path.write_text(page, encoding="utf-8"))]
-    for name in TABLES:
-        table: pd.DataFrame = getattr(findings, name)
-        files.append(write_whole(folder / f"{name}.parquet", partial(table.to_parquet, index=False)))
-        files.append(write_whole(folder / f"{name}.csv", partial(table.to_csv, index=False)))
-    files.append(write_whole(folder / "histories.parquet", partial(findings.histories.to_parquet, index=False)))
+    files += [file for table in tables() for file in _written(table, findings.of(table), folder)]
     if refresh is None:
         from pipeline.report.stills.figures import write_figures
 
@@ -56,53 +48,13 @@ def write_report(findings: Findings, folder: Path, *, refresh: int | None = None
         "version": version,
         "measured": int(findings.results["status"].isin(["ok", "diverged"]).sum()),
         # Where another report wrote to the folder at the same time, files are not what this list says of them.
-        "files": {file.name: _sha256(file) for file in files},
+        "files": {file.name: sha256_of(file) for file in files},
     }
     write_whole(folder / CONTENTS, lambda path: path.write_text(json.dumps(contents)))
     return files
 
 
-def report_digest(spec: Spec, store: str, results: pd.DataFrame, failed: Mapping[str, str]) -> str:
-    """SHA-256 of what a report is made from: the same results and failures, read in the same way by the same version.
-
-    `store`: its address, for results of another store have another provenance.
-    """
-    rows = results[["stage", "status", "finished"]].fillna({"finished": 0.0}).to_numpy().tolist()
-    read_as = {"made_by": made_by(), "store": store, "spec": spec.model_dump(mode="json")}
-    return key_of({**read_as, "results": rows, "failed": dict(failed)})
-
-
-def current_report(folder: Path, wanted: str) -> list[Path] | None:
-    """The files of the report in `folder` if its digest is `wanted` and all are as it wrote them; None otherwise."""
-    contents = report_contents(folder)
-    if contents.get("digest") != wanted:
-        return None
-    files = [folder / name for name in contents["files"]]
-    return files if all(is_as_written(folder, file.name, contents) for file in files) else None
-
-
-def is_as_written(folder: Path, name: str, contents: Mapping[str, Any] | None = None) -> bool:
-    """Whether a file of the report in `folder` has the bytes that this version wrote."""
-    known = report_contents(folder) if contents is None else contents
-    try:
-        return known.get("made_by") == made_by() and known["files"][name] == _sha256(folder / name)
-    except (OSError, LookupError):
-        return False
-
-
-def made_by() -> list[str]:
-    """What makes reports: another version may compute otherwise."""
-    return [versions()["ticket-transfer"], git_commit()]
-
-
-def report_contents(folder: Path) -> dict[str, Any]:
-    """The list of what was written; empty where there is none, or not one of ours."""
-    try:
-        contents = json.loads((folder / CONTENTS).read_text())
-    except (OSError, ValueError):
-        return {}
-    return contents if isinstance(contents, dict) and isinstance(contents.get("files"), dict) else {}
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+def _written(table: Table, rows: pd.DataFrame, folder: Path) -> Iterator[Path]:
+    yield write_whole(folder / f"{table.name}.parquet", partial(rows.to_parquet, index=False))
+    if table.csv:
+        yield write_whole(folder / f"{table.name}.csv", partial(rows.to_csv, index=False))

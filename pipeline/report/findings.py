@@ -1,15 +1,41 @@
-"""Findings: all that is known of an experiment at one moment, as tables. The page, the stills and the files read it."""
+"""Findings: all that is known of an experiment at one moment. The page, the stills, the terminal and the files read it.
+
+What they hold in common is read at once; everything else is a `Computed` of the section whose finding it is, or a
+`Table` of it, and is made when it is first asked for: `findings.of(TABLE)`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import pandas as pd
 
 if TYPE_CHECKING:
     from pipeline.experiment.spec import Spec
+    from pipeline.report.evidence import Evidence
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Computed(Generic[T]):
+    """What is computed from findings once, whoever asks for it first."""
+
+    name: str
+    compute: Callable[[Findings], T]
+
+
+@dataclass(frozen=True, slots=True)
+class Table(Computed[pd.DataFrame]):
+    """A table that the report writes under its name, as Parquet and, unless it is long, as CSV.
+
+    `reads_store`: whether it is made from files of the store; where a report is current, its table is read instead.
+    """
+
+    csv: bool = True
+    reads_store: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,44 +45,12 @@ class Findings:
     spec: Spec
     results: pd.DataFrame
     """One row a (source, target, ticket, round, seed): `results.results_table`."""
-    curves: pd.DataFrame
-    """Means over seeds: `statistics.curves`."""
-    comparisons: pd.DataFrame
-    """Paired differences and their tests: `comparisons.comparisons`."""
-    histories: pd.DataFrame
-    """Records of the trainings that were read: `histories.histories`."""
-    convergence: pd.DataFrame
-    """When each of them converged: `convergence.convergence`."""
-    layers: pd.DataFrame
-    """Survivors by layer: `layers.survivors_by_layer`."""
-    initial_weights: pd.DataFrame
-    """Starting weights of surviving connections: `initial_weights.initial_weights`."""
-    connectivity: pd.DataFrame
-    """Units that each unit is connected to: `connectivity.connectivity`."""
-    networks: pd.DataFrame
-    """Of many networks at once, how many succeed: `networks.networks`."""
-    paired_networks: pd.DataFrame
-    """Two ways to prune the same networks: `paired_networks.paired_networks`."""
-    beside_paper: pd.DataFrame
-    """Numbers of a paper beside ours: `published.beside_paper`."""
-    sensitivity: pd.DataFrame
-    """How much accuracy each layer costs that is pruned alone: `sensitivity.sensitivity`."""
-    beside_dense: pd.DataFrame
-    """Tickets beside the dense network, tested: `beside_dense.beside_dense`."""
-    winning_tickets: pd.DataFrame
-    """Tickets that do as well as a dense network in no more time: `winning_tickets.winning_tickets`."""
-    overlap: pd.DataFrame
-    """What masks have in common: `overlap.overlap`."""
-    settings: pd.DataFrame
-    """Fields in force beside the paper's: `settings.in_force`."""
-    unmade: pd.DataFrame
-    """Runs that diverged, failed, are missing or blocked by one that did: `unmade.unmade`."""
-    cost: Mapping[str, Any]
-    """What the results took: `cost.cost`."""
-    provenance: Mapping[str, Any]
-    """What they were made with: versions, hardware, commits, store, spec, when."""
     made: float
     """Unix seconds at which the store was read."""
+    evidence: Evidence | None = None
+    """What they are made from; None where all that is asked of them has been computed."""
+    computed: dict[str, object] = field(default_factory=dict)
+    """By name what has been computed."""
     digest: str = ""
     """Of what the findings were made from: `files.report_digest`."""
     notes: tuple[str, ...] = ()
@@ -71,6 +65,15 @@ class Findings:
         return self.spec.name
 
     @property
-    def unfinished(self) -> int:
-        """Points without a result that a run could still make."""
-        return int((self.results["status"] == "missing").sum()) - int((self.unmade["status"] == "blocked").sum())
+    def read(self) -> Evidence:
+        """What they are made from. Raises LookupError where they were made without a store."""
+        if self.evidence is None:
+            raise LookupError("these findings have no store")
+        return self.evidence
+
+    def of(self, asked: Computed[T]) -> T:
+        """What was asked for, computed now if it has not been."""
+        if asked.name not in self.computed:
+            known = self.evidence.known(asked) if self.evidence is not None and isinstance(asked, Table) else None
+            self.computed[asked.name] = asked.compute(self) if known is None else known
+        return cast(T, self.computed[asked.name])

@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.engine.experiments import default_version, number_of, versions
 from pipeline.engine.store import Snapshot, Store
 from pipeline.experiment.grid import Grid
-from pipeline.report.files import report_contents
+from pipeline.report.contents import report_contents
 
 EMPTY = "@empty"
 

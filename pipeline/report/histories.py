@@ -9,7 +9,12 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from pipeline.report.analysis.comparisons import LEVEL
+from pipeline.report.analysis.levels import nearest_levels
+from pipeline.report.analysis.statistics import level_of
+from pipeline.report.findings import Findings, Table
 from pipeline.report.results import MEASURED
+from pipeline.report.wording import listed
 
 VALIDATED = ["validation_loss", "validation_accuracy"]
 COLUMNS = [
@@ -23,6 +28,8 @@ COLUMNS = [
     *VALIDATED,
     "lr",
 ]
+MOST = 20_000
+"""Trainings whose records are all read; of a larger grid those of one level. Some 160 records and 25 kB each."""
 READERS = 32
 """Threads: object stores answer in some 30 ms each."""
 
@@ -61,3 +68,28 @@ def _rows(store: Outputs, key: str) -> list[list[Any]]:
     data = store.read(key, "history")
     records = [] if data is None else json.loads(data)
     return [[key, *(record.get(name) for name in COLUMNS[1:])] for record in records]
+
+
+def _of(findings: Findings) -> pd.DataFrame:
+    before = findings.read.before(HISTORIES)
+    return histories(findings.read.outputs, _stages(findings), before)
+
+
+HISTORIES = Table("histories", _of, csv=False, reads_store=True)
+
+
+def _stages(findings: Findings) -> list[str]:
+    """Trainings whose records are read: of a large grid those at its level and nearest to levels asked for."""
+    results, level = findings.results, findings.of(LEVEL)
+    measured = results[results["status"].isin(["ok", "diverged"])]
+    if measured["stage"].nunique() > MOST and level is not None:
+        levels = level_of(results).loc[measured.index]
+        asked = nearest_levels(findings.spec.analysis.levels or (), set(levels))
+        kept = sorted({level, *asked.values()}, reverse=True)
+        measured = measured[levels.isin(kept) | (measured["round"] == 0)]
+        said = listed([f"{each:.3%}" for each in kept])
+        findings.read.notes.append(
+            f"Learning curves and convergence are of the dense networks and of {said} of the weights remaining: "
+            f"there are more than {MOST:,} trainings."
+        )
+    return measured["stage"].drop_duplicates().to_list()

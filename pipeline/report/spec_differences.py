@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from pipeline.experiment.spec import Spec
-from pipeline.report.settings import settings_of, written
+from pipeline.report.spec_settings import settings_of, written
 
 COLUMNS = ["field", "a", "b"]
 ABSENT = "-"

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import pandas as pd
 
 from pipeline.experiment.grid import Grid
+from pipeline.experiment.planning import plan
+from pipeline.report.findings import Findings, Table
 
 COLUMNS = ["source", "target", "ticket", "round", "seed", "status", "why", "stage", "test_accuracy"]
 DIVERGED = "its loss was not finite; it counts in the means with the accuracy it had then"
@@ -59,3 +61,18 @@ def unmade(
             why.append(MISSING)
     table = rows.assign(status=status, why=why).reindex(columns=COLUMNS).reset_index(drop=True)
     return table.astype({"status": "string", "why": "string"})
+
+
+def _of(findings: Findings) -> pd.DataFrame:
+    read = findings.read
+    skipped = still_skipped(read.grid, read.skipped, read.failed, read.snapshot)
+    return unmade(findings.results, read.failed, skipped, plan(read.grid, read.snapshot).blocked)
+
+
+UNMADE = Table("unmade", _of)
+
+
+def unfinished(findings: Findings) -> int:
+    """Points without a result that a run could still make."""
+    blocked = int((findings.of(UNMADE)["status"] == "blocked").sum())
+    return int((findings.results["status"] == "missing").sum()) - blocked

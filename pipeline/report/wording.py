@@ -1,6 +1,9 @@
 """Numbers as the report says them: percent of the weights, points of accuracy, intervals and p."""
 
+import datetime
 from typing import Any
+
+import pandas as pd
 
 SMALLEST_P = 0.0001
 
@@ -39,3 +42,13 @@ def p_equals(p: float) -> str:
 def listed(parts: list[str]) -> str:
     """`a, b and c`."""
     return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table, for a template."""
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def moment(seconds: float) -> str:
+    """Unix seconds as date and time, UTC."""
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -30,7 +30,7 @@ SECRETS = {"AWS_SECRET_ACCESS_KEY": SECRET, "MLFLOW_TRACKING_PASSWORD": SECRET, 
 ENTRY = [sys.executable, "-c", "from pipeline.cli import main; main()"]
 HUNG = 600
 """Seconds after which a command is taken to hang: on a machine that runs other tests, ten times what it needs."""
-DRAWN = {name: figures.FIGURES[name] for name in ("curves", "sensitivity")}
+DRAWN = {name: figures.drawn()[name] for name in ("curves", "sensitivity")}
 """Stills of reports that are made in this process: all ten take four seconds a report."""
 
 
@@ -99,7 +99,7 @@ def tickets(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     """Give a command in this process, in the current directory. Of a report's stills it draws few."""
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(figures, "FIGURES", DRAWN)
+    monkeypatch.setattr(figures, "drawn", lambda: DRAWN)
 
     def give(*arguments: str) -> Said:
         monkeypatch.setattr(sys, "argv", ["tickets", *arguments])

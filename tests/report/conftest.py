@@ -16,19 +16,13 @@ import pytest
 from pipeline.experiment.grid import expand
 from pipeline.experiment.loading import load
 from pipeline.lottery.printable import escaped
-from pipeline.report.analysis import connectivity, initial_weights, networks, paired_networks, published
-from pipeline.report.analysis.beside_dense import beside_dense
-from pipeline.report.analysis.comparisons import comparisons
-from pipeline.report.analysis.convergence import convergence
+from pipeline.report.analysis import connectivity, initial_weights, networks, paired_networks
 from pipeline.report.analysis.layers import COLUMNS as LAYER_COLUMNS
-from pipeline.report.analysis.sensitivity import sensitivity
-from pipeline.report.analysis.statistics import curves
-from pipeline.report.analysis.winning_tickets import winning_tickets
 from pipeline.report.findings import Findings
 from pipeline.report.histories import VALIDATED
 from pipeline.report.page.rendering import render
 from pipeline.report.results import COLUMNS
-from pipeline.report.settings import in_force
+from pipeline.report.sections import order
 from pipeline.report.unmade import unmade
 
 if TYPE_CHECKING:
@@ -114,39 +108,24 @@ def findings_from(tmp_path_factory) -> Callable[..., Findings]:
 def _findings(
     spec: Any, results: pd.DataFrame, layers: pd.DataFrame, overlap: pd.DataFrame, records: int, failed: Any, text: str
 ) -> Findings:
-    histories, compared = _histories(results, records), comparisons(results, spec)
-    return Findings(
-        spec=spec,
-        results=results,
-        curves=curves(results),
-        comparisons=compared,
-        histories=histories,
-        convergence=convergence(histories, spec.analysis.convergence),
-        layers=layers,
-        initial_weights=pd.DataFrame(columns=initial_weights.COLUMNS).astype(initial_weights.TYPES),
-        connectivity=pd.DataFrame(columns=connectivity.COLUMNS).astype(connectivity.TYPES),
-        networks=pd.DataFrame(columns=networks.COLUMNS).astype(networks.TYPES),
-        paired_networks=pd.DataFrame(columns=paired_networks.COLUMNS).astype(paired_networks.TYPES),
-        beside_paper=pd.DataFrame(columns=published.COLUMNS).astype(published.TYPES),
-        sensitivity=sensitivity(compared, results, spec),
-        beside_dense=beside_dense(results, spec),
-        winning_tickets=winning_tickets(results, histories, spec),
-        overlap=overlap,
-        settings=in_force(spec),
-        unmade=unmade(results, failed, {}, {}),
-        cost=_cost(results),
-        provenance={
-            "versions": [{"python": "3.11.7", "torch": "2.15.0"}],
-            "hardware": [{"cpu": "two cores", "device": "cpu"}],
-            "commits": ["0123abc"],
-            "drivers": 1,
-            "store": "/store",
-            "report": {"versions": {"ticket-transfer": "0.1.0"}},
-            "spec": text,
-        },
-        made=MADE,
-        notes=("Masks were compared at one level.",),
-    )
+    nothing = ((initial_weights, "initial_weights"), (connectivity, "connectivity"), (networks, "networks"))
+    nothing += ((paired_networks, "paired_networks"),)
+    computed = {name: pd.DataFrame(columns=module.COLUMNS).astype(module.TYPES) for module, name in nothing}
+    computed |= {"histories": _histories(results, records), "layers": layers, "overlap": overlap}
+    computed |= {"unmade": unmade(results, failed, {}, {}), "cost": _cost(results)}
+    computed["provenance"] = {
+        "versions": [{"python": "3.11.7", "torch": "2.15.0"}],
+        "hardware": [{"cpu": "two cores", "device": "cpu"}],
+        "commits": ["0123abc"],
+        "drivers": 1,
+        "store": "/store",
+        "report": {"versions": {"ticket-transfer": "0.1.0"}},
+        "spec": text,
+    }
+    findings = Findings(spec, results, MADE, computed=computed, notes=("Masks were compared at one level.",))
+    for one in (one for section in order.SECTIONS for one in section.computed):
+        findings.of(one)
+    return findings
 
 
 HOSTILE = "</script><script>document.title='owned'</script><!-- <img src=x onerror=\"document.title='owned'\"> & \u2028"
@@ -158,11 +137,11 @@ def hostile(findings_of) -> tuple[Findings, str]:
     """Findings with hostile text where users or errors can put some, and in names, where nobody can; and how the page
     shows the text."""
     findings = findings_of(why=HOSTILE, status=lambda results: ["failed"] + ["ok"] * (len(results) - 1))
-    tables = ("results", "curves", "layers", "overlap")
-    renamed = {name: getattr(findings, name).replace({"set-1": HOSTILE}) for name in tables}
+    tables = {name: findings.computed[name].replace({"set-1": HOSTILE}) for name in ("curves", "layers", "overlap")}
+    results = findings.results.replace({"set-1": HOSTILE})
     spec = findings.spec.model_copy(update={"description": HOSTILE})
-    provenance = {"spec": HOSTILE, "store": HOSTILE}
-    return replace(findings, **renamed, spec=spec, notes=(HOSTILE,), provenance=provenance), escaped(HOSTILE)
+    computed = findings.computed | tables | {"provenance": {"spec": HOSTILE, "store": HOSTILE}}
+    return replace(findings, results=results, computed=computed, spec=spec, notes=(HOSTILE,)), escaped(HOSTILE)
 
 
 def _side(number: int, optimizers: bool) -> str:

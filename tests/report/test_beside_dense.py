@@ -17,9 +17,9 @@ from pipeline.report.analysis.beside_dense import beside_dense
 from pipeline.report.analysis.comparisons import comparisons
 from pipeline.report.analysis.convergence import convergence_curves
 from pipeline.report.analysis.statistics import curves
-from pipeline.report.dense_tests import about_beside_dense, beside_dense_rows
 from pipeline.report.page.rendering import render
-from pipeline.report.terminal_dense import beside_dense_tables
+from pipeline.report.sections.beside_dense import SECTION, about_beside_dense, beside_dense_rows
+from pipeline.report.sections.section import Screen
 from pipeline.report.unit import unit_of
 
 GRID = """
@@ -263,7 +263,7 @@ def test_where_each_seed_splits_the_classes_its_own_way_the_split_is_the_unit(ma
 
 def test_the_page_shows_rows_remarks_and_notes(made, of):
     table = of({("winning", 1): [0.91, 0.92, 0.93]})
-    said = render(replace(made, beside_dense=table))
+    said = render(replace(made, computed=made.computed | {"beside_dense": table}))
     assert "Tickets beside the dense network</h2>" in said
     assert "paired by seed, which is what n counts" in said
     assert ">+2.00<span" in said and ">-0.48 to +4.48<" in said and ">0.074<" in said
@@ -276,15 +276,16 @@ def test_a_page_without_dense_networks_says_so(made):
         update={"dense": False, "analysis": made.spec.analysis.model_copy(update={"published": None})}
     )
     table = beside_dense(made.results[made.results["ticket"] != "dense"], spec)
-    said = render(replace(made, spec=spec, beside_dense=table))
+    said = render(replace(made, spec=spec, computed=made.computed | {"beside_dense": table}))
     assert "No ticket is beside a dense network: the grid trains none (dense: false)." in said
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_the_terminal_has_the_papers_row_beneath_ours(of, width):
+def test_the_terminal_has_the_papers_row_beneath_ours(made, of, width):
     table = of({("winning", 1): [0.91, 0.92, 0.93]})
     console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
-    console.print(Group(*beside_dense_tables(table, "A paper, Table II", box.ASCII)))
+    findings = replace(made, computed=made.computed | {"beside_dense": table})
+    console.print(Group(*SECTION.lines(findings, Screen(box.ASCII, width))))
     lines = console.export_text().splitlines()
     assert max(map(len, lines)) <= width and not any("…" in line for line in lines)
     ours = next(number for number, line in enumerate(lines) if "+2.00" in line)

@@ -9,17 +9,16 @@ import pytest
 
 from pipeline.experiment.spec_analysis import MovingAverage
 from pipeline.experiment.spec_tickets import Ticket
-from pipeline.report.analysis.comparisons import comparisons, reach
-from pipeline.report.analysis.convergence import convergence
-from pipeline.report.analysis.statistics import curves
-from pipeline.report.charts.convergence import convergence_charts
+from pipeline.report.analysis.comparisons import COMPARISONS, reach
+from pipeline.report.analysis.statistics import CURVES
 from pipeline.report.charts.curves import pruning_curves
 from pipeline.report.charts.matrices import matrices
-from pipeline.report.charts.overlap import between_rounds, overlap_charts
 from pipeline.report.charts.training import learning_level
-from pipeline.report.page.how_far import how_far
 from pipeline.report.page.rendering import render
-from pipeline.report.stills.figures import convergence_figure, learning_figure, overlap_figure
+from pipeline.report.sections.convergence import convergence_charts, convergence_figure
+from pipeline.report.sections.how_far import how_far
+from pipeline.report.sections.learning import learning_figure
+from pipeline.report.sections.overlap import between_rounds, overlap_charts, overlap_figure
 
 
 def text_of(findings) -> str:
@@ -28,15 +27,16 @@ def text_of(findings) -> str:
 
 def with_spec(findings, **fields):
     """The same findings of a grid with other fields; tables that depend on them made anew."""
-    spec = findings.spec.model_copy(update=fields)
-    rule = convergence(findings.histories, spec.analysis.convergence)
-    return replace(findings, spec=spec, comparisons=comparisons(findings.results, spec), convergence=rule)
+    kept = {
+        name: value for name, value in findings.computed.items() if name not in ("comparisons", "level", "convergence")
+    }
+    return replace(findings, spec=findings.spec.model_copy(update=fields), computed=kept)
 
 
 def with_results(findings, keep):
     """The findings of those results only."""
-    results = findings.results[keep].reset_index(drop=True)
-    return replace(findings, results=results, curves=curves(results), comparisons=comparisons(results, findings.spec))
+    kept = {name: value for name, value in findings.computed.items() if name not in ("curves", "comparisons", "level")}
+    return replace(findings, results=findings.results[keep].reset_index(drop=True), computed=kept)
 
 
 def caveat_of(findings, **fields) -> str:
@@ -94,12 +94,12 @@ def test_of_transfers_between_optimizers_and_data_sets_only_the_latter_are_named
 
 def resized(findings, source: str, factor: float):
     """The overlap table of a grid in which masks of `source` have a factor of the weights."""
-    table = findings.overlap.copy()
+    table = findings.computed["overlap"].copy()
     for side, column in (("source", "survivors"), ("other_source", "other_survivors")):
         of = (table[side] == source) & (table["kind"] == "sources")
         table.loc[of, column] = (table.loc[of, column] * factor ** table.loc[of, "round"]).round().astype("int64")
     table["chance"] = table[["survivors", "other_survivors"]].max(axis=1) / table["total"]
-    return replace(findings, overlap=table)
+    return replace(findings, computed=findings.computed | {"overlap": table})
 
 
 def test_masks_of_equal_sizes_share_one_line_of_chance(findings_of):
@@ -121,7 +121,9 @@ def test_pairs_of_other_sizes_have_a_chance_of_their_own_at_their_own_level(find
         "chance, over all layers: set-0 and set-1 and 1 more",
     }
     lines = {one.name: one for one in chart.series if one.role == "line"}
-    rows = findings.overlap[findings.overlap["kind"] == "sources"].groupby(["source", "other_source", "round"])
+    rows = findings.computed["overlap"][findings.computed["overlap"]["kind"] == "sources"].groupby(
+        ["source", "other_source", "round"]
+    )
     means = rows[["survivors", "other_survivors", "total", "chance"]].mean().reset_index()
     for chance in chances:
         pair = chance.name.split(": ")[1].split(" and 1 more")[0]
@@ -154,7 +156,8 @@ def test_a_text_alternative_gives_each_line_its_own_level(findings_of):
     findings = findings_of()
     results = findings.results
     shorter = with_results(findings, (results["source"] != "set-1") | (results["round"] <= 4))
-    curve = shorter.curves[(shorter.curves["target"] == "set-0") & (shorter.curves["round"].isin([4, 20]))]
+    points = shorter.of(CURVES)
+    curve = points[(points["target"] == "set-0") & (points["round"].isin([4, 20]))]
     for source, number, left in (("set-0", 20, "1.15"), ("set-1", 4, "41")):
         (row,) = curve[(curve["source"] == source) & (curve["round"] == number)].itertuples()
         said = f"winning, from {source} {100 * row.mean:.4g} % with {left} % remaining"
@@ -173,7 +176,7 @@ def alone(findings_of):
 
 
 def test_a_grid_that_compares_nothing_says_so_and_shows_its_last_round(alone):
-    assert alone.comparisons.empty
+    assert alone.of(COMPARISONS).empty
     text = text_of(alone)
     assert "The grid has no winning ticket beside a control" in text
     assert "Nothing can be said yet" not in text and "No records of trainings" not in text
@@ -192,7 +195,7 @@ def test_the_last_round_is_the_last_one_with_a_result(alone):
 def test_how_far_reaches_as_far_as_the_comparisons_say(findings_of):
     findings = findings_of(sources=3, targets=2)
     (table,) = how_far(findings)
-    expected = reach(findings.comparisons[findings.comparisons["comparison"] == "dense"])
+    expected = reach(findings.computed["comparisons"][findings.computed["comparisons"]["comparison"] == "dense"])
     shown = {(source, table.targets[at]): cell for source, cells in table.rows for at, cell in enumerate(cells)}
     assert len(shown) == len(expected) == 6
     for row in expected.itertuples():
@@ -202,11 +205,13 @@ def test_how_far_reaches_as_far_as_the_comparisons_say(findings_of):
 
 def test_how_far_says_that_all_levels_hold_that_none_does_or_that_there_is_no_test(findings_of):
     findings = findings_of()
-    dense = findings.comparisons["comparison"] == "dense"
+    dense = findings.computed["comparisons"]["comparison"] == "dense"
 
     def cell(p):
-        compared = findings.comparisons.assign(p_noninferior=findings.comparisons["p_noninferior"].mask(dense, p))
-        (table,) = how_far(replace(findings, comparisons=compared))
+        compared = findings.computed["comparisons"].assign(
+            p_noninferior=findings.computed["comparisons"]["p_noninferior"].mask(dense, p)
+        )
+        (table,) = how_far(replace(findings, computed=findings.computed | {"comparisons": compared}))
         return table.rows[0][1][0]
 
     assert (cell(0.001).left, cell(0.001).why) == (0.0115, "every level that was evaluated holds")
@@ -232,8 +237,12 @@ def test_a_rule_that_cannot_judge_says_why(findings_of):
     text = text_of(with_spec(findings, analysis=analysis))
     assert "Convergence cannot be judged by this rule: the training is shorter than window and patience" in text
     assert "No training has converged" not in text
-    some = findings.convergence["converged"].astype("boolean").mask(findings.convergence.index < 7)
-    partly = replace(findings, convergence=findings.convergence.assign(converged=some))
+    some = (
+        findings.computed["convergence"]["converged"].astype("boolean").mask(findings.computed["convergence"].index < 7)
+    )
+    partly = replace(
+        findings, computed=findings.computed | {"convergence": findings.computed["convergence"].assign(converged=some)}
+    )
     assert f"Convergence of 7 of {len(some)} trainings cannot be judged by this rule" in text_of(partly)
     assert "cannot be judged" not in text_of(findings)
 
@@ -261,8 +270,8 @@ def test_targets_that_differ_in_their_model_alone_have_a_panel_together(findings
     """Frankle & Carbin 2018, Figures 11 to 14: sizes against the number of weights, the rest against their share."""
     findings = findings_from(SIZES.replace("MODELS", models), lambda point: 0.9)
     moments = {"iteration": 30.0, "epoch": 3.0, "accuracy": 0.9}
-    all_converged = findings.convergence.assign(**moments, converged=True).astype({"converged": "boolean"})
-    findings = replace(findings, convergence=all_converged)
+    all_converged = findings.computed["convergence"].assign(**moments, converged=True).astype({"converged": "boolean"})
+    findings = replace(findings, computed=findings.computed | {"convergence": all_converged})
     charts = {chart.id: chart for chart in convergence_charts(findings)}
     together = charts["convergence-together-0"]
     assert together.x.kind == kind and len(together.series) == 2
@@ -277,6 +286,9 @@ def test_targets_of_different_data_or_training_have_no_panel_together(findings_o
     assert not [chart for chart in convergence_charts(findings_of()) if "together" in chart.id]
     rates = findings_from(SIZES.replace("MODELS", "training.batch_size: [64, 32]"), lambda point: 0.9)
     moments = {"iteration": 30.0, "epoch": 3.0, "accuracy": 0.9}
-    rates = replace(rates, convergence=rates.convergence.assign(**moments, converged=True))
+    rates = replace(
+        rates,
+        computed=rates.computed | {"convergence": rates.computed["convergence"].assign(**moments, converged=True)},
+    )
     charts = convergence_charts(rates)
     assert charts and not [chart for chart in charts if "together" in chart.id]

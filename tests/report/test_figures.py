@@ -9,10 +9,14 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from pipeline.report.stills.figures import curves_figure, layers_figure, learning_figure, overlap_figure, write_figures
+from pipeline.report.sections.curves import curves_figure
+from pipeline.report.sections.layers import layers_figure
+from pipeline.report.sections.learning import learning_figure
+from pipeline.report.sections.overlap import overlap_figure
+from pipeline.report.stills.figures import write_figures
 from pipeline.report.stills.matrix import matrix_figure
 
-NAMES = ["curves", "matrix", "learning", "layers", "ratio", "overlap", "convergence"]
+NAMES = ["curves", "matrix", "learning", "convergence", "layers", "ratio", "overlap"]
 LONG = (0, 1, 2, 3, 4, 5, 6, 9, 12, 15, 18, 21, 24, 27, 30)
 
 
@@ -78,7 +82,9 @@ def test_one_panel_a_target_one_line_a_source(findings_of):
 def test_the_lines_are_the_means_in_percent(findings_of):
     findings = findings_of()
     line = panels(curves_figure(findings))[0].get_lines()[1]
-    curve = findings.curves[(findings.curves["source"] == "set-1") & (findings.curves["target"] == "set-0")]
+    curve = findings.computed["curves"][
+        (findings.computed["curves"]["source"] == "set-1") & (findings.computed["curves"]["target"] == "set-0")
+    ]
     np.testing.assert_allclose(line.get_ydata(), 100 * curve["mean"], atol=1e-3)
     np.testing.assert_allclose(line.get_xdata(), 100 * curve["survivors"] / curve["total"], rtol=1e-4)
 
@@ -108,7 +114,9 @@ def test_of_many_lines_the_targets_own_the_controls_and_dense_stand_out(findings
 def test_cells_of_the_matrix_are_the_differences_at_the_chosen_level(findings_of):
     findings = findings_of()
     shown = {text.get_text().rstrip("*≡") for axes in panels_of_matrix(findings) for text in axes.texts}
-    rows = findings.comparisons[findings.comparisons["left"] == findings.comparisons["left"].min()]
+    rows = findings.computed["comparisons"][
+        findings.computed["comparisons"]["left"] == findings.computed["comparisons"]["left"].min()
+    ]
     assert {f"{100 * value:+.2f}" for value in rows["difference"]} <= shown
 
 

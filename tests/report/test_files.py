@@ -7,8 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.report.files import TABLES, current_report, report_digest, write_report
-from pipeline.report.gathering import Known
+from pipeline.report.analysis.convergence import HISTORIES
+from pipeline.report.contents import current_report, report_digest
+from pipeline.report.evidence import Evidence
+from pipeline.report.files import tables, write_report
+from pipeline.report.sections.overlap import OVERLAP
+
+TABLES = [table.name for table in tables() if table.csv]
 
 
 def digest(findings, store: str = "/store", failed=()) -> str:
@@ -47,7 +52,7 @@ def test_page_figures_and_tables_are_written_and_named(whole):
 @pytest.mark.parametrize("table", ["results", "comparisons", "overlap", "histories"])
 def test_tables_come_back_as_they_were(findings, tmp_path, table):
     write_report(findings, tmp_path, refresh=10)
-    expected = getattr(findings, table)
+    expected = findings.results if table == "results" else findings.computed[table]
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / f"{table}.parquet"), expected, check_dtype=False)
     if table in TABLES:
         read = pd.read_csv(tmp_path / f"{table}.csv")
@@ -55,21 +60,23 @@ def test_tables_come_back_as_they_were(findings, tmp_path, table):
 
 
 def test_what_a_report_had_to_read_is_known_to_the_next_one(findings, tmp_path):
-    assert Known.in_folder(tmp_path).histories is None
+    known = Evidence(None, None, None, "", earlier=tmp_path)
+    assert known.before(HISTORIES) is None
     write_report(findings, tmp_path, refresh=10)
-    known = Known.in_folder(tmp_path)
-    assert len(known.histories) == len(findings.histories) and len(known.overlap) == len(findings.overlap)
-    findings.histories.iloc[::2].to_parquet(tmp_path / "histories.parquet")
+    assert [len(known.before(table)) for table in (HISTORIES, OVERLAP)] == [
+        len(findings.of(table)) for table in (HISTORIES, OVERLAP)
+    ]
+    findings.computed["histories"].iloc[::2].to_parquet(tmp_path / "histories.parquet")
     data = bytearray((tmp_path / "overlap.parquet").read_bytes())
     data[len(data) // 2] ^= 1
     (tmp_path / "overlap.parquet").write_bytes(data)
-    assert Known.in_folder(tmp_path) == Known(None, None), "not what a report wrote"
+    assert known.before(HISTORIES) is known.before(OVERLAP) is None, "not what a report wrote"
 
 
 def test_another_version_reads_everything_anew(findings, tmp_path, monkeypatch):
     write_report(findings, tmp_path, refresh=10)
-    monkeypatch.setattr("pipeline.report.files.made_by", lambda: ["0.2.0", ""])
-    assert Known.in_folder(tmp_path) == Known(None, None)
+    monkeypatch.setattr("pipeline.report.contents.made_by", lambda: ["0.2.0", ""])
+    assert Evidence(None, None, None, "", earlier=tmp_path).before(HISTORIES) is None
 
 
 def test_a_report_is_current_until_results_settings_or_files_change(findings, whole, copied, tmp_path):
@@ -98,7 +105,7 @@ def test_a_page_that_another_report_wrote_in_between_is_not_current(findings, co
 def test_a_damaged_list_of_contents_is_no_report(findings, tmp_path, contents):
     (tmp_path / ".contents.json").write_text(contents)
     assert current_report(tmp_path, findings.digest) is None
-    assert Known.in_folder(tmp_path) == Known(None, None)
+    assert Evidence(None, None, None, "", earlier=tmp_path).before(HISTORIES) is None
 
 
 def test_a_report_that_will_be_renewed_has_no_figures_and_is_not_current(findings, tmp_path):

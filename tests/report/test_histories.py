@@ -9,9 +9,9 @@ from pipeline.engine.driver import RunOptions, run
 from pipeline.engine.store import Store
 from pipeline.experiment.grid import expand
 from pipeline.experiment.loading import load
-from pipeline.report.cost import cost
 from pipeline.report.histories import COLUMNS, histories
 from pipeline.report.results import results_table
+from pipeline.report.sections.cost import cost
 from pipeline.report.sound_outputs import SoundOutputs
 from pipeline.report.unmade import still_skipped, unmade
 

@@ -15,13 +15,14 @@ from pipeline.engine.store import Store
 from pipeline.experiment.grid import expand
 from pipeline.experiment.loading import load
 from pipeline.lottery.files import load_mask, load_weights, save_mask, save_weights
-from pipeline.report import inside_tickets
+from pipeline.report.analysis import drawn_masks
 from pipeline.report.analysis.connectivity import connectivity, countable, is_chain, sorted_counts
 from pipeline.report.analysis.drawn_masks import Drawn, levels_drawn
 from pipeline.report.analysis.initial_weights import BINS, initial_weights, starting_weights
 from pipeline.report.analysis.packed_masks import packed_mask
-from pipeline.report.charts.inside_tickets import connectivity_charts, initial_weight_charts
 from pipeline.report.gathering import gather
+from pipeline.report.sections.connectivity import connectivity_charts
+from pipeline.report.sections.initial import initial_weight_charts
 from pipeline.report.stills import figures
 
 GRID = """
@@ -67,7 +68,7 @@ def masks_of(grid, store, source: str, number: int) -> dict[int, dict[str, torch
 @pytest.mark.parametrize("rewind", ["0it", "10it"])
 def test_the_histograms_count_the_weights_that_survive_of_those_that_tickets_start_from(ran, rewind):
     grid, store = ran(rewind)
-    table = gathered(grid, store).initial_weights
+    table = gathered(grid, store).computed["initial_weights"]
     assert set(table["source"]) == {"a", "b"} and set(table["level"]) == {1.0, 0.25} and set(table["n"]) == {2}
     output = {"0it": "it0", "10it": "it10"}[rewind]
     masks = masks_of(grid, store, "b", 2)
@@ -84,7 +85,7 @@ def test_the_histograms_count_the_weights_that_survive_of_those_that_tickets_sta
 
 def test_bins_are_the_same_in_all_layers_and_levels_and_span_the_whole_networks_weights(ran):
     grid, store = ran()
-    table = gathered(grid, store).initial_weights
+    table = gathered(grid, store).computed["initial_weights"]
     rows = table[table["source"] == "a"]
     bins = rows.groupby(["level", "layer"])[["low", "high"]].agg(tuple)
     assert len(bins) == 6 and len(bins["low"].iloc[0]) == BINS and (bins.nunique() == 1).all()
@@ -97,21 +98,21 @@ def test_bins_are_the_same_in_all_layers_and_levels_and_span_the_whole_networks_
 def test_starting_weights_that_are_not_kept_are_not_drawn_and_the_page_says_how_to_keep_them(ran, opened):
     grid, store = ran(kept="false")
     findings = gathered(grid, store)
-    assert findings.initial_weights.empty
-    assert not findings.connectivity.empty
+    assert findings.computed["initial_weights"].empty
+    assert not findings.computed["connectivity"].empty
     text = opened(findings).page.inner_text("#initial")
     assert "Not drawn for a and b: the weights that tickets start from are not kept" in text
 
 
 def test_tickets_that_are_trained_on_have_no_starting_weights_of_their_chain(ran):
     grid, store = ran("none")
-    assert gathered(grid, store).initial_weights.empty
+    assert gathered(grid, store).computed["initial_weights"].empty
 
 
 def test_connections_are_those_on_a_path_to_an_output(ran):
     """Counted edge by edge: an edge counts if the unit it ends at reaches an output."""
     grid, store = ran()
-    table = gathered(grid, store).connectivity
+    table = gathered(grid, store).computed["connectivity"]
     expected: dict[str, list] = {layer: [] for layer in LAYERS}
     for mask in masks_of(grid, store, "a", 2).values():
         reaches = {(2, unit) for unit in range(10)}
@@ -216,10 +217,10 @@ def test_a_source_too_large_to_read_is_left_out_with_a_note(ran, monkeypatch):
     grid, store = ran()
     snapshot = store.snapshot()
     size = sum(snapshot.record(grid.starts["a", seed].stage)["outputs"]["it0"]["size"] for seed in (0, 1))
-    monkeypatch.setattr(inside_tickets, "BYTES", size)
+    monkeypatch.setattr(drawn_masks, "BYTES", size)
     findings = gathered(grid, store)
-    assert set(findings.initial_weights["source"]) == {"a"}
-    assert set(findings.connectivity["source"]) == {"a", "b"}
+    assert set(findings.computed["initial_weights"]["source"]) == {"a"}
+    assert set(findings.computed["connectivity"]["source"]) == {"a", "b"}
     assert any(note.startswith("Initial weights that survive: not of b,") for note in findings.notes)
 
 
@@ -240,8 +241,8 @@ def test_charts_and_stills_show_every_layer_and_level(ran, opened, tmp_path, mon
     assert one.traces("initial-1-1") == 3
     assert one.traces("connected-0-2") == 2
     assert "Edges without a path to an output are left out" in one.page.inner_text("#connectivity")
-    of_inside = {name: figures.FIGURES[name] for name in ("initial_weights", "connectivity")}
-    monkeypatch.setattr(figures, "FIGURES", of_inside)
+    of_inside = {name: figures.drawn()[name] for name in ("initial_weights", "connectivity")}
+    monkeypatch.setattr(figures, "drawn", lambda: of_inside)
     names = [file.name for file in figures.write_figures(findings, tmp_path)]
     assert names == [f"{name}.{kind}" for name in of_inside for kind in ("png", "svg")]
     assert all(imread(tmp_path / f"{name}.png").std() > 0.01 for name in of_inside)
@@ -250,6 +251,8 @@ def test_charts_and_stills_show_every_layer_and_level(ran, opened, tmp_path, mon
 def test_a_long_layer_is_drawn_by_a_hundred_of_its_units(findings_of):
     rows = [("set-0", 0.5, 1, "fc.weight", 0, rank, 900.0 - rank, 1000, 2, True) for rank in range(1, 801)]
     findings = findings_of()
-    table = pd.DataFrame(rows, columns=findings.connectivity.columns).astype(findings.connectivity.dtypes)
-    (chart,) = connectivity_charts(replace(findings, connectivity=table))[0]
+    table = pd.DataFrame(rows, columns=findings.computed["connectivity"].columns).astype(
+        findings.computed["connectivity"].dtypes
+    )
+    (chart,) = connectivity_charts(replace(findings, computed=findings.computed | {"connectivity": table}))[0]
     assert len(chart.series[0].x) == 100 and chart.series[0].x[0] == 1 and chart.series[0].x[-1] == 800

@@ -8,7 +8,7 @@ from pipeline.report.analysis.convergence import convergence_curves
 from pipeline.report.analysis.levels import is_far, nearest_levels
 from pipeline.report.charts.learning_levels import learning_panels
 from pipeline.report.page.rendering import render
-from pipeline.report.stills.figures import learning_figure
+from pipeline.report.sections.learning import learning_figure
 
 ASKED = (1.0, 0.5, 0.07)
 """Rounds 0 (the dense network), 4 (41.0 %, 18 % away) and 12 (6.87 %)."""
@@ -52,7 +52,7 @@ def test_a_panel_has_a_line_a_level_and_the_dense_network(panels, findings):
         assert places == sorted(places) and places[0] < places[1]
     results = findings.results
     here = results[(results["source"] == "set-1") & (results["target"] == "set-0") & (results["round"] == 12)]
-    records = findings.histories[findings.histories["stage"].isin(here["stage"])]
+    records = findings.computed["histories"][findings.computed["histories"]["stage"].isin(here["stage"])]
     means = 100 * records.groupby("iteration")["test_accuracy"].mean()
     line = panels.rows[1][0].series[1]
     assert list(line.x) == list(means.index)
@@ -76,7 +76,7 @@ def test_without_a_dense_network_round_0_is_a_level_of_the_chain(findings):
 
 
 def test_the_moment_of_convergence_is_marked_on_each_line(panels, findings):
-    curves = convergence_curves(findings.results, findings.convergence)
+    curves = convergence_curves(findings.results, findings.computed["convergence"])
     at = curves[(curves["target"] == "set-1") & (curves["source"] == "set-0") & (curves["round"] == 4)].iloc[0]
     moment = panels.rows[2][0].series[0].moment
     assert (moment.x, moment.y) == pytest.approx((at["mean"], 100 * at["mean_accuracy"]), rel=1e-4)
@@ -88,11 +88,13 @@ def test_a_line_of_which_no_seed_converged_has_no_dot_and_of_some_the_hover_coun
     of = (results["target"] == "set-0") & (results["source"] == "set-0") & (results["round"] == 4)
     for seeds, dots in ((range(6), False), (range(2), True)):
         stages = results.loc[of & results["seed"].isin(seeds), "stage"]
-        missed = findings.convergence["stage"].isin(stages)
-        table = findings.convergence.copy()
+        missed = findings.computed["convergence"]["stage"].isin(stages)
+        table = findings.computed["convergence"].copy()
         table.loc[missed, "converged"] = False
         table.loc[missed, ["iteration", "epoch", "accuracy"]] = float("nan")
-        chart = learning_panels(replace(findings, convergence=table), ASKED).rows[0][0]
+        chart = learning_panels(replace(findings, computed=findings.computed | {"convergence": table}), ASKED).rows[0][
+            0
+        ]
         moment = chart.series[0].moment
         assert (moment is not None) == dots
         assert ("1 of 3 lines have not converged" in chart.alternative) != dots
@@ -111,9 +113,9 @@ def test_all_panels_of_a_target_have_one_narrow_range_in_which_lines_end(panels)
 def test_controls_that_end_far_below_are_named_and_not_shown(findings):
     results = findings.results
     collapsed = results.loc[(results["ticket"] == "random") & (results["round"] == 12), "stage"]
-    histories = findings.histories.copy()
+    histories = findings.computed["histories"].copy()
     histories.loc[histories["stage"].isin(collapsed), "test_accuracy"] = 0.1
-    found = learning_panels(replace(findings, histories=histories), ASKED)
+    found = learning_panels(replace(findings, computed=findings.computed | {"histories": histories}), ASKED)
     assert found.rows[0][1].zoom[0] > 50
     assert found.remarks[-1].startswith("Below the range of y: 6.87 % of the weights (set-0: random), ")
 

@@ -16,7 +16,7 @@ from pipeline.report.analysis.paired_networks import mcnemar, paired_networks
 from pipeline.report.gathering import gather
 from pipeline.report.page.rendering import render
 from pipeline.report.results import results_table
-from pipeline.report.success import TITLES, how_many_succeed
+from pipeline.report.sections.networks import TITLES, how_many_succeed
 from pipeline.report.terminal import report
 
 NETWORKS = 6
@@ -97,7 +97,7 @@ def findings(ran):
 
 
 def row_of(findings, metric: str, **names) -> pd.Series:
-    table = findings.networks[findings.networks["metric"] == metric]
+    table = findings.computed["networks"][findings.computed["networks"]["metric"] == metric]
     for name, value in names.items():
         table = table[table[name] == value]
     assert len(table) == 1
@@ -106,7 +106,7 @@ def row_of(findings, metric: str, **names) -> pd.Series:
 
 def test_a_model_of_many_networks_has_a_row_for_each_point_and_metric(ran):
     grid, store = ran
-    table = gather(grid, store, store.snapshot()).networks
+    table = gather(grid, store, store.snapshot()).computed["networks"]
     points = {(point.target, point.source, point.ticket, point.round) for point in grid.points}
     assert len(table) == 3 * len(points) == 12
     assert set(table["n"]) == {2 * NETWORKS}
@@ -160,12 +160,12 @@ def test_a_pruned_network_counts_as_both_if_the_dense_one_of_its_place_and_seed_
 
 
 def test_hidden_units_are_those_that_are_left(findings):
-    units = {(row.target, row.source): row.hidden for row in findings.networks.itertuples()}
+    units = {(row.target, row.source): row.hidden for row in findings.computed["networks"].itertuples()}
     assert units == {("xor", "any"): 4, ("xor", "product"): 2, ("xor", "input"): 2, ("small", "any"): 2}
 
 
 def test_each_targets_dense_networks_come_first(findings):
-    assert list(findings.networks["source"][::3]) == ["any", "product", "input", "any"]
+    assert list(findings.computed["networks"]["source"][::3]) == ["any", "product", "input", "any"]
 
 
 def test_a_published_share_stands_beside_both_of_pruned_tickets_and_the_share_of_others(findings):
@@ -199,7 +199,7 @@ def test_without_a_dense_network_nothing_is_said_of_both(ran):
     row = row_of(findings, "decision_boundary", source="product")
     assert pd.isna(row["both"]) and pd.isna(row["published"]), "the paper's share is one of both"
     assert row["n"] == 12
-    assert "product" not in how_many_succeed(findings.networks)[0]
+    assert "product" not in how_many_succeed(findings.computed["networks"])[0]
 
 
 def test_draws_of_a_control_do_not_add_up(ran):
@@ -223,7 +223,7 @@ def test_trainings_that_diverged_are_left_out(ran):
 
 def test_two_ways_to_prune_are_compared_network_by_network(findings):
     """Product's first 3 and 5 networks, of each seed's six; input's none."""
-    table = findings.paired_networks.set_index("metric")
+    table = findings.computed["paired_networks"].set_index("metric")
     assert set(table["source"]) == {"product"} and set(table["other"]) == {"input"} and set(table["n"]) == {12}
     assert tuple(table.loc["decision_boundary", ["only_source", "only_other"]]) == (8, 0)
     assert table.loc["decision_boundary", "p"] == pytest.approx(2 / 2**8)
@@ -246,21 +246,25 @@ def test_networks_of_other_models_are_not_the_same_networks(ran):
 
 def test_other_models_have_no_such_rows(findings_of):
     findings = findings_of()
-    assert findings.networks.empty and how_many_succeed(findings.networks) == []
+    assert findings.computed["networks"].empty and how_many_succeed(findings.computed["networks"]) == []
     assert "Networks that succeed" not in render(findings)
 
 
 def test_papers_accuracies_and_convergence_stand_beside_means_over_seeds(findings):
-    rows = {(row.metric, row.target): row for row in findings.beside_paper.itertuples() if row.target is not pd.NA}
+    rows = {
+        (row.metric, row.target): row
+        for row in findings.computed["beside_paper"].itertuples()
+        if row.target is not pd.NA
+    }
     accuracy = rows["test_accuracy", "small"]
-    curve = findings.curves[findings.curves["target"] == "small"].iloc[0]
+    curve = findings.computed["curves"][findings.computed["curves"]["target"] == "small"].iloc[0]
     assert (accuracy.n, accuracy.mean, accuracy.low, accuracy.high) == (2, curve["mean"], curve["low"], curve["high"])
     assert accuracy.difference == pytest.approx(curve["mean"] - 0.7)
     assert rows["convergence", "xor"].n == 0, "a record a training: none can be said to have converged"
 
 
 def test_published_values_that_are_of_nothing_are_told(findings):
-    lost = findings.beside_paper[findings.beside_paper["n"].isna()]
+    lost = findings.computed["beside_paper"][findings.computed["beside_paper"]["n"].isna()]
     assert list(lost["metric"]) == ["zero_loss", "test_accuracy"]
     text = re.sub(r"\s+", " ", render(findings))
     assert text.count("no such point") == 2 and "no seed converged" in text
@@ -280,8 +284,7 @@ def test_the_page_has_the_table_and_its_words_in_place_of_untested_matrices(find
 
 def test_the_terminal_has_the_rows_within_80_columns(findings):
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
-    known = (findings.results, findings.curves, findings.comparisons, None)
-    console.print(report(*known, networks=findings.networks, width=80, plain=True))
+    console.print(report(findings, width=80, plain=True))
     text = console.export_text()
     line = next(line for line in text.splitlines() if line.startswith("| product -> xor"))
     assert [cell.strip() for cell in line.split("|")[2:-1]] == ["2", "12", "66.7", "41.7", "25.0"]

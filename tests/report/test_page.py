@@ -74,9 +74,9 @@ def test_an_experiment_of_which_nothing_ran_has_a_sentence_in_every_section(find
 
 def test_empty_tables_leave_no_section_without_words(findings_of):
     findings = findings_of()
-    empty = {name: getattr(findings, name).iloc[:0] for name in ("results", "curves", "comparisons", "histories")}
-    empty |= {name: getattr(findings, name).iloc[:0] for name in ("convergence", "layers", "overlap", "settings")}
-    nothing = replace(findings, **empty, unmade=findings.unmade.iloc[:0], cost={}, provenance={}, notes=())
+    tables = ("curves", "comparisons", "histories", "convergence", "layers", "overlap", "settings", "unmade")
+    empty = {name: findings.computed[name].iloc[:0] for name in tables} | {"level": None, "cost": {}, "provenance": {}}
+    nothing = replace(findings, results=findings.results.iloc[:0], computed=findings.computed | empty, notes=())
     text = without_scripts(render(nothing))
     for words in (
         "The grid has no winning ticket beside",
@@ -112,7 +112,8 @@ def test_every_curve_of_the_table_is_in_a_panel(findings_of):
         chart = charts[f"curves-{number}"]
         names = [series["name"] for series in chart["series"]]
         assert names == [*(f"winning, from set-{source}" for source in range(3)), "random", "dense network"]
-        curve = findings.curves[(findings.curves["target"] == target) & (findings.curves["source"] == "set-1")]
+        points = findings.computed["curves"]
+        curve = points[(points["target"] == target) & (points["source"] == "set-1")]
         y = chart["columns"][chart["series"][1]["y"]]
         assert y == pytest.approx(100 * curve["mean"], abs=1e-3)
         assert chart["columns"][chart["series"][1]["spread"]] == pytest.approx(100 * curve["std"], abs=1e-3)
@@ -151,7 +152,7 @@ def test_the_matrices_hold_the_numbers_of_the_comparisons(findings_of):
     findings = findings_of()
     found = data_of(render(findings))["matrices"]
     assert [table["comparison"] for table in found["tables"]] == ["control", "transfer", "dense"]
-    rows = findings.comparisons[findings.comparisons["comparison"] == "transfer"]
+    rows = findings.computed["comparisons"][findings.computed["comparisons"]["comparison"] == "transfer"]
     table = found["tables"][1]
     assert len(table["d"]) == len(rows)
     for place in range(table["start"][2], table["start"][3]):

@@ -62,7 +62,9 @@ def test_hovering_over_a_point_says_what_it_is(one, findings_of):
     one.traces("curves-0")
     one.page.locator("#curves-0 .scatterlayer .trace .points path").nth(7).hover(force=True)
     text = one.page.locator("#curves-0 .hoverlayer").text_content()
-    row = findings.curves[(findings.curves["round"] == 20) & (findings.curves["source"] == "set-0")].iloc[0]
+    row = findings.computed["curves"][
+        (findings.computed["curves"]["round"] == 20) & (findings.computed["curves"]["source"] == "set-0")
+    ].iloc[0]
     assert "winning, from set-0" in text
     assert f"test accuracy: {100 * row['mean']:.4g} ± {100 * row['std']:.3g}"[:-2] in text
     assert "weights that survive: 3,069" in text

@@ -32,11 +32,11 @@ def test_every_chart_has_its_marks_and_plotly_finds_nothing_wrong_with_them(open
 def test_cells_hold_the_numbers_of_the_comparisons_at_any_level(opened, findings_of):
     findings = findings_of(sources=3, targets=2)
     one = opened(findings)
-    levels = sorted(findings.comparisons["left"].unique(), reverse=True)
+    levels = sorted(findings.computed["comparisons"]["left"].unique(), reverse=True)
     for place in (len(levels) - 1, 3):
         one.page.select_option("#level", str(place))
         for number, comparison in enumerate(("control", "transfer", "dense")):
-            rows = findings.comparisons[findings.comparisons["comparison"] == comparison]
+            rows = findings.computed["comparisons"][findings.computed["comparisons"]["comparison"] == comparison]
             rows = rows[rows["left"] == levels[place]]
             cells = one.page.locator(f"#matrix-{number} td .value").all_text_contents()
             assert cells == [f"{100 * value:+.2f}" for value in rows.sort_values(["source", "target"])["difference"]]
@@ -111,10 +111,10 @@ def test_a_diverged_run_has_a_ring_and_its_line_looks_as_ever(opened, findings_o
 
 def test_chance_of_pairs_that_differ_in_size_has_the_colours_of_the_pairs(opened, findings_of):
     findings = findings_of(sources=3)
-    table = findings.overlap.copy()
+    table = findings.computed["overlap"].copy()
     larger = (table["kind"] == "sources") & (table["other_source"] == "set-2") & (table["source"] == "set-0")
     table.loc[larger, "survivors"] += 50_000
-    one = opened(replace(findings, overlap=table))
+    one = opened(replace(findings, computed=findings.computed | {"overlap": table}))
     one.traces("overlap-0")
     colours = "(id) => document.getElementById(id).data.map((trace) => [trace.name, trace.line.color])"
     inks = dict(one.page.evaluate(colours, "overlap-0"))

@@ -7,7 +7,8 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from pipeline.report.charts.curves import pruning_curves
-from pipeline.report.stills.figures import curves_figure, ratio_figure
+from pipeline.report.sections.curves import curves_figure
+from pipeline.report.sections.layers import ratio_figure
 from pipeline.report.stills.insets import LABEL
 
 COMMON = """
@@ -125,7 +126,9 @@ def test_a_panel_a_target_a_line_a_source_plus_random_with_bands_of_one_std(find
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [*sources, "random", "dense network"]
     panel = panels(figure)[0]
     assert len(panel.collections) == 8
-    rows = findings.curves[(findings.curves["target"] == "svhn") & (findings.curves["source"] == "imagenet")]
+    rows = findings.computed["curves"][
+        (findings.computed["curves"]["target"] == "svhn") & (findings.computed["curves"]["source"] == "imagenet")
+    ]
     band = panel.collections[4].get_paths()[0].vertices
     assert band[:, 1].max() == pytest.approx(100 * (rows["mean"] + rows["std"]).max(), abs=1e-3)
     assert band[:, 1].min() == pytest.approx(100 * (rows["mean"] - rows["std"]).min(), abs=1e-3)
@@ -200,6 +203,8 @@ def test_figure_1b_is_a_figure_of_its_own_with_16_layers_that_can_be_read(findin
     assert len(lines) == 14
     brightness = [sum(to_rgb(line.get_color())) for line in lines]
     assert brightness == sorted(brightness, reverse=True)
-    rows = findings.layers[(findings.layers["source"] == "cifar10-scope=global") & (findings.layers["round"] == 30)]
+    rows = findings.computed["layers"][
+        (findings.computed["layers"]["source"] == "cifar10-scope=global") & (findings.computed["layers"]["round"] == 30)
+    ]
     means = rows.groupby("position")["ratio"].mean()
     np.testing.assert_allclose(lines[-1].get_ydata(), means, rtol=1e-4)

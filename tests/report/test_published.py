@@ -43,12 +43,12 @@ def findings(findings_from):
     ]
     found = pd.DataFrame(rows, columns=["stage", "iteration", "accuracy"]).assign(epoch=1.0)
     found["converged"] = found["iteration"].notna().astype("boolean")
-    table = beside_paper(made.results, found, made.networks, made.spec)
-    return replace(made, convergence=found, beside_paper=table)
+    table = beside_paper(made.results, found, made.computed["networks"], made.spec)
+    return replace(made, computed=made.computed | {"convergence": found, "beside_paper": table})
 
 
 def test_accuracies_are_differences_of_a_seed(findings):
-    row = findings.beside_paper.iloc[0]
+    row = findings.computed["beside_paper"].iloc[0]
     assert (row["n"], row["versus"]) == (3, "dense")
     assert (row["mean"], row["difference"]) == pytest.approx((-0.02, -0.01))
     half = 4.302652729911275 * 0.01 / math.sqrt(3)
@@ -56,18 +56,18 @@ def test_accuracies_are_differences_of_a_seed(findings):
 
 
 def test_convergence_is_a_quotient_of_seeds_that_both_converged(findings):
-    row = findings.beside_paper.iloc[1]
+    row = findings.computed["beside_paper"].iloc[1]
     assert (row["n"], row["mean"]) == (2, pytest.approx((100 / 50 + 300 / 100) / 2))
     assert row["difference"] == pytest.approx(2.5 - 1.9)
 
 
 def test_accuracy_at_convergence_is_that_of_the_moment(findings):
-    row = findings.beside_paper.iloc[2]
+    row = findings.computed["beside_paper"].iloc[2]
     assert (row["n"], row["mean"]) == (2, pytest.approx(0.1))
 
 
 def test_a_ticket_that_is_not_there_leaves_a_row_without_numbers(findings):
-    row = findings.beside_paper.iloc[3]
+    row = findings.computed["beside_paper"].iloc[3]
     assert pd.isna(row["n"]) and row["versus"] == "lucky" and row["published"] == 0.3
 
 

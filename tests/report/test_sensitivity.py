@@ -4,10 +4,10 @@ import pytest
 
 from pipeline.experiment.loading import load
 from pipeline.report.analysis.sensitivity import COLUMNS, families
-from pipeline.report.charts.sensitivity import sensitivity_charts
-from pipeline.report.files import TABLES
+from pipeline.report.files import tables
 from pipeline.report.page.rendering import render
-from pipeline.report.stills.figures import sensitivity_figure, write_figures
+from pipeline.report.sections.sensitivity import sensitivity_charts, sensitivity_figure
+from pipeline.report.stills.figures import write_figures
 
 GRID = """
 name: sensitive
@@ -58,8 +58,8 @@ def test_a_target_has_a_panel_with_a_line_a_layer_in_the_models_order(findings):
 
 
 def test_the_layer_that_costs_the_most_comes_first(findings):
-    table = findings.sensitivity
-    assert list(table.columns) == COLUMNS and "sensitivity" in TABLES
+    table = findings.computed["sensitivity"]
+    assert list(table.columns) == COLUMNS and "sensitivity" in {table.name for table in tables()}
     assert table["layer"].tolist() == ["conv1", "conv2, conv3", "head"]
     assert table["weights"].tolist() == [108, 1440, 160] and table["levels"].tolist() == [2, 2, 2]
     assert table["difference"].tolist() == pytest.approx([-0.42, -0.21, -0.07], abs=0.001)
@@ -101,7 +101,7 @@ def test_tickets_and_families_have_panels_of_their_own(findings_from):
 
 def test_a_grid_without_such_sources_has_no_figure_and_no_section(findings_of, findings, tmp_path):
     plain = findings_of()
-    assert sensitivity_charts(plain) == [] and sensitivity_figure(plain) is None and plain.sensitivity.empty
+    assert sensitivity_charts(plain) == [] and sensitivity_figure(plain) is None and plain.computed["sensitivity"].empty
     assert 'id="sensitivity"' not in render(plain)
     names = {file.name for file in write_figures(findings, tmp_path)}
     assert {"sensitivity.png", "sensitivity.svg"} <= names
@@ -113,6 +113,6 @@ def test_the_page_has_the_panel_and_the_table(findings, opened):
     cells = (
         "[...document.querySelectorAll('#sensitivity tbody tr')].map((row) => [...row.cells].map((c) => c.innerText))"
     )
-    first = findings.sensitivity.iloc[0]
+    first = findings.computed["sensitivity"].iloc[0]
     difference, lowest = (f"{100 * first[name]:+.2f}" for name in ("difference", "lowest"))
     assert one.page.evaluate(cells)[0] == ["as-is", "pruned", "conv1", "108", difference, "2", lowest, "10.2 %"]

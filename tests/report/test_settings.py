@@ -8,7 +8,7 @@ import pytest
 from pipeline.experiment.loading import load
 from pipeline.experiment.spec_analysis import Analysis
 from pipeline.report.paper import TITLES, settings_of_the_paper
-from pipeline.report.settings import COLUMNS, in_force
+from pipeline.report.sections.settings import COLUMNS, in_force
 from pipeline.report.spec_differences import spec_differences
 
 GRID = """

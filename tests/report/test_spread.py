@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 
 from pipeline.experiment.spec_analysis import EarlyStop
-from pipeline.report.charts.convergence import convergence_charts
 from pipeline.report.charts.curves import pruning_curves
 from pipeline.report.charts.training import learning_curves
 from pipeline.report.page.rendering import render
-from pipeline.report.stills.figures import convergence_figure, curves_figure, learning_figure
+from pipeline.report.sections.convergence import convergence_charts, convergence_figure
+from pipeline.report.sections.curves import curves_figure
+from pipeline.report.sections.learning import learning_figure
 
 STD, RANGE = "mean ±1 std over seeds", "mean over seeds, least and greatest of all runs"
 
@@ -50,7 +51,9 @@ def test_a_range_goes_from_the_least_to_the_greatest_run(ranged):
 def test_a_range_of_learning_curves_is_of_all_trainings(ranged):
     one = learning_curves(ranged, 0.0115)[0].series[0]
     here = rows_of(ranged.results, "set-0", "set-0")
-    records = ranged.histories[ranged.histories["stage"].isin(here.loc[here["round"] == 20, "stage"])]
+    records = ranged.computed["histories"][
+        ranged.computed["histories"]["stage"].isin(here.loc[here["round"] == 20, "stage"])
+    ]
     runs = records.groupby("iteration")["test_accuracy"]
     assert list(one.low) == pytest.approx(list(100 * runs.min()), abs=1e-3)
     assert list(one.high) == pytest.approx(list(100 * runs.max()), abs=1e-3)
@@ -100,7 +103,7 @@ def test_accuracy_at_convergence_is_beside_its_time(findings):
         for one, other in zip(time.series, accuracy.series, strict=True):
             assert (one.x, one.role, one.more) == (other.x, other.role, other.more)
     own = rows_of(findings.results, "set-0", "set-0")
-    moments = own["stage"].map(findings.convergence.set_index("stage")["accuracy"])
+    moments = own["stage"].map(findings.computed["convergence"].set_index("stage")["accuracy"])
     expected = list(100 * moments.groupby(own["round"]).mean())
     assert list(charts[1].series[0].y) == pytest.approx(expected, abs=1e-3)
     titles = [axes.get_ylabel() for axes in convergence_figure(findings).axes if axes.get_title()]
@@ -110,7 +113,11 @@ def test_accuracy_at_convergence_is_beside_its_time(findings):
 def test_the_page_says_what_early_stopping_is(findings):
     text = render(reading(findings, convergence=EarlyStop()))
     assert "the record with the smallest loss on the validation images, where early stopping would end" in text
-    untold = replace(findings, convergence=findings.convergence.assign(converged=None, iteration=float("nan")))
-    untold.convergence["converged"] = untold.convergence["converged"].astype("boolean")
+    untold = replace(
+        findings,
+        computed=findings.computed
+        | {"convergence": findings.computed["convergence"].assign(converged=None, iteration=float("nan"))},
+    )
+    untold.computed["convergence"]["converged"] = untold.computed["convergence"]["converged"].astype("boolean")
     text = render(reading(untold, convergence=EarlyStop()))
     assert "there are no validation images (dataset: {validation: n}), or the training has a single record." in text

@@ -6,9 +6,11 @@ import pytest
 from rich.console import Console
 
 from pipeline.experiment.loading import load
-from pipeline.report.analysis.comparisons import chosen_level, comparisons
-from pipeline.report.analysis.statistics import curves
-from pipeline.report.terminal import LONGEST, plain_text, report
+from pipeline.report.analysis import networks
+from pipeline.report.analysis.comparisons import COMPARISONS
+from pipeline.report.findings import Findings
+from pipeline.report.sections.matrices import LONGEST
+from pipeline.report.terminal import plain_text, report
 
 SEEDS = 4
 GRID = """
@@ -32,13 +34,18 @@ def spec(tmp_path_factory):
     return load(file)
 
 
+def of(table: pd.DataFrame, spec) -> Findings:
+    """Findings of a table of results without single networks."""
+    none = pd.DataFrame(columns=networks.COLUMNS).astype(networks.TYPES)
+    return Findings(spec, table, 0.0, computed={"networks": none})
+
+
 @pytest.fixture(scope="module")
 def said(spec):
     """The report of a table of results, in plain text."""
 
     def say(table: pd.DataFrame, width: int = 120) -> str:
-        compared = comparisons(table, spec)
-        return plain_text(table, curves(table), compared, chosen_level(compared, None), width)
+        return plain_text(of(table, spec), width)
 
     return say
 
@@ -83,7 +90,7 @@ def test_nothing_is_cut_off_at_usual_widths(said, width):
 
 def test_the_tables_p_is_the_corrected_one_and_says_over_how_many_tests(said, spec):
     table = results(0.03, targets=("mnist", "digits_a", "digits_b"))
-    compared = comparisons(table, spec)
+    compared = of(table, spec).of(COMPARISONS)
     row = compared[(compared["round"] == 8) & (compared["comparison"] == "control")].sort_values("p").iloc[0]
     assert row["p_holm"] > row["p"]
     text = said(table)
@@ -104,7 +111,7 @@ def test_a_transfer_stands_beside_the_ticket_of_the_target_itself(said, spec):
     both = pd.concat([table, own])
     own_source = spec.sources[0].model_copy(update={"name": "own", "dataset": spec.targets[1].dataset})
     two = spec.model_copy(update={"sources": (*spec.sources, own_source)})
-    text = plain_text(both, curves(both), comparisons(both, two), 0.004)
+    text = plain_text(of(both, two))
     assert "winning minus that of the target itself, paired by seed" in text
     assert "mnist -> digits_a with 0.4 % of the weights left: winning tickets are 5.15 points below" in " ".join(
         text.split()
@@ -153,9 +160,10 @@ def test_a_grid_without_any_result_is_shown_as_that(said):
 
 def test_many_comparisons_are_counted_and_not_listed(spec):
     table = results(0.2)
-    compared = comparisons(table, spec)
-    many = pd.concat([compared] * (LONGEST // 2 + 1), ignore_index=True)
-    text = plain_text(table, curves(table), many, 0.004)
+    findings = of(table, spec)
+    many = pd.concat([findings.of(COMPARISONS)] * (LONGEST // 2 + 1), ignore_index=True)
+    findings.computed["comparisons"] = many
+    text = plain_text(findings)
     assert f"winning minus random: {2 * (LONGEST // 2 + 1)} comparisons, too many for a terminal" in text
     assert "p (Holm)" not in text
 
@@ -163,5 +171,5 @@ def test_many_comparisons_are_counted_and_not_listed(spec):
 def test_a_terminal_gets_box_characters(spec):
     table = results(0.2)
     console = Console(width=100, force_terminal=True, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
-    console.print(report(table, curves(table), comparisons(table, spec), 0.004, width=100))
+    console.print(report(of(table, spec), width=100))
     assert "─" in console.export_text()

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from pipeline.report.page.rendering import render
-from pipeline.report.stills.figures import curves_figure
+from pipeline.report.sections.curves import curves_figure
 from pipeline.report.stills.matrix import matrix_figure
 
 LONG = (0, 1, 2, 3, 4, 5, 6, 9, 12, 15, 18, 21, 24, 27, 30)
@@ -39,7 +39,7 @@ def rendered(findings):
 
 def test_the_page_is_less_than_15_mb_and_30_s_of_work(findings, rendered):
     page, seconds = rendered
-    assert len(findings.curves.drop_duplicates(["source", "target", "ticket"])) > 2000
+    assert len(findings.computed["curves"].drop_duplicates(["source", "target", "ticket"])) > 2000
     size = len(page.encode())
     print(f"{len(findings.results):,} results: {seconds:.1f} s, {size / 1e6:.1f} MB")
     assert seconds < 30 and size < 15e6

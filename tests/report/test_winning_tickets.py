@@ -12,7 +12,7 @@ from pipeline.experiment.loading import load
 from pipeline.report.analysis.winning_tickets import END, VALIDATION, winning_tickets
 from pipeline.report.histories import COLUMNS
 from pipeline.report.page.rendering import render
-from pipeline.report.winners import CAUTION, winners, winning_sentences
+from pipeline.report.sections.winning_tickets import CAUTION, winners, winning_sentences
 
 GRID = """
 name: wins
@@ -119,7 +119,7 @@ def test_without_a_named_reference_it_is_the_dense_network_from_scratch(made, to
 
 
 def test_only_the_first_draw_of_a_dense_network_is_the_reference(made):
-    results, histories = made.results, made.histories
+    results, histories = made.results, made.computed["histories"]
     dense = results[results["ticket"] == "dense"]
     twice = pd.concat([results, dense.assign(draw=1, test_accuracy=0.9)], ignore_index=True)
     table = winning_tickets(twice, histories, against_dense(made.spec))
@@ -129,7 +129,7 @@ def test_only_the_first_draw_of_a_dense_network_is_the_reference(made):
 def test_a_ticket_that_sources_share_stands_beside_the_reference_of_each(findings_from):
     two = "sources: [{name: high, dataset: {name: digits, classes: [7, 8, 9]}}, "
     found = findings_from(GRID.replace("sources: [", two), lambda point: 0.5 + 0.1 * (point.source == "high"), spread=0)
-    table = found.winning_tickets
+    table = found.computed["winning_tickets"]
     drawn = table[(table["ticket"] == "random") & (table["round"] == 1)]
     assert [(row.source, row.reference_accuracy, row.wins) for row in drawn.itertuples()] == [
         ("high", pytest.approx(0.6), False),
@@ -215,7 +215,7 @@ def test_rounds_of_which_nothing_is_known_are_counted_apart(told):
 
 def test_the_page_shows_the_interval_and_the_caution(made, told):
     table = told({("late-reset", 0): [0.60, 0.70, 0.80], ("late-reset", 2): [0.63, 0.72, 0.79]})
-    said = render(replace(made, winning_tickets=table))
+    said = render(replace(made, computed=made.computed | {"winning_tickets": table}))
     assert "Winning tickets</h2>" in said and "a statement about means, not a test" in said
     assert ">+1.33<span" in said and ">-3.84 to +6.50<" in said and ">2 of 3<" in said
 
@@ -223,7 +223,7 @@ def test_the_page_shows_the_interval_and_the_caution(made, told):
 def test_a_page_without_any_reference_says_so(made, told):
     without = made.results[made.results["ticket"] != "dense"]
     spec = against_dense(made.spec).model_copy(update={"dense": False})
-    said = render(replace(made, spec=spec, winning_tickets=told({}, None, without, spec)))
+    said = render(replace(made, spec=spec, computed=made.computed | {"winning_tickets": told({}, None, without, spec)}))
     assert "There is no dense network to hold tickets against" in said
 
 

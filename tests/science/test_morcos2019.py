@@ -7,7 +7,7 @@ import pytest
 from pipeline.experiment.collections import open_work
 from pipeline.experiment.grid import Work
 from pipeline.experiment.loading import load
-from pipeline.report.settings import in_force
+from pipeline.report.sections.settings import in_force
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "morcos2019"
 

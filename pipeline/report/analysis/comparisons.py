@@ -24,6 +24,7 @@ from pipeline.report.analysis.paired_tests import (
 )
 from pipeline.report.analysis.pairings import Pairing, pairings
 from pipeline.report.analysis.statistics import CURVE, Floats, Whole, by_seed, level_of, moments
+from pipeline.report.findings import Computed, Table
 
 CONSTANT = "every seed has the same difference: no variance to test against"
 FAMILY = ["comparison", "ticket", "reference", "left"]
@@ -111,6 +112,13 @@ def chosen_level(compared: pd.DataFrame, fraction_pruned: float | None) -> float
     sources = having.groupby("left")["source"].nunique()
     shared = sources.index[sources == having["source"].nunique()]
     return float(min(shared if len(shared) else sources.index))
+
+
+COMPARISONS = Table("comparisons", lambda findings: comparisons(findings.results, findings.spec))
+LEVEL = Computed(
+    "level", lambda findings: chosen_level(findings.of(COMPARISONS), findings.spec.analysis.fraction_pruned)
+)
+"""The one that the report speaks of."""
 
 
 def at_level(compared: pd.DataFrame, level: float | None) -> pd.DataFrame:

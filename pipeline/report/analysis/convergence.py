@@ -10,6 +10,8 @@ import pandas as pd
 from pipeline.experiment.spec_analysis import Convergence, MovingAverage, Settles
 from pipeline.experiment.steps import Steps
 from pipeline.report.analysis.statistics import ROUNDING, BySeed, Floats, Whole, by_seed, extremes, moments
+from pipeline.report.findings import Table
+from pipeline.report.histories import HISTORIES
 
 COLUMNS = ["stage", "converged", "iteration", "epoch", "accuracy"]
 LOSSES = ["train_loss", "test_loss"]
@@ -62,6 +64,12 @@ def convergence(histories: pd.DataFrame, rule: Convergence) -> pd.DataFrame:
         },
         columns=COLUMNS,
     )
+
+
+CONVERGENCE = Table(
+    "convergence",
+    lambda findings: convergence(findings.of(HISTORIES), findings.spec.analysis.convergence),
+)
 
 
 def convergence_curves(results: pd.DataFrame, converged: pd.DataFrame) -> pd.DataFrame:

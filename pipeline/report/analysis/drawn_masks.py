@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,12 +10,16 @@ import pandas as pd
 
 from pipeline.report.analysis.levels import nearest_levels
 from pipeline.report.analysis.statistics import level_of
+from pipeline.report.findings import Computed, Findings
+from pipeline.report.wording import listed
 
 if TYPE_CHECKING:
     from pipeline.experiment.spec import Spec
 
 MOST = 4
 """Levels that are drawn where the grid names none."""
+BYTES = 1 << 30
+"""Of starting weights, and of masks, that are read; sources beyond that are left out."""
 WHOLE = 1.0
 """The level of the network before any pruning: all weights, no mask."""
 
@@ -71,3 +75,28 @@ def levels_drawn(evaluated: Collection[float], asked: Collection[float] | None) 
         return [every[round(place * last / max(1, most - 1))] for place in range(most)]
     nearest = nearest_levels(asked, pruned)
     return sorted({WHOLE if level == WHOLE else nearest.get(level, WHOLE) for level in asked}, reverse=True)
+
+
+DRAWN = Computed("drawn masks", lambda findings: drawn_masks(findings.results, findings.spec))
+
+Outputs = set[tuple[str, str]]
+"""(stage, output) of files of the store."""
+
+
+def affordable(findings: Findings, needed: Callable[[Drawn], Outputs], what: str) -> list[Drawn]:
+    """Those of the first sources, as many as BYTES are enough for; a note names the others. None that need nothing."""
+    drawn, kept = findings.of(DRAWN), list[Drawn]()
+    left, out = BYTES, list[str]()
+    for source in dict.fromkeys(one.source for one in drawn):
+        of_source = [one for one in drawn if one.source == source]
+        outputs = Outputs().union(*map(needed, of_source))
+        size = sum(findings.read.size(*output) for output in outputs)
+        if size > left:
+            out.append(source)
+        elif outputs:
+            left -= size
+            kept += of_source
+    if out:
+        note = f"{what}: not of {listed(out)}, which would be more than {BYTES >> 30} GiB to read."
+        findings.read.notes.append(note)
+    return kept

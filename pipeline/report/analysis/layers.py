@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from pipeline.report.findings import Table
+
 if TYPE_CHECKING:
     from pipeline.experiment.spec import Spec
     from pipeline.report.results import Records
@@ -51,6 +53,8 @@ def survivors_by_layer(results: pd.DataFrame, snapshot: Records, spec: Spec) -> 
             rows += [[*name, *numbers] for numbers in _layers(record["summary"], own.get(name[0], []), orders)]
     return pd.DataFrame(rows, columns=COLUMNS).astype(TYPES)
 
+
+LAYERS = Table("layers", lambda findings: survivors_by_layer(findings.results, findings.read.snapshot, findings.spec))
 
 Orders = dict[frozenset[str], list[str]]
 """Names of a model's layers -> the same in the model's order, which the JSON of a summary has lost."""

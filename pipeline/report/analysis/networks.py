@@ -13,6 +13,7 @@ import pandas as pd
 from pipeline.experiment.models import Perceptron
 from pipeline.experiment.spec import DENSE
 from pipeline.report.analysis.published import is_of, published_values
+from pipeline.report.findings import Table
 
 if TYPE_CHECKING:
     from pipeline.experiment.spec import Spec
@@ -96,6 +97,9 @@ def networks(results: pd.DataFrame, snapshot: Records, spec: Spec) -> pd.DataFra
     # each target's dense network comes first: it is what the rows below are compared with
     rows.sort(key=lambda row: (targets.index(row["target"]), row["ticket"] != DENSE))
     return pd.DataFrame(rows, columns=COLUMNS).astype(TYPES)
+
+
+NETWORKS = Table("networks", lambda findings: networks(findings.results, findings.read.snapshot, findings.spec))
 
 
 def many_trainings(results: pd.DataFrame, snapshot: Records) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.report.analysis.paired_tests import half_width
+from pipeline.report.findings import Table
 
 Floats = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int64]
@@ -105,6 +106,9 @@ def curves(table: pd.DataFrame) -> pd.DataFrame:
         least=least,
         greatest=greatest,
     )
+
+
+CURVES = Table("curves", lambda findings: curves(findings.results))
 
 
 def level_of(table: pd.DataFrame) -> "pd.Series[float]":

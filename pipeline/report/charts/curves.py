@@ -6,21 +6,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from pipeline.experiment.spec import DENSE
-from pipeline.report.analysis.pairings import own_sources
+from pipeline.lottery.counting import count_of
+from pipeline.report.analysis.statistics import CURVES
 from pipeline.report.charts.bands import Bands, Spread, band_fields, spread_in_words
-from pipeline.report.charts.chart import NARROW, Axis, Chart, Series, ends, height, numbers, percent
-from pipeline.report.charts.palette import DENSE_LABEL, Line, lines
+from pipeline.report.charts.chart import Axis, Chart, Series, ends, numbers, percent
+from pipeline.report.charts.lines import ACCURACY, LEFT, across, look_of, own_lines, range_of_differences
+from pipeline.report.charts.palette import DENSE_LABEL
 from pipeline.report.findings import Findings
 
-LEFT = Axis("weights remaining (%)", "left", "%")
-ACCURACY = Axis("test accuracy (%)", unit="%")
 FIELDS = ("round", "weights that survive", "of", "% of the weights pruned", "n", "diverged", "without a result")
-SHOWN = 0.75
-"""Of the winning tickets' points, in the range that shows differences if all of them would not show any."""
 POINT = ["target", "source", "ticket", "round"]
 
 
@@ -47,7 +44,8 @@ def pruning_curves(findings: Findings) -> list[Chart]:
 
 def points_by_curve(findings: Findings) -> tuple[Points, dict[Any, Any]]:
     """Points with a result and weights, and the places of each (target, source, ticket), the least pruned first."""
-    drawn = findings.curves[findings.curves["mean"].notna() & (findings.curves["survivors"] > 0)]
+    curves = findings.of(CURVES)
+    drawn = curves[curves["mean"].notna() & (curves["survivors"] > 0)]
     drawn = drawn.sort_values("survivors", ascending=False, kind="stable").reset_index(drop=True)
     return Points.of(drawn, findings), dict(drawn.groupby(POINT[:3], sort=False).indices)
 
@@ -56,18 +54,6 @@ def dense_level(points: Points, groups: dict[Any, Any], target: str) -> list[Ser
     """The dense network of a target, where it has one."""
     dense = [at for (of, _, ticket), at in groups.items() if (of, ticket) == (target, DENSE)]
     return [points.series(DENSE_LABEL, at) for at in dense]
-
-
-def look_of(findings: Findings) -> dict[tuple[str, str], Line]:
-    """Lines of all (source, ticket) of the grid, so that a source looks the same in every chart."""
-    pairs = findings.results[["source", "ticket"]].drop_duplicates()
-    return lines(zip(pairs["source"], pairs["ticket"], strict=True), findings.spec.winning)
-
-
-def own_lines(findings: Findings) -> set[tuple[str, str]]:
-    """(target, source) of sources that train as the target does: their lines stand out among many."""
-    spec = findings.spec
-    return {(target.name, source.name) for target in spec.targets for source in own_sources(spec, target)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,31 +139,11 @@ def panel(
     )
 
 
-def across(level: Series, least: float) -> None:
-    """Stretch the point of a dense network from the left edge to the most pruned point."""
-    level.x, level.seeds, level.marked = [100, least], (), ()
-    level.y = [level.y[0]] * 2
-    for edge in ("spread", "low", "high"):
-        column = getattr(level, edge)
-        setattr(level, edge, column and [column[0]] * 2)
-    level.more = [[column[0]] * 2 for column in level.more]
-
-
-def range_of_differences(series: list[Series]) -> tuple[float, float] | None:
-    """Where the winning tickets' points and the dense network are, with a margin.
-
-    If that is most of the whole range, because a line has collapsed: the upper three quarters of those points.
-    """
-    shown = [one for one in series if one.role == "level" or (one.line is not None and one.line.winning)]
-    winning = [y for one in shown if one.role == "line" for y in one.y]
-    if not winning:
-        return None
-    high = max(float(one.band()[1].max()) for one in shown)
-    levels = [one.y[0] for one in shown if one.role == "level"]
-    lows = [min(y) for y in ([*winning, *levels], [float(np.quantile(winning, 1 - SHOWN)), *levels])]
-    ranges = [(low - _margin(low, high), min(high + _margin(low, high), 100.5)) for low in lows]
-    return ranges[0] if ranges[0][1] - ranges[0][0] <= NARROW * height(series) else ranges[1]
-
-
-def _margin(low: float, high: float) -> float:
-    return max(0.06 * (high - low), 0.05)
+def seeds_in_words(findings: Findings) -> str:
+    """How many seeds the points have, for titles; and of how many runs that diverged."""
+    curves = findings.of(CURVES)
+    there = curves[curves["n"] > 0]
+    least, most = int(there["n"].min()), int(there["n"].max())
+    diverged = int(there["n_diverged"].sum())
+    seeds = f"n = {most}" if least == most else f"n = {least} to {most}"
+    return seeds + (f", {count_of(diverged, 'diverged run')} among them" if diverged else "")

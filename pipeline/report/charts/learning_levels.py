@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from pipeline.experiment.spec import ANY, DENSE
-from pipeline.report.analysis.convergence import convergence_curves
+from pipeline.report.analysis.convergence import CONVERGENCE, convergence_curves
 from pipeline.report.analysis.levels import is_far, nearest_levels
 from pipeline.report.analysis.statistics import level_of
 from pipeline.report.charts.bands import spread_in_words
 from pipeline.report.charts.chart import NAMED, NARROW, Chart, Moment, Series, as_floats, height, significant, spelled
-from pipeline.report.charts.curves import ACCURACY, look_of
+from pipeline.report.charts.lines import ACCURACY, look_of
 from pipeline.report.charts.palette import DENSE_LABEL
 from pipeline.report.charts.training import CURVE, ITERATION, Records, learning_fields
 from pipeline.report.findings import Findings
@@ -86,7 +86,7 @@ class _Panels:
         here = results[results["left"].isin(levels) | (results["ticket"] == DENSE)]
         # of several rounds at one level the first, as everywhere
         here = here[here["round"] == here.groupby(by)["round"].transform("min")]
-        converged = convergence_curves(findings.results, findings.convergence)
+        converged = convergence_curves(findings.results, findings.of(CONVERGENCE))
         converged = converged.assign(left=level_of(converged)).sort_values("round", kind="stable").drop_duplicates(by)
         moments = {(row.target, row.source, row.ticket, row.left): row for row in converged.itertuples()}
         return cls(findings, Records.of(findings, here, by), moments)

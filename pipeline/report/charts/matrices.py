@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from pipeline.experiment.spec import ANY, DENSE
-from pipeline.report.analysis.comparisons import chosen_level, levels
+from pipeline.report.analysis.comparisons import COMPARISONS, LEVEL, levels
 from pipeline.report.analysis.paired_tests import SIGNIFICANT
-from pipeline.report.charts.curves import own_lines
 from pipeline.report.charts.heads import caveat
+from pipeline.report.charts.lines import own_lines
 from pipeline.report.findings import Findings
 
 DIGITS, P_DIGITS = 3, 2
@@ -63,9 +63,8 @@ class Matrices:
 
 def matrices(findings: Findings) -> Matrices | None:
     """A matrix for each (comparison, ticket, reference); None where nothing can be compared."""
-    rows = findings.comparisons
+    rows, chosen = findings.of(COMPARISONS), findings.of(LEVEL)
     at = levels(rows)
-    chosen = chosen_level(rows, findings.spec.analysis.fraction_pruned)
     if rows.empty or chosen is None:
         return None
     sources, targets = sides(findings, rows)

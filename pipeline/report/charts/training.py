@@ -10,13 +10,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.experiment.spec import DENSE
-from pipeline.report.analysis.comparisons import chosen_level
+from pipeline.report.analysis.comparisons import LEVEL
 from pipeline.report.analysis.statistics import level_of
 from pipeline.report.charts.bands import Bands, Spread, band_fields, spread_in_words
 from pipeline.report.charts.chart import Axis, Chart, Series, numbers, percent, spelled
-from pipeline.report.charts.curves import ACCURACY, look_of, own_lines
+from pipeline.report.charts.lines import ACCURACY, look_of, own_lines
 from pipeline.report.charts.palette import DENSE_LABEL
 from pipeline.report.findings import Findings
+from pipeline.report.histories import HISTORIES
 
 RECORDS = 100
 """Records drawn of a learning curve: more cannot be told apart on a panel."""
@@ -31,7 +32,7 @@ def learning_level(findings: Findings) -> float | None:
 
     The latter where the grid has nothing to compare. None while there is neither.
     """
-    chosen = chosen_level(findings.comparisons, findings.spec.analysis.fraction_pruned)
+    chosen = findings.of(LEVEL)
     if chosen is not None:
         return chosen
     results = findings.results
@@ -94,7 +95,7 @@ class Records:
     @classmethod
     def of(cls, findings: Findings, here: pd.DataFrame, by: list[str]) -> Records:
         """Of the trainings of some results; each value of the columns `by` is one curve."""
-        records = here[[*by, "seed", "stage"]].merge(findings.histories, on="stage")
+        records = here[[*by, "seed", "stage"]].merge(findings.of(HISTORIES), on="stage")
         records = records[records["iteration"] > 0]  # a network that was only evaluated has learned nothing
         by_seed = records.groupby([*by, "iteration", "seed"], sort=False)["test_accuracy"].mean()
         means = by_seed.groupby(level=[*by, "iteration"], sort=False).agg(["mean", "std", "count"])

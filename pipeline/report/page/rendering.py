@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
-import pandas as pd
-
-from pipeline.experiment.spec_analysis import Convergence, EarlyStop, Settles
 from pipeline.lottery.printable import escaped, escaped_json
 from pipeline.report.charts import palette
 from pipeline.report.charts.bands import band_in_words
-from pipeline.report.charts.chart import CROWD, Chart
-from pipeline.report.charts.convergence import convergence_charts
-from pipeline.report.charts.curves import pruning_curves
-from pipeline.report.charts.inside_tickets import connectivity_charts, initial_weight_charts
-from pipeline.report.charts.layers import layer_charts
-from pipeline.report.charts.learning_levels import LearningPanels, learning_panels
-from pipeline.report.charts.matrices import matrices
-from pipeline.report.charts.overlap import between_rounds, overlap_charts
-from pipeline.report.charts.sensitivity import sensitivity_charts
-from pipeline.report.charts.training import learning_curves, learning_level
+from pipeline.report.charts.chart import CROWD
 from pipeline.report.findings import Findings
-from pipeline.report.page.dense_networks import BesideDenseTable, WinningTickets
-from pipeline.report.page.how_far import how_far
-from pipeline.report.page.inside_tickets import about_connectivity, about_initial_weights, no_initial_weights
-from pipeline.report.page.published import beside_paper_rows, networks_table, paired_rows
-from pipeline.report.page.tables import cost_rows, header, moment, provenance_rows, unmade_rows
-from pipeline.report.paper import TITLES
-from pipeline.report.success import how_many_succeed, is_all
-from pipeline.report.verdicts import answers
-from pipeline.report.wording import margin_points, percent_left
+from pipeline.report.page.header import header
+from pipeline.report.sections import order
+from pipeline.report.wording import margin_points, moment, percent_left
 
+FOLDERS = (Path(__file__).parent / "templates", Path(order.__file__).parent)
+"""Of templates: the page's, and those of sections, beside their modules."""
 SCRIPTS = ("charts.js", "matrices.js", "page.js")
 
 
@@ -52,11 +36,12 @@ def render(findings: Findings, *, refresh: int | None = None) -> str:
 
     `refresh`: seconds after which a browser reads the file again, while results come in.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
     from plotly.offline import get_plotlyjs
 
     environment = Environment(
-        loader=PackageLoader("pipeline.report.page", "templates"),
+        loader=FileSystemLoader(FOLDERS),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -64,23 +49,31 @@ def render(findings: Findings, *, refresh: int | None = None) -> str:
         finalize=_plain,
     )
     environment.filters |= {"percent_left": percent_left, "margin": margin_points, "moment": moment}
-    sections = _sections(findings)
-    charts = {chart.id: chart.described() for chart in _every_chart(sections)}
-    compared = sections["matrices"].described() if sections["matrices"] else None
-    source = environment.loader.get_source  # type: ignore[union-attr]
+    macros = environment.get_template("macros.html.j2").module
+    environment.globals |= {name: getattr(macros, name) for name in ("panels", "nothing")}
+    environment.globals |= {"spec": findings.spec, "crowd": CROWD}
+    environment.globals |= {"band": band_in_words(findings.spec.analysis.spread)}
+    shown = [(section, fragment) for section in order.SECTIONS if (fragment := section.page(findings)) is not None]
+    charts = {chart.id: chart.described() for _, fragment in shown for chart in fragment.charts}
+    data = {name: value for _, fragment in shown for name, value in fragment.data.items()}
+    source = environment.loader.get_source  # type: ignore[union-attr]  # it was given above
     trusted = Trusted(
         css=source(environment, "page.css")[0],
         scripts=[source(environment, name)[0] for name in SCRIPTS],
         plotly=get_plotlyjs(),
-        data=safe_json({"charts": charts, "matrices": compared, "crowd": CROWD, **palette.for_page()}),
+        data=safe_json({"charts": charts, "crowd": CROWD, **data, **palette.for_page()}),
     )
+    fragments = {
+        section.name: Markup(environment.get_template(f"{section.name}.html.j2").render(fragment.values))
+        for section, fragment in shown
+    }
     return environment.get_template("page.html.j2").render(
-        **sections,
-        spec=findings.spec,
+        sections=[section for section, _ in shown],
+        fragments=fragments,
+        stills=[name for section in order.SECTIONS for name in section.stills],
         header=header(findings),
         trusted=trusted,
         palette=palette,
-        crowd=CROWD,
         refresh=refresh,
     )
 
@@ -94,102 +87,3 @@ def safe_json(value: object) -> str:
     """JSON that cannot end the script element it is in, or start a comment there."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return escaped_json(text).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _sections(findings: Findings) -> dict[str, Any]:
-    alone = is_all(findings.networks, findings.comparisons)
-    compared = None if alone else matrices(findings)
-    level = compared.levels[compared.chosen] if compared else None
-    trained = learning_level(findings)
-    nested = between_rounds(findings)
-    asked = findings.spec.analysis.levels
-    panels = LearningPanels([], []) if asked is None else learning_panels(findings, asked)
-    return {
-        "findings": findings,
-        "level": level,
-        "answers": [
-            *how_many_succeed(findings.networks),
-            *([] if alone else answers(findings.comparisons, level, findings.curves)),
-        ],
-        "networks": networks_table(findings.networks),
-        "paired_networks": paired_rows(findings.paired_networks),
-        "beside_paper": beside_paper_rows(findings.beside_paper),
-        "untested": "; ".join(findings.comparisons["remark"].drop_duplicates()) or "there is none",
-        "curves": pruning_curves(findings),
-        "sensitivity": sensitivity_charts(findings),
-        "sensitive_layers": _records(findings.sensitivity),
-        "matrices": compared,
-        "how_far": how_far(findings),
-        "beside_dense": BesideDenseTable.of(findings),
-        "winning": WinningTickets.of(findings),
-        "learning": learning_curves(findings, trained) if trained is not None and asked is None else [],
-        "learning_panels": panels,
-        "band": band_in_words(findings.spec.analysis.spread),
-        "learning_level": trained,
-        "convergence": convergence_charts(findings),
-        "rule": in_words(findings.spec.analysis.convergence),
-        "unjudged": unjudged(findings),
-        "judged": bool(findings.convergence["converged"].notna().any()),
-        "layers": layer_charts(findings),
-        "initial": initial_weight_charts(findings),
-        "initial_start": about_initial_weights(findings),
-        "no_initial": no_initial_weights(findings),
-        "connected": connectivity_charts(findings),
-        "connectivity": about_connectivity(findings),
-        "overlap": overlap_charts(findings) + ([] if isinstance(nested, str) else nested),
-        "nested": nested if isinstance(nested, str) else "",
-        "unmade": unmade_rows(findings.unmade),
-        "paper": TITLES.get(findings.spec.analysis.paper, ""),
-        "settings": _records(findings.settings),
-        "cost": cost_rows(findings.cost),
-        "provenance": provenance_rows(findings.provenance),
-    }
-
-
-def _every_chart(sections: Mapping[str, Any]) -> list[Chart]:
-    flat = [*sections["curves"], *sections["learning"], *sections["convergence"], *sections["overlap"]]
-    flat += sections["sensitivity"]
-    rows = [*sections["layers"], *sections["initial"], *sections["connected"], *sections["learning_panels"].rows]
-    return flat + [chart for row in rows for chart in row]
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
-
-
-def in_words(rule: Convergence) -> str:
-    """The rule of convergence as a clause."""
-    if isinstance(rule, Settles):
-        return (
-            f"the first record from which test accuracy stays within {margin_points(rule.tolerance)} of the last "
-            "record's; a training whose last record is the first such one has not converged"
-        )
-    if isinstance(rule, EarlyStop):
-        return (
-            "the record with the smallest loss on the validation images, where early stopping would end the training; "
-            "only a training that diverged has not converged"
-        )
-    return (
-        f"the moment at which the moving average of test accuracy over {rule.window} has changed by less than "
-        f"{margin_points(rule.tolerance)} for {rule.patience}"
-    )
-
-
-def unjudged(findings: Findings) -> str:
-    """How many trainings the rule of convergence cannot judge, and why; empty where it can judge all."""
-    converged = findings.convergence["converged"]
-    count = int(converged.isna().sum())
-    if not count:
-        return ""
-    whose = "Convergence" if count == len(converged) else f"Convergence of {count:,} of {len(converged):,} trainings"
-    if isinstance(findings.spec.analysis.convergence, Settles):
-        return f"{whose} cannot be judged by this rule: the training has a single record."
-    if isinstance(findings.spec.analysis.convergence, EarlyStop):
-        return (
-            f"{whose} cannot be judged by this rule: there are no validation images (dataset: {{validation: n}}), or "
-            "the training has a single record."
-        )
-    return (
-        f"{whose} cannot be judged by this rule: the training is shorter than window and patience, or its records are "
-        "further apart than the patience."
-    )

@@ -1,0 +1,223 @@
+"""Tickets beside the dense network: rows of the tables of page and terminal, and notes about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from pipeline.report.analysis.beside_dense import NO_POINT, beside_dense
+from pipeline.report.findings import Findings, Table
+from pipeline.report.sections.section import Fragment, Screen, Section
+from pipeline.report.unit import unit_of
+from pipeline.report.wording import interval, listed, p_value, percent_left, points
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table as Printed
+
+PAPER = "the paper"
+SHOWN = 200
+"""Rows of the page's table; of more, the files have the rest."""
+LONGEST = 60
+"""Rows of all tables of the terminal together."""
+BESIDE_DENSE = Table("beside_dense", lambda findings: beside_dense(findings.results, findings.spec))
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """The paper's row: percent, points of it; t without its sign."""
+
+    n: str
+    mean: str
+    dense: str
+    difference: str
+    t: str
+    p: str
+
+
+@dataclass(frozen=True, slots=True)
+class BesideDense:
+    """One (source, target, ticket, round); empty where there is no number. Means are in percent, with ±1 std."""
+
+    source: str
+    target: str
+    ticket: str
+    round: str
+    left: str
+    n: str
+    mean: str
+    dense: str
+    difference: str
+    interval: str
+    t: str
+    p: str
+    p_holm: str
+    effect: str
+    remark: str
+    paper: Paper | None
+
+
+def beside_dense_rows(table: pd.DataFrame) -> list[BesideDense]:
+    """A row for each of the table `beside_dense`."""
+    return [
+        BesideDense(
+            source=_text(row.source),
+            target=_text(row.target),
+            ticket=_text(row.ticket),
+            round=_text(row.round),
+            left="" if pd.isna(row.remaining) else percent_left(row.remaining),
+            n=_text(row.n),
+            mean=_spread(row.mean, row.std),
+            dense=_spread(row.dense_mean, row.dense_std),
+            difference="" if pd.isna(row.difference) else points(row.difference),
+            interval="" if pd.isna(row.low) else interval(row),
+            t=_number(row.t),
+            p="" if pd.isna(row.p) else p_value(row.p),
+            p_holm="" if pd.isna(row.p_holm) else p_value(row.p_holm),
+            effect=_number(row.effect),
+            remark=row.remark,
+            paper=_paper(row),
+        )
+        for row in _rows(table)
+    ]
+
+
+def about_beside_dense(table: pd.DataFrame, of: str) -> list[str]:
+    """Sentences that belong under the table: which tests are corrected together, and which share their dense runs.
+
+    `of`: where the paper's numbers are, empty where the grid gives no tests of one.
+    """
+    ours = table[table["n"].notna()]
+    families = [f"{row.tests} of {row.ticket}" for row in _rows(ours.drop_duplicates("ticket")) if row.tests]
+    said = [
+        f"p (Holm) is corrected over all tests of the table of one kind of ticket: {listed(families)}."
+        if families
+        else "Nothing can be tested: the remarks say why.",
+        *_shared(ours),
+    ]
+    if of:
+        said.append(
+            f"{PAPER[0].upper()}{PAPER[1:]}: {of}. Its t is shown without a sign, as papers differ in what they "
+            "subtract; ours is of ticket minus dense."
+        )
+    return said
+
+
+def _shared(ours: pd.DataFrame) -> list[str]:
+    """What rows that have the same dense runs mean for their tests."""
+    used = ours.dropna(subset="dense_draw").groupby(["target", "dense_draw"]).size()
+    if used.empty:
+        return []
+    if used.max() == 1:
+        return ["Each row has dense runs of its own, trained for it alone."] * (len(used) > 1)
+    repeated = used.groupby("target").size().max() > 1
+    whose = (
+        "Sources share the dense runs of a ticket and round" if repeated else "Rows of a target share its dense runs"
+    )
+    return [
+        f"{whose}, so that these rows stand and fall together: dense runs that happen to be good or bad move all their "
+        "differences the same way. Each test by itself, and Holm's correction, hold all the same; but they are no "
+        "independent confirmations of one another."
+    ]
+
+
+def _paper(row: Any) -> Paper | None:
+    if pd.isna(row.published_mean):
+        return None
+    return Paper(
+        n=_text(row.published_n),
+        mean=_spread(row.published_mean, row.published_std),
+        dense=_spread(row.published_dense_mean, row.published_dense_std),
+        difference=points(row.published_mean - row.published_dense_mean),
+        t=_number(abs(row.published_t)),
+        p=p_value(row.published_p),
+    )
+
+
+def _spread(mean: float, std: float) -> str:
+    if pd.isna(mean):
+        return ""
+    return f"{100 * mean:.2f}" + ("" if pd.isna(std) else f" ± {100 * std:.2f}")
+
+
+def _number(value: float) -> str:
+    return "" if pd.isna(value) else f"{value:.2f}"
+
+
+def _text(value: Any) -> str:
+    return "" if pd.isna(value) else str(value)
+
+
+def _rows(table: pd.DataFrame) -> Iterable[Any]:
+    return table.itertuples()
+
+
+def _page(findings: Findings) -> Fragment:
+    """Without a table where there is neither a dense network nor a paper's test."""
+    table = findings.of(BESIDE_DENSE)
+    # a row that the paper has is never left out
+    shown = table[(table.index < SHOWN) | table["published_n"].notna()]
+    values = {
+        "known": bool((table["dense_draw"].notna() | (table["remark"] == NO_POINT)).any()),
+        "rows": beside_dense_rows(shown),
+        "more": len(table) - len(shown),
+        "notes": about_beside_dense(table, _source_of_tests(findings)),
+        "unit": unit_of(findings.spec),
+    }
+    return Fragment(values)
+
+
+def _source_of_tests(findings: Findings) -> str:
+    """Where the paper has its tests; empty where the grid gives none."""
+    published = findings.spec.analysis.published
+    return published.of if published is not None and published.tests else ""
+
+
+def _lines(findings: Findings, screen: Screen) -> Iterator[RenderableType]:
+    """Where the grid gives a paper's tests, a table for each source and target, the paper's rows beneath ours."""
+    from rich.text import Text
+
+    if not (of := _source_of_tests(findings)):
+        return
+    rows = beside_dense_rows(findings.of(BESIDE_DENSE))
+    if len(rows) > LONGEST:
+        long = f"{len(rows):,} rows, too many for a terminal; the report has them."
+        yield Text(f"Tickets beside the dense network: {long}")
+        return
+    for pair in dict.fromkeys((row.source, row.target) for row in rows):
+        yield _table([row for row in rows if (row.source, row.target) == pair], screen)
+    yield from map(Text, about_beside_dense(findings.of(BESIDE_DENSE), of))
+
+
+def _table(rows: list[BesideDense], screen: Screen) -> Printed:
+    from rich.table import Table as Printed
+
+    where = f"{rows[0].source or 'any source'} -> {rows[0].target or 'any target'}"
+    title = f"Tickets beside the dense network, {where} (test accuracy in %, ± std; difference with 95 % interval)"
+    table = Printed(title=title, box=screen.style, title_justify="left", pad_edge=False)
+    table.add_column("ticket\nleft", overflow="fold")
+    for heading in ("n", "ticket", "dense", "difference", "t", "p\n(Holm)"):
+        table.add_column(heading, justify="right", no_wrap=heading == "n")
+    for row in rows:
+        name = f"{row.ticket}\n{row.left or f'round {row.round}'}"
+        test = [f"{row.difference}\n{row.interval}", row.t, f"{row.p}\n({row.p_holm})"]
+        if row.remark:
+            test = [f"{row.difference}\n{row.remark}".strip(), "", ""]
+        table.add_row(name, row.n, row.mean, row.dense, *test)
+        if row.paper:
+            paper = row.paper
+            table.add_row(PAPER, paper.n, paper.mean, paper.dense, paper.difference, paper.t, paper.p)
+    return table
+
+
+SECTION = Section(
+    "beside_dense",
+    "Beside dense",
+    "Tickets beside the dense network",
+    _page,
+    computed=(BESIDE_DENSE,),
+    lines=_lines,
+)

@@ -1,0 +1,156 @@
+"""What the connections of tickets started from: Frankle & Carbin 2018, Figure 9."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.experiment.spec_sides import Source
+from pipeline.experiment.steps import Steps
+from pipeline.lottery.counting import count_of
+from pipeline.report.analysis.drawn_masks import DRAWN, Drawn, Outputs, affordable
+from pipeline.report.analysis.initial_weights import Weights, initial_weights, starting_weights
+from pipeline.report.charts.chart import Axis, Chart, Series, numbers, spelled
+from pipeline.report.charts.palette import COLOURS, Line
+from pipeline.report.findings import Findings, Table
+from pipeline.report.sections.section import LEFT_OUT, Fragment, Section, flat, not_drawn
+from pipeline.report.stills.panels import panels_figure
+from pipeline.report.wording import listed, percent_left
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+VALUE, DENSITY = Axis("starting weight"), Axis("density of surviving weights")
+MOST_LAYERS = 20
+"""Layers up to which histograms are drawn: more lines in a panel cannot be told apart."""
+
+
+def _table(findings: Findings) -> pd.DataFrame:
+    """Sources whose starting weights are not kept, or which train on instead of rewinding, are not in it.
+
+    Each round of the latter starts from other weights.
+    """
+    read = findings.read
+    starts = read.grid.starts
+    pruned = (
+        (one.source, read.snapshot.record(key)) for one in findings.of(DRAWN) for key in one.masks.values() if key
+    )
+    # from records: a grid that is remembered by its name has stages without their fields
+    layers = {source: record["fields"]["layers"] for source, record in pruned if record is not None}
+    rewinding = {source.name for source in findings.spec.sources if source.prune.rewind != "none"}
+
+    def of_starts(one: Drawn) -> Outputs:
+        places = (starts.get((one.source, seed)) for seed in one.masks)
+        return {(at.stage, at.output) for at in places if at is not None and one.source in rewinding}
+
+    def read_start(source: str, seed: int) -> Weights | None:
+        at = starts.get((source, seed))
+        data = None if at is None else read.outputs.read(at.stage, at.output)
+        try:
+            return None if data is None else starting_weights(data, layers.get(source, ()))
+        except ValueError:  # whole, and of another version
+            return None
+
+    drawn = affordable(findings, of_starts, "Initial weights that survive")
+    return initial_weights(drawn, layers, read_start, read.mask)
+
+
+INITIAL_WEIGHTS = Table("initial_weights", _table, reads_store=True)
+
+
+def initial_weight_charts(findings: Findings) -> list[list[Chart]]:
+    """For each source a panel a level, one line a layer: Frankle & Carbin 2018, Figure 9.
+
+    All panels of a source have the same x. Sources of more than MOST_LAYERS prunable layers have none.
+    """
+    charts = []
+    for number, (source, rows) in enumerate(_by(findings.of(INITIAL_WEIGHTS), "source")):
+        if rows["position"].nunique() <= MOST_LAYERS:
+            levels = enumerate(_by(rows, "level"))
+            charts.append([_histograms(f"initial-{number}-{place}", source, of) for place, (_, of) in levels])
+    return charts
+
+
+def _histograms(name: str, source: str, rows: pd.DataFrame) -> Chart:
+    left = percent_left(float(rows["level"].iloc[0]))
+    series, spreads = [], []
+    for place, (layer, of_layer) in enumerate(_by(rows, "layer")):
+        count = of_layer["count"].to_numpy()
+        if not count.sum():
+            continue
+        low, high = of_layer["low"].to_numpy(), of_layer["high"].to_numpy()
+        density = count / (count.sum() * (high - low))
+        label = layer.removesuffix(".weight")
+        line = Line(source, "", label, place % len(COLOURS), place // len(COLOURS), False, False)
+        one = Series(label, numbers((low + high) / 2), numbers(density), line, role="histogram")
+        one.more = [count.tolist()]
+        series.append(one)
+        spreads.append((label, _std(count, (low + high) / 2)))
+    n = int(rows["n"].max())
+    words = (
+        f"Starting weights of the connections of {source} that survive with {left} of the weights, one "
+        f"line a layer, {count_of(n, 'seed')} together. Standard deviations: {spelled(spreads, '')}."
+    )
+    return Chart(name, f"source: {source}, {left} remaining", words, VALUE, DENSITY, series, ("weights",))
+
+
+def _std(count: npt.NDArray[np.int64], middle: npt.NDArray[np.float64]) -> float:
+    mean = np.average(middle, weights=count)
+    return float(np.sqrt(np.average((middle - mean) ** 2, weights=count)))
+
+
+def _by(table: pd.DataFrame, column: str) -> Iterator[tuple[str, pd.DataFrame]]:
+    for name, rows in table.groupby(column, sort=False):
+        yield str(name), rows
+
+
+def about_initial_weights(findings: Findings) -> str:
+    """When surviving connections had the values that are drawn, as a clause."""
+    shown = set(findings.of(INITIAL_WEIGHTS)["source"])
+    moments = dict.fromkeys(str(source.prune.rewind) for source in findings.spec.sources if source.name in shown)
+    return f"at {listed(list(moments))} of round 0"
+
+
+def no_initial_weights(findings: Findings) -> str:
+    """Why some sources have no charts; empty where all have."""
+    table = findings.of(INITIAL_WEIGHTS)
+    layers = table.groupby("source")["position"].nunique().to_dict()
+
+    def reason(source: Source) -> str:
+        if source.name in layers:
+            crowded = layers[source.name] > MOST_LAYERS
+            return f"more than {MOST_LAYERS} prunable layers: initial_weights.csv has them" if crowded else ""
+        if source.prune.rewind == "none":
+            return "trained on instead of rewound, each round starts from other weights"
+        if source.prune.rewind == Steps() and not findings.spec.retention.initialization:
+            return "the weights that tickets start from are not kept (retention: {initialization: true} keeps them)"
+        return f"masks or the weights that tickets start from are not there yet, or {LEFT_OUT}"
+
+    return not_drawn(findings, reason)
+
+
+def _page(findings: Findings) -> Fragment:
+    charts = initial_weight_charts(findings)
+    values = {"initial": charts, "start": about_initial_weights(findings), "without": no_initial_weights(findings)}
+    return Fragment(values, flat(charts))
+
+
+def initial_weights_figure(findings: Findings) -> Figure | None:
+    """Frankle & Carbin 2018, Figure 9: what surviving connections started from; a panel a level."""
+    charts = flat(initial_weight_charts(findings))
+    title = f"{findings.name}: initial weights that survive, by layer, all seeds together"
+    return panels_figure(charts, title) if charts else None
+
+
+SECTION = Section(
+    "initial",
+    "Initial weights",
+    "Initial weights that survive",
+    _page,
+    computed=(INITIAL_WEIGHTS,),
+    stills={"initial_weights": initial_weights_figure},
+)

@@ -1,0 +1,183 @@
+"""What survives in each layer, and the layerwise ratio of Morcos et al. 2019, Figure 1b."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from pipeline.experiment.spec import ANY
+from pipeline.lottery.counting import count_of
+from pipeline.report.analysis.layers import LAYERS
+from pipeline.report.charts.chart import Axis, Chart, Series, numbers, percent, spelled
+from pipeline.report.charts.lines import look_of
+from pipeline.report.charts.palette import Line
+from pipeline.report.findings import Findings
+from pipeline.report.sections.section import Fragment, Section, flat
+from pipeline.report.stills.panels import PANEL, panels_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LAYER = Axis("layer, from input to output", "category")
+REMAINING = "remaining in layer (%)"
+RATIO = Axis("pruned in layer / overall")
+LOGARITHMIC_BELOW, DECADE = 5.0, 10.0
+"""Percent remaining in some layer below which a linear axis shows nothing of it, if others have ten times as much."""
+NAMED_ROUNDS = 6
+"""Rounds in the legend: the hover names the others."""
+LAYER_ROW = ["layer", "position"]
+INCHES, WIDEST = 0.36, 12.0
+"""Of a layer whose name can be read, and of a panel."""
+
+
+def layer_charts(findings: Findings) -> list[list[Chart]]:
+    """For each source: what remains and the ratio, by layer and round; and its last round beside controls."""
+    means = _means(findings.of(LAYERS))
+    looks = look_of(findings)
+    charts = []
+    for number, (source, rows) in enumerate(_by_source(means, findings)):
+        charts.append(
+            [
+                _by_round(f"remaining-{number}", source, rows),
+                *_ratio(f"ratio-{number}", source, rows, findings),
+                _beside_controls(f"last-{number}", source, rows, means, looks),
+            ]
+        )
+    return [[chart for chart in of_source if chart.series] for of_source in charts]
+
+
+def ratio_charts(findings: Findings) -> list[Chart]:
+    """Of `layer_charts`, the ratios alone: Morcos et al. 2019, Figure 1b, for each source."""
+    charts: list[Chart] = []
+    for number, (source, rows) in enumerate(_by_source(_means(findings.of(LAYERS)), findings)):
+        charts += _ratio(f"ratio-{number}", source, rows, findings)
+    return [chart for chart in charts if chart.series]
+
+
+def _by_source(means: pd.DataFrame, findings: Findings) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The masks of each source's chain."""
+    found = means[means["ticket"].isin(findings.spec.winning[:1]) & (means["source"] != ANY)]
+    for source, rows in found.groupby("source", sort=False):
+        yield str(source), rows
+
+
+def _means(layers: pd.DataFrame) -> pd.DataFrame:
+    """Means over seeds, in layer order; `remaining` in [0, 1]."""
+    rows = layers.assign(
+        remaining=layers["survivors"] / layers["total"], layer=layers["layer"].str.removesuffix(".weight")
+    )
+    by = ["source", "ticket", "round", *LAYER_ROW]
+    means = rows.groupby(by, as_index=False, sort=False).agg(
+        remaining=("remaining", "mean"), ratio=("ratio", "mean"), survivors=("survivors", "mean"), n=("seed", "nunique")
+    )
+    return means.sort_values("position", kind="stable")
+
+
+def _by_round(name: str, source: str, rows: pd.DataFrame) -> Chart:
+    series = _steps(rows, "remaining")
+    rounds = count_of(len(series), "round")
+    words = f"Weights remaining in each layer of the tickets of {source}, one line for each of {rounds}."
+    return Chart(name, f"source: {source}, what remains", words, LAYER, _axis(series), series, FIELDS)
+
+
+def _ratio(name: str, source: str, rows: pd.DataFrame, findings: Findings) -> list[Chart]:
+    """One chart, or none for a source that is pruned layerwise: its ratio is 1 but for the rounding of weights."""
+    if source in {entry.name for entry in findings.spec.sources if entry.prune.scope == "layerwise"}:
+        return []
+    series = _steps(rows[rows["ratio"].notna()], "ratio")
+    words = (
+        f"Fraction pruned in each layer of the tickets of {source} over the fraction pruned overall, one line a round; "
+        "above 1 a layer loses more than layerwise pruning would take."
+    )
+    return [Chart(name, f"source: {source}, ratio to layerwise pruning", words, LAYER, RATIO, series, FIELDS)]
+
+
+FIELDS = ("weights that survive, mean", "n")
+
+
+def _steps(rows: pd.DataFrame, column: str) -> list[Series]:
+    """One line a round, the last one drawn last."""
+    rounds = sorted(rows["round"].unique())
+    named = _spread([number for number in rounds if number] or rounds)
+    series = []
+    for number in rounds:
+        of_round = rows[rows["round"] == number]
+        values = percent(of_round["remaining"]) if column == "remaining" else numbers(of_round[column])
+        one = Series(f"round {number}", of_round["layer"].tolist(), values, role="step", more=_more(of_round))
+        one.place = (number - rounds[0]) / max(1, rounds[-1] - rounds[0])
+        one.legend = number in named
+        series.append(one)
+    return series
+
+
+def _beside_controls(
+    name: str, source: str, rows: pd.DataFrame, means: pd.DataFrame, looks: dict[tuple[str, str], Line]
+) -> Chart:
+    last = rows["round"].max()
+    series = []
+    at_end = means[(means["round"] == last) & means["source"].isin([source, ANY])]
+    groups = dict(list(at_end.groupby(["source", "ticket"], sort=False)))
+    for pair, line in looks.items():
+        if pair not in groups:
+            continue
+        layer = groups[pair]
+        series.append(Series(line.label, layer["layer"].tolist(), percent(layer["remaining"]), line, more=_more(layer)))
+    if len(series) < 2:  # nothing to hold it against
+        series = []
+    first = [(one.name, float(one.y[0] or 0)) for one in series]
+    words = f"Weights remaining in each layer at round {last}; in the first layer: {spelled(first, ' %')}."
+    return Chart(
+        name, f"source: {source}, beside controls at round {last}", words, LAYER, _axis(series), series, FIELDS
+    )
+
+
+def _more(rows: pd.DataFrame) -> list[list[float]]:
+    return [numbers(rows["survivors"].round(1)), rows["n"].tolist()]
+
+
+def _axis(series: Sequence[Series]) -> Axis:
+    """Logarithmic where a layer is nearly empty; one that is empty has no place on it."""
+    values = [y for one in series for y in one.y if y] or [100.0]
+    spans = min(values) < LOGARITHMIC_BELOW and max(values) > DECADE * min(values)
+    return Axis(REMAINING, "log" if spans else "linear", "%")
+
+
+def _spread(rounds: list[int]) -> list[int]:
+    if len(rounds) <= NAMED_ROUNDS:
+        return rounds
+    return [rounds[round(place * (len(rounds) - 1) / (NAMED_ROUNDS - 1))] for place in range(NAMED_ROUNDS)]
+
+
+def _page(findings: Findings) -> Fragment:
+    charts = layer_charts(findings)
+    return Fragment({"layers": charts}, flat(charts))
+
+
+def layers_figure(findings: Findings) -> Figure | None:
+    """What remains and the ratio of Figure 1b, by layer and round; a row a source."""
+    charts = flat(layer_charts(findings))
+    return panels_figure(charts, f"{findings.name}: survivors by layer, means over seeds") if charts else None
+
+
+def ratio_figure(findings: Findings) -> Figure | None:
+    """Morcos et al. 2019, Figure 1b: the ratio of global to layerwise pruning by layer and round; a panel a source."""
+    charts = ratio_charts(findings)
+    if not charts:
+        return None
+    layers = max(len(one.x) for chart in charts for one in chart.series)
+    width = min(WIDEST, max(PANEL[0], INCHES * layers + 1))
+    title = f"{findings.name}: ratio of global to layerwise pruning\nby layer and round, means over seeds"
+    a_row = 3 if width == PANEL[0] else 1 if len(charts) < 3 else 2
+    return panels_figure(charts, title, (width, PANEL[1] + 0.4), a_row)
+
+
+SECTION = Section(
+    "layers",
+    "Layers",
+    "Survivors by layer",
+    _page,
+    computed=(LAYERS,),
+    stills={"layers": layers_figure, "ratio": ratio_figure},
+)
