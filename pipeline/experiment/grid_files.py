@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.loading import FILE_KEYS, USER_FILE, bases, members
+from pipeline.experiment.papers import KEY
 from pipeline.experiment.user_files import split_reference
 from pipeline.experiment.yaml_nodes import Node
 from pipeline.experiment.yaml_reading import parse, read_file
@@ -52,7 +53,7 @@ def _names(document: Node, key: str) -> list[str]:
 
 
 def _user_files(node: Node, folder: Path) -> Iterator[Path]:
-    """The files of `file.py:name` in a document of this folder."""
+    """The files of `file.py:name`, and papers, in a document of this folder."""
     if isinstance(node.value, list):
         for item in node.value:
             yield from _user_files(item, folder)
@@ -62,6 +63,9 @@ def _user_files(node: Node, folder: Path) -> Iterator[Path]:
                 name = split_reference(item.value)[0]
                 _refuse_absolute(name)
                 yield _absolute(folder / name)
+            elif isinstance(item.value, str) and key == KEY:
+                _refuse_absolute(item.value)
+                yield _absolute(folder / item.value)
             elif isinstance(item.value, str) and key == "path" and item.value.startswith(("./", "../")):
                 raise UserError(
                     f"{item.path or key}: {item.value} is beside the grid, and data are not sent along. Give a path "

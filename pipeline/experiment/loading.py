@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.experiment.errors import UserError
+from pipeline.experiment.errors import IncompleteError, UserError
 from pipeline.experiment.merging import overlay, put
+from pipeline.experiment.papers import KEY, is_paper, with_paper
 from pipeline.experiment.spec import Spec
 from pipeline.experiment.user_files import is_file
 from pipeline.experiment.validation import validate
@@ -37,9 +38,11 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Spec:
     if _is_collection(document):
         files = ", ".join(str(member) for member in _members(document, file))
         raise UserError(f"{file} is a collection of experiments, and one is wanted here: {files}.")
+    if is_paper(document):
+        raise IncompleteError(f"{file} is a paper, which grids name: analysis: {{paper: {file.name}}}.")
     for override in overrides:
         _set(document, override, file)
-    return validate(complete(document), str(file))
+    return validate(complete(with_paper(document)), str(file))
 
 
 def load_all(path: str | Path, overrides: Sequence[str] = ()) -> tuple[str, list[Spec]]:
@@ -148,7 +151,10 @@ def _set(document: Node, override: str, file: Path) -> None:
 
 
 def _resolve(node: Node, folder: Path) -> None:
-    """Names of files made absolute, from the folder of the file that names them: `file.py:name`, and `path: ./data`."""
+    """Names of files made absolute, from the folder of the file that names them.
+
+    Those are `file.py:name`, `path: ./data` and `paper: paper.yaml`.
+    """
     if isinstance(node.value, list):
         for item in node.value:
             _resolve(item, folder)
@@ -156,7 +162,9 @@ def _resolve(node: Node, folder: Path) -> None:
         for key, item in node.value.items():
             if not isinstance(item.value, str):
                 _resolve(item, folder)
-            elif (key in FILE_KEYS and USER_FILE.fullmatch(item.value)) or (
-                key == "path" and item.value.startswith(("./", "../"))
+            elif (
+                (key in FILE_KEYS and USER_FILE.fullmatch(item.value))
+                or (key == "path" and item.value.startswith(("./", "../")))
+                or key == KEY
             ):
                 item.value = str((folder / item.value).resolve())

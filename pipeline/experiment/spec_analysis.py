@@ -1,9 +1,9 @@
 """How results are read: the fields of `analysis`. None of them changes what is trained."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
 from pipeline.experiment.spec_base import Int, Length, Number, Positive, Strict, refuse
 from pipeline.experiment.spec_sides import Source
@@ -120,6 +120,33 @@ def _overlap(one: PublishedTest, other: PublishedTest) -> bool:
     return same and all(a is None or b is None or a == b for a, b in sides)
 
 
+Settings = Mapping[str, JsonValue]
+"""By field of the grid, as it would be written there; `{either: [a, b]}` are alternatives."""
+
+
+class Paper(Strict):
+    """What a paper states, and what it leaves open."""
+
+    title: str
+    settings: Settings = Field(default_factory=dict)
+    models: Mapping[str, Settings] = Field(default_factory=dict)
+    """Further ones of a grid that has this model alone."""
+    otherwise: Settings = Field(default_factory=dict)
+    """Further ones of any other grid."""
+    open: Mapping[str, str] = Field(default_factory=dict)
+    """By field why its default is what it is, where the paper says nothing or says it elsewhere than in a number."""
+
+    def settings_of(self, models: Set[str]) -> Settings:
+        """Those of a grid of these models."""
+        alone = next(iter(models)) if len(models) == 1 else ""
+        return {**self.settings, **self.models.get(alone, self.otherwise)}
+
+
+def _remembered(raw: object) -> object:
+    """Stores of earlier versions remember a paper's name, without its content."""
+    return (None if raw == "none" else {"title": raw}) if isinstance(raw, str) else raw
+
+
 class Analysis(Strict):
     """What the report computes from results."""
 
@@ -138,8 +165,8 @@ class Analysis(Strict):
     tie: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     """Of such models: a test image lies on the decision boundary, on neither side of it, if the probability of its
     label minus that of another class is no further from 0 than this."""
-    paper: Literal["morcos2019", "frankle2018", "mehta2019", "vansoelen2019", "none"] = "morcos2019"
-    """Whose settings the report puts beside those in force."""
+    paper: Annotated[Paper | None, BeforeValidator(_remembered)] = None
+    """Whose settings the report puts beside those in force: a grid names its YAML file."""
     published: Published | None = None
     reference: str | None = None
     """The kind of ticket whose round 0 is the dense network that winning tickets are held against, on the same source

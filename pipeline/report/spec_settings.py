@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from pipeline.experiment.spec import Spec
+from pipeline.experiment.spec_analysis import Paper
 
 ABOUT = ("name", "description", "sources", "targets", "seeds", "tickets", "max_stages")
 """Fields of the spec that name or list things; the rows about them are made one by one."""
@@ -56,7 +57,10 @@ def _leaves(part: BaseModel, prefix: str) -> Iterator[tuple[str, Any, bool]]:
             and "name" not in type(value).model_fields
             and name not in ("lr_decay", "augment")
         ):
-            yield from _leaves(value, f"{prefix}{name}.")
+            if isinstance(value, Paper):
+                yield f"{prefix}{name}", value.title, False
+            else:
+                yield from _leaves(value, f"{prefix}{name}.")
         else:
             yield (
                 f"{prefix}{name}",

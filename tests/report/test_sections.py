@@ -7,7 +7,6 @@ import pytest
 
 from pipeline.report.files import write_report
 from pipeline.report.findings import Computed, Findings, Table
-from pipeline.report.page import rendering
 from pipeline.report.sections import order
 from pipeline.report.sections.section import Fragment, Section
 from pipeline.report.stills.figures import drawn
@@ -17,8 +16,8 @@ PAGE = "<p>Of {{ runs }} runs {{ good }} are good.</p>"
 
 
 @pytest.fixture
-def toy(monkeypatch, tmp_path):
-    """A section that counts good runs, whose template is a file of its own; how often its table was made."""
+def toy(monkeypatch):
+    """A section that counts good runs; how often its table was made."""
     made = []
 
     def count(findings: Findings) -> pd.DataFrame:
@@ -44,12 +43,11 @@ def toy(monkeypatch, tmp_path):
         "Good runs",
         page,
         computed=(table,),
+        template=PAGE,
         stills={"good": figure},
         lines=lambda findings, screen: [f"{int(findings.of(table)['good'].sum())} good runs"],
     )
-    (tmp_path / "good_runs.html.j2").write_text(PAGE)
     monkeypatch.setattr(order, "SECTIONS", (*order.SECTIONS, section))
-    monkeypatch.setattr(rendering, "FOLDERS", (*rendering.FOLDERS, tmp_path))
     return made
 
 

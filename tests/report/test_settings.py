@@ -1,24 +1,30 @@
 """Settings in force beside the paper's, and what differs between two specs."""
 
+import re
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
+from pipeline.experiment.errors import UserError
 from pipeline.experiment.loading import load
-from pipeline.experiment.spec_analysis import Analysis
-from pipeline.report.paper import TITLES, settings_of_the_paper
+from pipeline.experiment.spec import Spec
+from pipeline.experiment.spec_analysis import Paper
 from pipeline.report.sections.settings import COLUMNS, in_force
 from pipeline.report.spec_differences import spec_differences
 
-GRID = """
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+PAPERS = {
+    name: EXPERIMENTS / name / "paper.yaml" for name in ("morcos2019", "frankle2018", "mehta2019", "vansoelen2019")
+}
+GRID = f"""
 name: test
 model: lenet-300-100
 seeds: 6
-training: {batch_size: 512, length: 160ep, lr_decay: {at: [80ep, 120ep], factor: 0.1}}
-prune: {rate: 0.2, rounds: 30, rewind: 1ep, evaluate: [0, 1, 2, 3, 4, 5, 6, 9, 12, 15, 18, 21, 24, 27, 30]}
-sources: [{name: a, dataset: digits}, {name: b, dataset: {name: digits, half: b}}]
+training: {{batch_size: 512, length: 160ep, lr_decay: {{at: [80ep, 120ep], factor: 0.1}}}}
+prune: {{rate: 0.2, rounds: 30, rewind: 1ep, evaluate: [0, 1, 2, 3, 4, 5, 6, 9, 12, 15, 18, 21, 24, 27, 30]}}
+sources: [{{name: a, dataset: digits}}, {{name: b, dataset: {{name: digits, half: b}}}}]
 targets: same
+analysis: {{paper: {PAPERS["morcos2019"]}}}
 """
 
 
@@ -43,29 +49,70 @@ def test_the_papers_own_settings_do_not_differ(spec):
 
 
 def test_the_grid_says_whose_settings_stand_beside(spec):
-    alone = by_field(spec("analysis.paper=none"))
+    alone = by_field(spec("analysis.paper=null"))
     assert not alone["differs"].any() and not alone["paper"].any()
-    experiments = Path(__file__).parents[2] / "experiments" / "frankle2018"
     for name in ("one-shot", "xor"):
-        table = by_field(load(experiments / f"{name}.yaml", ()))
+        table = by_field(load(EXPERIMENTS / "frankle2018" / f"{name}.yaml", ()))
         assert not table["differs"].any()
         assert table.loc["training.length", "paper"] in ("50000it", "10000it")
-    assert by_field(spec("analysis.paper=frankle2018")).loc["training.batch_size", "differs"]
+    assert by_field(spec(f"analysis.paper={PAPERS['frankle2018']}")).loc["training.batch_size", "differs"]
 
 
-def test_every_paper_that_a_grid_may_name_has_a_title():
-    named = set(get_args(Analysis.model_fields["paper"].annotation))
-    assert named == {*TITLES, "none"}
+def test_a_grid_has_the_content_of_its_paper_so_that_a_store_remembers_it(spec, tmp_path):
+    """Without the file, too; of the paper's numbers it has those that it names."""
+    (tmp_path / "paper.yaml").write_text(
+        "title: A paper\nsettings: {training.batch_size: {either: [64, 512]}}\nopen: {head: not stated}\n"
+        "published: {table-1: {of: Table 1, values: [{metric: test_accuracy, ticket: winning, value: 0.9}]}}\n"
+    )
+    made = spec("analysis.paper=paper.yaml", "analysis.published=table-1")
+    (tmp_path / "paper.yaml").unlink()
+    back = Spec.model_validate(made.model_dump(mode="json"))
+    assert back.analysis == made.analysis and back.analysis.published.of == "Table 1"
+    table = by_field(back)
+    assert table.loc["training.batch_size", "paper"] == "64 or 512" and not table.loc["training.batch_size", "differs"]
+    assert table.loc["analysis.paper", "value"] == "A paper" and table.loc["head", "reason"] == "not stated"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["analysis.paper=nowhere.yaml"], "nowhere.yaml: name the YAML file of the paper"),
+        (
+            [f"analysis.paper={PAPERS['mehta2019']}", "analysis.published=nrob"],
+            "no numbers 'nrob'. Did you mean 'norb'",
+        ),
+        (["analysis.published=norb"], "the paper has no numbers 'norb'"),
+    ],
+)
+def test_a_paper_or_numbers_that_are_not_there_are_named(spec, overrides, said):
+    with pytest.raises(UserError, match=re.escape(said)):
+        spec(*overrides)
+
+
+def test_a_store_of_before_knows_the_name_of_the_paper_alone(spec):
+    known = spec().model_dump(mode="json")
+    known["analysis"]["paper"] = "morcos2019"
+    assert Spec.model_validate(known).analysis.paper == Paper(title="morcos2019")
+    known["analysis"]["paper"] = "none"
+    assert Spec.model_validate(known).analysis.paper is None
+
+
+def test_every_paper_of_the_project_can_be_read():
+    files = sorted(EXPERIMENTS.glob("*/paper.yaml"))
+    assert files == sorted(PAPERS.values())
+    for file in files:
+        paper = load(EXPERIMENTS / "quickstart.yaml", [f"analysis.paper={file}"]).analysis.paper
+        assert paper.title and paper.open and (paper.settings or paper.models)
 
 
 def test_van_soelens_settings_are_those_of_the_text(spec):
-    stated = by_field(spec("analysis.paper=vansoelen2019"))
+    stated = by_field(spec(f"analysis.paper={PAPERS['vansoelen2019']}"))
     assert stated.loc["prune.scope", "differs"] and stated.loc["prune.scope", "paper"] == "layerwise"
     assert stated.loc["training.length", "paper"] == "" and stated.loc["training.length", "reason"] == "not stated"
     fractions = "rate: null, rounds: null, evaluate: null, rewind: 0it, fractions: [0.25, 0.5, 0.75, 0.9]"
     prune = f"prune={{method: one-shot, scope: layerwise, {fractions}, prune_output: true}}"
     training = "training={batch_size: 256, length: 100ep, optimizer: {name: sgd, lr: 0.01}}"
-    given = by_field(spec("analysis.paper=vansoelen2019", prune, training, "head=keep", "seeds=10"))
+    given = by_field(spec(f"analysis.paper={PAPERS['vansoelen2019']}", prune, training, "head=keep", "seeds=10"))
     assert set(given.index[given["differs"]]) == {"model"}
 
 
@@ -74,12 +121,13 @@ def test_van_soelens_settings_are_those_of_the_text(spec):
     [("resnet18", 128, ("30000it", "25000it"), 5e-3), ("vgg19", 64, ("112000it", "50000it"), 1e-2)],
 )
 def test_mehtas_settings_are_those_of_the_model(model, batch, lengths, lr):
-    stated, left_open = settings_of_the_paper("mehta2019", {model})
-    assert (stated["training.batch_size"], stated["training.length"]) == (batch, lengths)
+    paper = load(EXPERIMENTS / "mehta2019/norb.yaml").analysis.paper
+    stated, left_open = paper.settings_of({model}), paper.open
+    assert (stated["training.batch_size"], stated["training.length"]["either"]) == (batch, list(lengths))
     assert stated["training.optimizer"] == {"name": "sgd", "momentum": 0.9, "weight_decay": 1e-4, "lr": lr}
     assert (stated["prune.rate"], stated["training.lr_decay"]) == (0.2, {"to": [1e-3, 1e-4]})
     assert "prune.scope" not in stated and left_open["prune.scope"] == "not stated"
-    assert "training.length" not in settings_of_the_paper("mehta2019", {"linear", "resnet18"})[0]
+    assert "training.length" not in paper.settings_of({"linear", "resnet18"})
 
 
 @pytest.mark.parametrize(
@@ -133,6 +181,5 @@ def test_what_differs_for_one_source_is_written_with_its_name(spec):
 
 @pytest.mark.parametrize("mini", ["mehta2019/mini", "vansoelen2019/table3-mini"])
 def test_the_width_of_a_small_twin_differs_from_the_papers(mini):
-    experiments = Path(__file__).parents[2] / "experiments"
-    table = in_force(load(experiments / f"{mini}.yaml", ()))
+    table = in_force(load(EXPERIMENTS / f"{mini}.yaml", ()))
     assert table.loc[table["field"].str.match(r"model\b"), "differs"].any()

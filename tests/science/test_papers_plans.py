@@ -8,6 +8,7 @@ from pipeline.cli.plan import plan
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 PARTS = {f"morcos2019/{name}.yaml" for name in ("vgg19", "resnet50", "mini")}
+PARTS |= {f"{paper}/paper.yaml" for paper in ("morcos2019", "frankle2018", "mehta2019", "vansoelen2019")}
 PARTS |= {"frankle2018/mnist.yaml", "mehta2019/resnet18.yaml", "vansoelen2019/small.yaml"}
 """What grids extend."""
 FILES = sorted({f"{file.parent.name}/{file.name}" for file in EXPERIMENTS.glob("*/*.yaml")} - PARTS)

@@ -10,8 +10,7 @@ import pandas as pd
 
 from pipeline.experiment.evaluations import dense_draw
 from pipeline.experiment.spec import DENSE
-from pipeline.report.analysis.paired import in_grid_order, paired, remarks
-from pipeline.report.analysis.paired_tests import hedges_g, holm, t_statistic, two_sided
+from pipeline.report.analysis.paired import in_grid_order, paired, remarks, rows_at
 from pipeline.report.analysis.pairings import NONE
 from pipeline.report.analysis.published import is_of
 from pipeline.report.analysis.statistics import by_seed
@@ -61,11 +60,8 @@ def beside_dense(results: pd.DataFrame, spec: Spec) -> pd.DataFrame:
     pruned = seeds.points[(seeds.points["round"] > 0) & (seeds.points["ticket"] != DENSE)]
     rows = in_grid_order(pruned.assign(place=pruned.index), spec)
     draws, dense = _dense_of(rows, seeds.points, [ticket.name for ticket in spec.tickets])
-    nothing = np.full((1, seeds.values.shape[1]), np.nan)
-    beside = paired(seeds.values[rows["place"]], np.vstack([seeds.values, nothing])[dense])
-    t = t_statistic(beside.difference, beside.spread, beside.n)
-    p = two_sided(t, beside.n)
-    p_holm, tests = holm(p, rows.groupby("ticket", sort=False).ngroup().to_numpy(dtype=np.int64))
+    beside = paired(rows_at(seeds.values, rows["place"]), rows_at(seeds.values, dense))
+    p_holm, tests = beside.corrected(rows.groupby("ticket", sort=False).ngroup())
     without = np.where(np.equal(dense, NONE), "the grid trains no dense network for it", "").astype(object)
     unit = unit_of(spec)
     table = rows.assign(
@@ -81,11 +77,11 @@ def beside_dense(results: pd.DataFrame, spec: Spec) -> pd.DataFrame:
         difference_std=beside.difference_std,
         low=beside.low,
         high=beside.high,
-        t=t,
-        p=p,
+        t=beside.t,
+        p=beside.p,
         p_holm=p_holm,
         tests=tests,
-        effect=hedges_g(beside.difference, beside.spread, beside.n),
+        effect=beside.effect,
         remark=remarks(beside, without, "the dense network", unit),
     )
     return _with_published(table, spec)

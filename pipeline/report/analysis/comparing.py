@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.experiment.spec_analysis import FEWEST
-from pipeline.report.analysis.paired_tests import half_width, hedges_g, holm, t_statistic, two_sided
+from pipeline.report.analysis.paired import paired, rows_at
 from pipeline.report.analysis.statistics import by_seed, level_of, moments
 
 MATCHED = ["source", "target", "ticket", "left"]
@@ -39,26 +39,23 @@ def compare(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
         for name in ("a", "b")
     ]
     pairs = sides[0].merge(sides[1], on=MATCHED, suffixes=("_a", "_b"))
-    differences = seeds.values[pairs["place_b"]] - seeds.values[pairs["place_a"]]
-    pairs["n"], pairs["difference"], pairs["std"] = moments(differences)
-    pairs["same"] = _same(joined, pairs)
+    beside = paired(rows_at(seeds.values, pairs["place_b"]), rows_at(seeds.values, pairs["place_a"]))
+    pairs["n"], pairs["same"] = beside.n, _same(joined, pairs)
+    # the same runs do not differ: there is nothing to test
     identical = (pairs["same"] == pairs["n"]) & (pairs["n"] > 0)
-    testable = (pairs["n"] >= FEWEST) & (pairs["std"] > 0) & ~identical
-    spread, count = pairs["std"].where(testable).to_numpy(), pairs["n"].to_numpy(dtype=np.int64)
-    t, half = t_statistic(pairs["difference"].to_numpy(), spread, count), half_width(spread, count)
-    p = two_sided(t, count)
-    family = np.asarray(pairs.groupby(["ticket", "left"], sort=False).ngroup(), dtype=np.int64)
-    p_holm, tests = holm(p, family)
+    p_holm, tests = beside.corrected(pairs.groupby(["ticket", "left"], sort=False).ngroup())
     few = "n = " + pairs["n"].astype("string") + " shared seeds: too few for a test"
-    remark = few.mask(pairs["n"] >= FEWEST, CONSTANT).mask(identical, SAME).mask(testable, "")
+    remark = few.mask(pairs["n"] >= FEWEST, CONSTANT).mask(identical, SAME).mask(beside.testable, "")
     tested = pairs.assign(
-        low=pairs["difference"] - half,
-        high=pairs["difference"] + half,
-        t=t,
-        p=p,
+        difference=beside.difference,
+        std=beside.difference_std,
+        low=beside.low,
+        high=beside.high,
+        t=beside.t,
+        p=beside.p,
         p_holm=p_holm,
         tests=tests,
-        effect=hedges_g(pairs["difference"].to_numpy(), spread, count),
+        effect=beside.effect,
         remark=remark,
     )
     return tested.reindex(columns=COLUMNS)

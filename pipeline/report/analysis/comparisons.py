@@ -4,29 +4,16 @@ Seeds are paired; the unit is the seed. Nothing is dropped: what cannot be teste
 """
 
 import math
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from pipeline.experiment.spec import Spec
-from pipeline.experiment.spec_analysis import FEWEST
-from pipeline.report.analysis.paired_tests import (
-    SIGNIFICANT,
-    equivalence,
-    half_width,
-    hedges_g,
-    holm,
-    noninferiority,
-    t_statistic,
-    two_sided,
-)
-from pipeline.report.analysis.pairings import Pairing, pairings
-from pipeline.report.analysis.statistics import CURVE, Floats, Whole, by_seed, level_of, moments
+from pipeline.report.analysis.paired import paired, remarks, rows_at
+from pipeline.report.analysis.paired_tests import SIGNIFICANT, equivalence, noninferiority
+from pipeline.report.analysis.pairings import NONE, Pairing, pairings
+from pipeline.report.analysis.statistics import CURVE, by_seed, level_of
 from pipeline.report.findings import Computed, Table
 
-CONSTANT = "every seed has the same difference: no variance to test against"
 FAMILY = ["comparison", "ticket", "reference", "left"]
 """Tests of one family are corrected together: all sources and targets at one level."""
 PAIR = ["source", "target", "ticket"]
@@ -60,32 +47,29 @@ def comparisons(results: pd.DataFrame, spec: Spec) -> pd.DataFrame:
     seeds = by_seed(results, results["test_accuracy"])
     points = seeds.points.assign(left=level_of(seeds.points))
     pairs = pd.DataFrame(pairings(points, spec), columns=Pairing._fields)
-    ticket, reference = _values(seeds.values, pairs["place"]), _values(seeds.values, pairs["other"])
-    unfit = (pairs["remark"] != "").to_numpy(dtype=bool)
-    n, difference, std = moments(np.where(unfit[:, None], np.nan, ticket - reference))
-    testable = (n >= FEWEST) & (std > 0)
-    spread = np.where(testable, std, np.nan)
-    half, t = half_width(spread, n), t_statistic(difference, spread, n)
+    # what is unfit stands beside nothing
+    others = pairs["other"].where(pairs["remark"] == "", NONE)
+    beside = paired(rows_at(seeds.values, pairs["place"]), rows_at(seeds.values, others))
     margin = spec.analysis.margin
+    tested = beside.difference, beside.spread, beside.n, margin
     table = points.iloc[pairs["place"].to_numpy(dtype="int64")].reset_index(drop=True)
     table = table.assign(
         **{name: pairs[name].astype("string") for name in ("comparison", "reference", "reference_source")},
-        n=n,
-        difference=difference,
-        std=std,
-        low=difference - half,
-        high=difference + half,
-        t=t,
-        p=two_sided(t, n),
-        effect=hedges_g(difference, spread, n),
+        n=beside.n,
+        difference=beside.difference,
+        std=beside.difference_std,
+        low=beside.low,
+        high=beside.high,
+        t=beside.t,
+        p=beside.p,
+        effect=beside.effect,
         margin=margin,
-        p_equivalence=equivalence(difference, spread, n, margin),
-        p_noninferior=noninferiority(difference, spread, n, margin),
-        remark=_remarks(pairs["remark"], _count(ticket), _count(reference), n, testable),
+        p_equivalence=equivalence(*tested),
+        p_noninferior=noninferiority(*tested),
+        remark=remarks(beside, pairs["remark"].to_numpy(dtype=object), "the reference", "seed"),
     )
-    family = table.groupby(FAMILY, sort=False).ngroup().to_numpy()
-    p_holm, tests = holm(table["p"].to_numpy(dtype="float64"), family)
-    equivalent = (table["p_equivalence"] < SIGNIFICANT).astype("boolean").mask(~testable)
+    p_holm, tests = beside.corrected(table.groupby(FAMILY, sort=False).ngroup())
+    equivalent = (table["p_equivalence"] < SIGNIFICANT).astype("boolean").mask(~beside.testable)
     return table.assign(p_holm=p_holm, tests=tests, equivalent=equivalent).reindex(columns=COLUMNS)
 
 
@@ -141,32 +125,3 @@ def reach(dense: pd.DataFrame) -> pd.DataFrame:
     tested = ordered["p_noninferior"].notna().groupby([ordered[name] for name in PAIR], sort=False).sum()
     numbers = pd.concat([most, tested.rename("tested")], axis=1).reset_index()
     return dense[PAIR].drop_duplicates().merge(numbers, on=PAIR, how="left")
-
-
-def _values(of_points: Floats, places: "pd.Series[int]") -> Floats:
-    """Rows of `of_points` [points, seeds] at `places`; NaN for NONE."""
-    nothing = np.full((1, of_points.shape[1]), np.nan)
-    rows: Floats = np.vstack([of_points, nothing])[places.to_numpy(dtype="int64")]
-    return rows
-
-
-def _count(values: Floats) -> Whole:
-    count: Whole = (~np.isnan(values)).sum(axis=1)
-    return count
-
-
-def _remarks(
-    unfit: "pd.Series[str]", ticket: Whole, reference: Whole, n: Whole, testable: npt.NDArray[np.bool_]
-) -> "pd.Series[str]":
-    """Why there is no test: the first reason that holds, from `unfit` and the numbers of seeds with a result."""
-    reasons: list[tuple[Any, Any]] = [
-        (unfit != "", unfit),
-        (testable, ""),
-        (ticket == 0, "no result of the ticket yet"),
-        (reference == 0, "no result of the reference yet"),
-        (n == 0, "no seed has a result of both"),
-        (n < FEWEST, "n = " + pd.Series(n).astype("string") + ": too few seeds for a test"),
-    ]
-    holds = [np.asarray(when, dtype=bool) for when, _ in reasons]
-    words = [np.asarray(said, dtype=object) for _, said in reasons]
-    return pd.Series(np.select(holds, words, CONSTANT), dtype="string")

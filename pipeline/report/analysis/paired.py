@@ -1,5 +1,8 @@
-"""Tickets and what they stand beside, pair by pair: means, differences, intervals, and why there is no test."""
+"""The one engine of paired comparisons: means, differences, their intervals and tests, and why there is no test."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +11,7 @@ import pandas as pd
 
 from pipeline.experiment.spec import ANY, Spec
 from pipeline.experiment.spec_analysis import FEWEST
-from pipeline.report.analysis.paired_tests import half_width
+from pipeline.report.analysis.paired_tests import half_width, hedges_g, holm, t_statistic, two_sided
 from pipeline.report.analysis.statistics import Floats, Whole, moments
 
 
@@ -39,6 +42,32 @@ class Paired:
         """`difference_std` where it is `testable`, else NaN."""
         return np.where(self.testable, self.difference_std, np.nan)
 
+    @property
+    def t(self) -> Floats:
+        """Of the two-sided paired t-test; NaN where it is not `testable`, as `p` and `effect`."""
+        return t_statistic(self.difference, self.spread, self.n)
+
+    @property
+    def p(self) -> Floats:
+        """As scipy.stats.ttest_rel gives it."""
+        return two_sided(self.t, self.n)
+
+    @property
+    def effect(self) -> Floats:
+        """Hedges' g of the differences."""
+        return hedges_g(self.difference, self.spread, self.n)
+
+    def corrected(self, family: pd.Series[int]) -> tuple[Floats, Whole]:
+        """`p` after Holm's correction over each family, which `family` numbers, and how many tests it has."""
+        return holm(self.p, family.to_numpy(dtype=np.int64))
+
+
+def rows_at(values: Floats, places: Iterable[int]) -> Floats:
+    """Rows of `values` [rows, units]; NaN for `pairings.NONE`."""
+    nothing = np.full((1, values.shape[1]), np.nan)
+    rows: Floats = np.vstack([values, nothing])[np.fromiter(places, dtype=np.int64)]
+    return rows
+
 
 def paired(values: Floats, others: Floats) -> Paired:
     """`values` beside `others`, row by row."""
@@ -54,7 +83,7 @@ def paired(values: Floats, others: Floats) -> Paired:
     return Paired(values, others, *numbers, testable)
 
 
-def remarks(of: Paired, missing: npt.NDArray[np.object_], other: str, unit: str) -> "pd.Series[str]":
+def remarks(of: Paired, missing: npt.NDArray[np.object_], other: str, unit: str) -> pd.Series[str]:
     """Why a row has no test or interval: the first reason that holds, "" where it has them.
 
     `missing`: by row, why there is no such other value at all, "" where there is one; `other`: what the values are

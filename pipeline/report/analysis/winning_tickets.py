@@ -11,7 +11,7 @@ import pandas as pd
 from pipeline.experiment.spec import ANY, DENSE
 from pipeline.experiment.spec_analysis import EarlyStop
 from pipeline.report.analysis.convergence import Marks, convergence
-from pipeline.report.analysis.paired import in_grid_order, paired, remarks
+from pipeline.report.analysis.paired import in_grid_order, paired, remarks, rows_at
 from pipeline.report.analysis.pairings import NONE
 from pipeline.report.analysis.statistics import ROUNDING, Floats, by_seed
 from pipeline.report.unit import unit_of
@@ -55,12 +55,12 @@ def winning_tickets(results: pd.DataFrame, histories: pd.DataFrame, spec: Spec) 
     runs = _stops(first, histories)
     accuracies, iterations = by_seed(first, runs["accuracy"]), by_seed(first, runs["iteration"])
     rows = in_grid_order(_with_references(accuracies.points, spec), spec)
-    own, other = rows["place"].to_numpy(dtype=np.int64), rows["other"].to_numpy(dtype=np.int64)
-    accuracy, iteration = (_or_nothing(seeds.values) for seeds in (accuracies, iterations))
-    beside = paired(accuracy[own], accuracy[other])
-    time = _mean(iteration[own], ~np.isnan(beside.values))
-    other_time = _mean(iteration[other], ~np.isnan(beside.others))
-    of_unit = _wins(accuracy[own] - accuracy[other], iteration[own], iteration[other])
+    accuracy, other_accuracy = (rows_at(accuracies.values, rows[name]) for name in ("place", "other"))
+    iteration, other_iteration = (rows_at(iterations.values, rows[name]) for name in ("place", "other"))
+    beside = paired(accuracy, other_accuracy)
+    time = _mean(iteration, ~np.isnan(beside.values))
+    other_time = _mean(other_iteration, ~np.isnan(beside.others))
+    of_unit = _wins(accuracy - other_accuracy, iteration, other_iteration)
     reference, unit = spec.analysis.reference, unit_of(spec)
     said = f"round 0 of {reference}" if reference else "the dense network"
     missing = f"there is no {said} for it" if reference else "the grid trains no dense network for it"
@@ -80,7 +80,7 @@ def winning_tickets(results: pd.DataFrame, histories: pd.DataFrame, spec: Spec) 
         reference_iterations=np.where(np.isinf(other_time), np.nan, other_time),
         wins=pd.Series(_wins(beside.difference, time, other_time)).astype("boolean").mask(beside.n == 0),
         wins_in=pd.Series(of_unit.sum(axis=1)).astype("Int64").mask(beside.n == 0),
-        remark=remarks(beside, np.where(other == NONE, missing, "").astype(object), said, unit),
+        remark=remarks(beside, np.where(rows["other"] == NONE, missing, "").astype(object), said, unit),
     )
     return table.reindex(columns=COLUMNS).astype(TYPES)
 
@@ -116,12 +116,6 @@ def _with_references(points: pd.DataFrame, spec: Spec) -> pd.DataFrame:
         rows += [(row.Index, source, at) for source, at in found.items()]
     chosen = pd.DataFrame(rows, columns=["place", "source", "other"]).astype({"place": "int64", "other": "int64"})
     return points.iloc[chosen["place"]].reset_index(drop=True).assign(**chosen)
-
-
-def _or_nothing(values: Floats) -> Floats:
-    """`values` [rows, units] with one more row, without any: that of NONE."""
-    whole: Floats = np.vstack([values, np.full((1, values.shape[1]), np.nan)])
-    return whole
 
 
 def _mean(values: Floats, counted: Marks) -> Floats:

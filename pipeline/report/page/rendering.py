@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.lottery.printable import escaped, escaped_json
 from pipeline.report.charts import palette
@@ -14,7 +15,11 @@ from pipeline.report.charts.chart import CROWD
 from pipeline.report.findings import Findings
 from pipeline.report.page.header import header
 from pipeline.report.sections import order
+from pipeline.report.sections.section import Section
 from pipeline.report.wording import margin_points, moment, percent_left
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 FOLDERS = (Path(__file__).parent / "templates", Path(order.__file__).parent)
 """Of templates: the page's, and those of sections, beside their modules."""
@@ -53,6 +58,12 @@ def render(findings: Findings, *, refresh: int | None = None) -> str:
     environment.globals |= {name: getattr(macros, name) for name in ("panels", "nothing")}
     environment.globals |= {"spec": findings.spec, "crowd": CROWD}
     environment.globals |= {"band": band_in_words(findings.spec.analysis.spread)}
+
+    def template_of(section: Section) -> Template:
+        if section.template:
+            return environment.from_string(section.template)
+        return environment.get_template(f"{section.name}.html.j2")
+
     shown = [(section, fragment) for section in order.SECTIONS if (fragment := section.page(findings)) is not None]
     charts = {chart.id: chart.described() for _, fragment in shown for chart in fragment.charts}
     data = {name: value for _, fragment in shown for name, value in fragment.data.items()}
@@ -63,10 +74,7 @@ def render(findings: Findings, *, refresh: int | None = None) -> str:
         plotly=get_plotlyjs(),
         data=safe_json({"charts": charts, "crowd": CROWD, **data, **palette.for_page()}),
     )
-    fragments = {
-        section.name: Markup(environment.get_template(f"{section.name}.html.j2").render(fragment.values))
-        for section, fragment in shown
-    }
+    fragments = {section.name: Markup(template_of(section).render(fragment.values)) for section, fragment in shown}
     return environment.get_template("page.html.j2").render(
         sections=[section for section, _ in shown],
         fragments=fragments,

@@ -44,7 +44,7 @@ class Section:
     """One finding. Its place on the page is its place in `order.SECTIONS`."""
 
     name: str
-    """Of its module and its template, `NAME.html.j2`."""
+    """Of its module and of its template beside it, `NAME.html.j2`."""
     short: str
     """What the page's navigation calls it."""
     heading: str
@@ -56,6 +56,8 @@ class Section:
     """Figures by the name of their files; None where there is nothing to draw."""
     lines: Callable[[Findings, Screen], Iterable[RenderableType]] | None = None
     """What the terminal says."""
+    template: str = ""
+    """The template itself, of a section whose few words need no file of their own."""
     turn: int = LAST
     """Of its lines in the terminal; those of one turn are in the page's order."""
 

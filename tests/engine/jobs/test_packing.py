@@ -52,6 +52,15 @@ def test_only_what_the_grid_is_made_of_travels_with_its_folders(project: Path, t
     assert (name, [spec.name for spec in specs]) == ("all", ["one", "two"])
 
 
+def test_the_paper_that_a_grid_names_travels_too(project: Path, tmp_path: Path) -> None:
+    (project / "common/base.yaml").write_text(f"{BASE}analysis: {{paper: paper.yaml}}\n")
+    (project / "common/paper.yaml").write_text("title: A paper\n")
+    packed = pack(project / "grids" / "two.yaml", [], tmp_path / "job", with_package=False)
+    assert files(packed.folder) == {"grids/grids/two.yaml", "grids/common/base.yaml", "grids/common/paper.yaml"}
+    (spec,) = load_all(packed.folder / packed.grid)[1]
+    assert spec.analysis.paper is not None and spec.analysis.paper.title == "A paper"
+
+
 def test_a_file_named_by_an_override_travels_too(project: Path, tmp_path: Path) -> None:
     change = ["model=../models/other.py:Net"]
     packed = pack(project / "grids" / "two.yaml", change, tmp_path / "job", with_package=False)
