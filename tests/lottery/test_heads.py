@@ -60,8 +60,8 @@ def mask(source: dict[str, Tensor]) -> dict[str, Tensor]:
     return prune({name: source[name] for name in names}, None, {"rate": 0.5})
 
 
-def fine_tuned(images: Images, inputs: Mapping[str, Mapping[str, Tensor]], **more: Any) -> Trained:
-    done = train(FIELDS | {"start": TICKET, **more}, inputs, images)  # type: ignore[arg-type]
+def fine_tuned(images: Images, inputs: Mapping[str, dict[str, Tensor]], **more: Any) -> Trained:
+    done = train(FIELDS | {"start": TICKET, **more}, inputs, images)
     assert done.final is not None
     return done
 
