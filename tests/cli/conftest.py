@@ -48,8 +48,8 @@ def environment() -> dict[str, str]:
 
 
 def as_process(folder: Path, *arguments: str, entry: list[str] = ENTRY) -> Said:
-    whole = {"cwd": folder, "env": environment() | SECRETS, "text": True, "capture_output": True, "timeout": HUNG}
-    said = subprocess.run([*entry, *arguments], **whole)
+    command, settings = [*entry, *arguments], environment() | SECRETS
+    said = subprocess.run(command, cwd=folder, env=settings, text=True, capture_output=True, timeout=HUNG)
     return Said(said.returncode, said.stdout, said.stderr)
 
 

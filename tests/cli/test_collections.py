@@ -1,7 +1,9 @@
 """Collections on the command line: run together, each with its own report and MLflow experiment."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +28,9 @@ def collection(tmp_path: Path) -> Path:
     return file
 
 
-def test_a_collection_runs_what_is_shared_once_and_reports_each(collection, tickets, monkeypatch) -> None:
+def test_a_collection_runs_what_is_shared_once_and_reports_each(
+    collection: Path, tickets: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(collection.parent)
     planned = json.loads(tickets("plan", "both.yaml", "--json").out)
     alone = [json.loads(tickets("plan", name, "--json").out)["to_run"] for name in ("one.yaml", "two.yaml")]
@@ -46,7 +50,9 @@ def test_a_collection_runs_what_is_shared_once_and_reports_each(collection, tick
     assert again.out.count("0 runs made") == 2, again.err
 
 
-def test_a_report_that_cannot_be_written_keeps_no_other_from_being_made(collection, tickets, monkeypatch) -> None:
+def test_a_report_that_cannot_be_written_keeps_no_other_from_being_made(
+    collection: Path, tickets: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(collection.parent)
     (collection.parent / "reports").mkdir()
     (collection.parent / "reports" / "one").touch()
@@ -55,7 +61,9 @@ def test_a_report_that_cannot_be_written_keeps_no_other_from_being_made(collecti
     assert (collection.parent / "reports" / "two" / "report.html").is_file()
 
 
-def test_a_command_for_one_experiment_names_those_of_a_collection(collection, tickets, monkeypatch) -> None:
+def test_a_command_for_one_experiment_names_those_of_a_collection(
+    collection: Path, tickets: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(collection.parent)
     (collection.parent / "store").mkdir()
     said = tickets("report", "both.yaml", "--store", "store")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-FILES = {
+FILES: dict[str, str | bytes] = {
     "bad.yaml": "name: [a\n",
     "key.yaml": "name: x\nmodle: lenet\n",
     "binary.yaml": b"\xff\xfe\x00",

@@ -104,7 +104,9 @@ def check(document: dict[str, Any]) -> None:
 
 
 def quantity(text: str) -> float:
-    number, unit = re.fullmatch(r"(\d+)(m|Mi|Gi|)", text).groups()  # type: ignore[union-attr]
+    found = re.fullmatch(r"(\d+)(m|Mi|Gi|)", text)
+    assert found is not None, text
+    number, unit = found.groups()
     return float(number) * {"m": 1e-3, "": 1.0, "Mi": 2.0**20, "Gi": 2.0**30}[unit]
 
 
@@ -187,7 +189,7 @@ def test_gpus_come_when_they_are_wanted_and_go() -> None:
 
 def test_the_head_holds_the_controllers_of_the_lanes_and_trains_nothing() -> None:
     head = cluster_of(JOB)["headGroupSpec"]
-    lanes = int(re.search(r"--lanes (\d+)", JOB["spec"]["entrypoint"]).group(1))  # type: ignore[union-attr]
+    (lanes,) = map(int, re.findall(r"--lanes (\d+)", JOB["spec"]["entrypoint"]))
     memory = quantity(pods(JOB)["head"]["spec"]["containers"][0]["resources"]["limits"]["memory"])
     assert head["rayStartParams"]["num-cpus"] == "0"
     assert lanes * CONTROLLER_BYTES + 2e9 < memory, "Ray, the board and the driver take 2 GB"

@@ -40,8 +40,8 @@ def local(stand_ins: Callable[..., dict[str, str]], tmp_path: Path) -> Iterator[
     environment = stand_ins(ray=RAY, id=f"echo {tmp_path.name}") | {"NO_SECOND": "", "RAY_AUTH_TOKEN": "mine"}
 
     def run(*arguments: str, **settings: str) -> tuple[int, str]:
-        whole = {"env": environment | settings, "text": True, "timeout": 120, "cwd": tmp_path}
-        said = subprocess.run(["bash", LOCAL, *arguments], capture_output=True, **whole)
+        command, given = ["bash", str(LOCAL), *arguments], environment | settings
+        said = subprocess.run(command, capture_output=True, env=given, text=True, timeout=120, cwd=tmp_path)
         return said.returncode, said.stdout + said.stderr
 
     yield run

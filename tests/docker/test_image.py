@@ -39,7 +39,8 @@ def test_the_shell_scripts_are_sound(run: Run, docker: Path) -> None:
 
 def test_the_image_is_of_one_pinned_base_and_runs_as_a_user_without_rights(instructions: list[tuple[str, str]]) -> None:
     of = {name: [rest for each, rest in instructions if each == name] for name, _ in instructions}
-    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", *of["FROM"])
+    (base,) = of["FROM"]
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", base)
     assert of["USER"] == ["1000:1000"], "a number: Kubernetes' runAsNonRoot cannot read a name"
     assert [name for name, _ in instructions][-4:] == ["USER", "WORKDIR", "ENTRYPOINT", "CMD"]
     assert json.loads(of["ENTRYPOINT"][0]) == ["/usr/bin/tini", "--", "tickets"]

@@ -243,12 +243,14 @@ def test_a_damaged_manifest_is_named(tmp_path: Path, manifest: str) -> None:
 
 def test_no_name_tells_the_credentials_of_a_place() -> None:
     from pipeline.experiment.variants import _default_name
-    from pipeline.experiment.yaml_nodes import Node
+    from pipeline.experiment.yaml_nodes import Node, Position
     from pipeline.lottery.locations import Folder, own_name
 
+    where = Position()
+
     def named(path: str) -> str:
-        options = {"name": Node("parquet", None, ""), "path": Node(path, None, "")}
-        return _default_name(Node(options, None, ""))
+        options = {"name": Node("parquet", where, ""), "path": Node(path, where, "")}
+        return _default_name(Node(options, where, ""))
 
     assert named("s3://KEY:SECRET@bucket?region=x") == "bucket"
     assert named("s3://KEY:SECRET@bucket/some/pets?client_secret=SECRET") == own_name("data/pets") == "pets"

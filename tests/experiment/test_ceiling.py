@@ -3,12 +3,13 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pipeline.experiment import grid as grids
 from pipeline.experiment import variants
 from pipeline.experiment.ceiling import stages_at_least
+from pipeline.experiment.chains import Chain
 from pipeline.experiment.collections import open_work
 from pipeline.experiment.errors import IncompleteError, UserError
 from pipeline.experiment.grid import Grid, expand
@@ -36,7 +37,7 @@ def rates(count: int) -> str:
 def test_an_explosion_is_refused_at_the_field_that_makes_it_within_seconds_and_without_expansion(
     expanded: Callable[..., Grid], monkeypatch: pytest.MonkeyPatch, old: str, new: str, said: str
 ) -> None:
-    monkeypatch.setattr(grids, "Resolving", lambda *_: pytest.fail("expanded"))
+    monkeypatch.setattr("pipeline.experiment.grid.Resolving", lambda *_: pytest.fail("expanded"))
     more = [("[0, 1]", "300")] if "draws" in new or "rounds" in new else []
     begin = time.process_time()
     with pytest.raises(UserError) as refused:
@@ -77,11 +78,16 @@ def test_what_one_seed_plans_is_multiplied_before_the_next_is_expanded(
 ) -> None:
     # dense networks are not in the lower bound: it takes the first seed to see them
     planned = len(expanded(("[0, 1]", "30")).stages)
-    calls, sides = [], grids.Chain.build
-    monkeypatch.setattr(grids.Chain, "build", lambda *given: calls.append(given[3]) or sides(*given))
+    seeds, build = [], Chain.build
+
+    def noted(*given: Any) -> Chain:
+        seeds.append(given[3])
+        return build(*given)
+
+    monkeypatch.setattr(Chain, "build", noted)
     with pytest.raises(UserError, match=rf"at least {planned:,} stages, more than max_stages \({planned - 1:,}\)"):
         expanded(("[0, 1]", "30"), overrides=(f"max_stages={planned - 1}",))
-    assert set(calls) == {0}
+    assert set(seeds) == {0}
 
 
 def test_the_lower_bound_is_below_what_is_planned_for_every_grid_of_the_project() -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -25,10 +26,10 @@ def stage(grid: Grid, **wanted: object) -> Stage:
     return grid.stages[point.stage]
 
 
-def spec(**options: object) -> Spec:
+def spec(**options: Any) -> Spec:
     """Two sources on digits, as Python writes them."""
-    training = {"length": "2ep", "batch_size": 64, **options.pop("training", {})}  # type: ignore[dict-item]
-    prune = {"rate": 0.2, "rounds": 2, **options.pop("prune", {})}  # type: ignore[dict-item]
+    training = {"length": "2ep", "batch_size": 64, **options.pop("training", {})}
+    prune = {"rate": 0.2, "rounds": 2, **options.pop("prune", {})}
     model = options.pop("model", "convnet-4")
     sides = [
         {"name": half, "model": model, "dataset": {"name": "digits", "half": half}, "training": training}

@@ -417,7 +417,12 @@ def test_a_plan_reads_a_set_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         write(tmp_path / file, [0, 1, 2])
     asked: list[str] = []
     path_of = Folder.path
-    monkeypatch.setattr(Folder, "path", lambda folder, name: asked.append(name) or path_of(folder, name))
+
+    def noted(folder: Folder, name: str) -> str:
+        asked.append(name)
+        return path_of(folder, name)
+
+    monkeypatch.setattr(Folder, "path", noted)
     with looking_once():
         planned(tmp_path)
         before = len(asked)

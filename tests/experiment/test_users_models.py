@@ -132,7 +132,7 @@ def expanded(folder: Path, model: str | dict[str, Any], **changes: Any) -> Grid:
 
 
 def pruning(**fields: Any) -> dict[str, Any]:
-    return BASE["prune"] | fields
+    return {**BASE["prune"], **fields}
 
 
 def fields_of(grid: Grid) -> dict[str, Any]:

@@ -130,7 +130,12 @@ def resumed(group: Group, folder: Path) -> dict[str, Any]:
     schedule = fields(group, VALIDATED, model=model, iterations=24, record_every=5)
     kept: list[bytes] = []
     hooks = Hooks(should_stop=lambda: True, checkpoint=lambda checkpoint: kept.append(checkpoint.to_bytes()))
-    given = {"inputs": {}, "images": images(VALIDATED), "capture": frozenset({4, 5, 10, 15, 20}), "early_stop": True}
+    given: dict[str, Any] = {
+        "inputs": {},
+        "images": images(VALIDATED),
+        "capture": frozenset({4, 5, 10, 15, 20}),
+        "early_stop": True,
+    }
     given |= {"model_file": file, "group": group}
     whole = train(schedule, **given)
     try:
@@ -177,7 +182,8 @@ def differing(group: Group, folder: Path) -> dict[str, Any]:
     run.step()
     if not group.leads:
         with torch.no_grad():
-            run.model.head.bias[:2] = run.model.head.bias[:2].flip(0).clone()  # the same numbers in another order
+            bias = run.model.get_parameter("head.bias")
+            bias[:2] = bias[:2].flip(0).clone()  # the same numbers in another order
     found["drift"] = error_of(run.record)
     found["batch"] = error_of(lambda: train(fields(group, UNEVEN, batch_size=199), {}, data, group=group))
     diverged = train(fields(group, UNEVEN, optimizer={"name": "sgd", "lr": 1e30}), {}, data, group=group)

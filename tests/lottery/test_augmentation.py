@@ -1,5 +1,7 @@
 """Augmentation of whole batches does to each image what torchvision does to it alone."""
 
+from typing import Any
+
 import pytest
 import torch
 import torchvision.transforms.v2.functional as reference
@@ -107,7 +109,7 @@ def test_boxes_are_within_the_image_and_drawn_by_torchvisions_rule() -> None:
 
 
 def test_boxes_leave_flips_and_crops_as_they_were() -> None:
-    def drawn(**options: bool | int) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    def drawn(**options: Any) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         draws = Augmentation(flip=True, crop=4, **options).draw(50, torch.Generator().manual_seed(3), (9, 9))
         return draws.flip, draws.corner
 

@@ -30,7 +30,7 @@ FIELDS: dict[str, Any] = {
 }
 CONVNET = {"model": {"name": "convnet", "width": 4}}
 ADAM = {"optimizer": {"name": "adam", "lr": 1e-2, "betas": [0.9, 0.99], "weight_decay": 1e-4}}
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "SGD with momentum, step decay": {"lr_decay": {"at": [4, 11], "factor": 0.1}},
     "Adam, a ticket": ADAM | {"start": {"mask": {}}},
     "SGD, batch norm, augmentation": CONVNET | {"augment": {"flip": True, "crop": 2}},

@@ -26,6 +26,12 @@ from pipeline.lottery.data import statistics as statistics_module
 NOWHERE = Path("no-data-root-is-needed")
 
 
+def resident(pixels: object) -> Tensor:
+    """Of a small set: all in memory."""
+    assert isinstance(pixels, Tensor)
+    return pixels
+
+
 def digits(**fields: Any) -> Images:
     return load({"name": "digits", **fields}, NOWHERE)
 
@@ -50,18 +56,22 @@ def test_digits_are_scikit_learns_and_every_fifth_of_a_class_is_for_testing() ->
     from sklearn.datasets import load_digits
 
     original, images = load_digits(), digits()
-    assert images.train_x.dtype == torch.uint8 and images.train_x.shape[1:] == (1, 8, 8) and images.classes == 10
+    assert (
+        resident(images.train_x).dtype == torch.uint8
+        and resident(images.train_x).shape[1:] == (1, 8, 8)
+        and images.classes == 10
+    )
     assert len(images.train_x) + len(images.test_x) == 1797
     for label in range(10):
         of_class = [[round(v * 255 / 16) for v in x.flatten()] for x in original.images[original.target == label]]
         expected = [x for i, x in enumerate(of_class) if i % 5 == 4]
-        assert images.test_x[images.test_y == label].flatten(1).tolist() == expected
+        assert resident(images.test_x)[images.test_y == label].flatten(1).tolist() == expected
         assert (images.train_y == label).sum() == len(of_class) - len(expected)
 
 
 def test_statistics_are_of_the_training_images_in_use() -> None:
     images = digits(classes=[1, 7], half="b")
-    pixels = images.train_x.double() / 255
+    pixels = resident(images.train_x).double() / 255
     assert images.mean.dtype == images.std.dtype == torch.float32 and images.mean.shape == (1,)
     assert images.mean.item() == pytest.approx(pixels.mean().item(), rel=1e-6)
     assert images.std.item() == pytest.approx(pixels.std(correction=0).item(), rel=1e-6)
@@ -82,37 +92,39 @@ def test_a_channel_that_never_varies_is_not_divided_by_zero() -> None:
 def test_halves_are_disjoint_whole_balanced_and_keep_the_test_set() -> None:
     a, b, whole = digits(half="a"), digits(half="b"), digits()
     assert len(a.train_x) + len(b.train_x) == len(whole.train_x)
-    assert rows(a.train_x) | rows(b.train_x) == rows(whole.train_x)
-    assert not rows(a.train_x) & rows(b.train_x)
+    assert rows(resident(a.train_x)) | rows(resident(b.train_x)) == rows(resident(whole.train_x))
+    assert not rows(resident(a.train_x)) & rows(resident(b.train_x))
     assert counts(a.train_y) == [-(-n // 2) for n in counts(whole.train_y)]
-    assert torch.equal(a.test_x, whole.test_x) and torch.equal(b.test_y, whole.test_y)
+    assert torch.equal(resident(a.test_x), resident(whole.test_x)) and torch.equal(b.test_y, whole.test_y)
 
 
 def test_a_half_is_a_random_one_and_the_same_every_time() -> None:
     a, whole = digits(half="a", classes=[3]), digits(classes=[3])
-    assert torch.equal(a.train_x, digits(half="a", classes=[3]).train_x)
-    assert not torch.equal(a.train_x, whole.train_x[: len(a.train_x)])
-    assert not torch.equal(a.train_x, whole.train_x[::2])
+    assert torch.equal(resident(a.train_x), resident(digits(half="a", classes=[3]).train_x))
+    assert not torch.equal(resident(a.train_x), resident(whole.train_x)[: len(resident(a.train_x))])
+    assert not torch.equal(resident(a.train_x), resident(whole.train_x)[::2])
 
 
 def test_leaving_classes_out_does_not_change_the_halves_of_the_others() -> None:
     some, everything = digits(half="a", classes=[8, 2]), digits(half="a")
-    assert rows(some.train_x[some.train_y == 0]) == rows(everything.train_x[everything.train_y == 8])
+    assert rows(resident(some.train_x)[some.train_y == 0]) == rows(
+        resident(everything.train_x)[everything.train_y == 8]
+    )
 
 
 def test_kept_classes_are_relabelled_in_their_order() -> None:
     images, whole = digits(classes=[7, 3]), digits()
     assert images.classes == 2
-    assert torch.equal(images.train_x[images.train_y == 0], whole.train_x[whole.train_y == 7])
-    assert torch.equal(images.test_x[images.test_y == 1], whole.test_x[whole.test_y == 3])
+    assert torch.equal(resident(images.train_x)[images.train_y == 0], resident(whole.train_x)[whole.train_y == 7])
+    assert torch.equal(resident(images.test_x)[images.test_y == 1], resident(whole.test_x)[whole.test_y == 3])
     assert set(images.train_y.tolist()) == set(images.test_y.tolist()) == {0, 1}
 
 
 def test_n_per_class_nest_and_come_out_of_the_half() -> None:
     five, ten, half = (digits(half="a", per_class=5), digits(half="a", per_class=10), digits(half="a"))
     assert counts(five.train_y) == [5] * 10 and counts(ten.train_y) == [10] * 10
-    assert rows(five.train_x) < rows(ten.train_x) < rows(half.train_x)
-    assert torch.equal(five.test_x, half.test_x)
+    assert rows(resident(five.train_x)) < rows(resident(ten.train_x)) < rows(resident(half.train_x))
+    assert torch.equal(resident(five.test_x), resident(half.test_x))
 
 
 @pytest.mark.parametrize(
@@ -141,21 +153,25 @@ def test_an_unknown_data_set_is_answered_with_the_nearest_name() -> None:
 
 def test_grey_is_repeated_to_three_channels_pixel_by_pixel() -> None:
     grey, colour = digits(), digits(channels=3)
-    assert colour.train_x.shape[1:] == (3, 8, 8) and colour.train_x.is_contiguous() and colour.mean.shape == (3,)
-    assert all(torch.equal(colour.train_x[:, c], grey.train_x[:, 0]) for c in range(3))
+    assert (
+        resident(colour.train_x).shape[1:] == (3, 8, 8)
+        and resident(colour.train_x).is_contiguous()
+        and colour.mean.shape == (3,)
+    )
+    assert all(torch.equal(resident(colour.train_x)[:, c], resident(grey.train_x)[:, 0]) for c in range(3))
 
 
 def test_resize_then_crop_then_channels() -> None:
     images, native = digits(resize=16, crop=12, channels=3), digits()
     expected = functional.resize(native.test_x, [16, 16], antialias=True)[:, :, 2:14, 2:14]
-    assert torch.equal(images.test_x, expected.repeat(1, 3, 1, 1))
+    assert torch.equal(resident(images.test_x), expected.repeat(1, 3, 1, 1))
 
 
 def test_a_margin_keeps_pixels_around_the_crop_which_only_training_sees() -> None:
     images, native = digits(crop=4, margin=1), digits()
     assert (images.train_x.shape[2:], images.seen) == ((6, 6), (4, 4))
-    assert torch.equal(images.train_x, native.train_x[:, :, 1:7, 1:7])
-    assert torch.equal(images.test_x[:, :, 1:5, 1:5], native.test_x[:, :, 2:6, 2:6])
+    assert torch.equal(resident(images.train_x), resident(native.train_x)[:, :, 1:7, 1:7])
+    assert torch.equal(resident(images.test_x)[:, :, 1:5, 1:5], resident(native.test_x)[:, :, 2:6, 2:6])
 
 
 def test_colour_is_not_made_into_other_channels(tmp_path: Path) -> None:
@@ -191,7 +207,7 @@ def test_unpacked_files_are_read_too_and_equal_torchvisions(data_root: Path, tmp
     for archive in (data_root / "MNIST" / "raw").glob("*.gz"):
         (raw / archive.stem).write_bytes(gzip.decompress(archive.read_bytes()))
     images, theirs = load({"name": "mnist"}, tmp_path), datasets.MNIST(tmp_path, train=False)
-    assert torch.equal(images.test_x[:, 0], theirs.data) and torch.equal(images.test_y, theirs.targets)
+    assert torch.equal(resident(images.test_x)[:, 0], theirs.data) and torch.equal(images.test_y, theirs.targets)
     (raw / "t10k-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01\0\0")
     with pytest.raises(DataError, match="t10k-labels-idx1-ubyte is not a whole IDX file"):
         load({"name": "mnist"}, tmp_path)
@@ -243,7 +259,7 @@ def test_parquet_images_are_the_pixels_that_pillow_sees(data_root: Path) -> None
     labels = table["label"].to_pylist()
     first = next(i for i, label in enumerate(labels) if label in (3, 5))
     pixels = np.asarray(Image.open(io.BytesIO(table["image"][first].as_py()["bytes"])).convert("RGB"))
-    assert np.array_equal(images.test_x[0].permute(1, 2, 0).numpy(), pixels)
+    assert np.array_equal(resident(images.test_x)[0].permute(1, 2, 0).numpy(), pixels)
     assert images.test_y[0] == [3, 5].index(labels[first])
 
 
@@ -254,7 +270,11 @@ def test_a_parquet_set_may_be_anywhere_and_have_its_own_columns(tmp_path: Path) 
     pq.write_table(table, tmp_path / "train.parquet")
     pq.write_table(table, tmp_path / "validation-0.parquet")
     images = load({"name": "parquet", "image": "img", "label": "fine_label"}, NOWHERE, str(tmp_path))
-    assert images.train_x.shape == (3, 1, 4, 5) and images.train_x.eq(200).all() and images.classes == 3
+    assert (
+        resident(images.train_x).shape == (3, 1, 4, 5)
+        and resident(images.train_x).eq(200).all()
+        and images.classes == 3
+    )
     with pytest.raises(DataError, match="has no column 'image'; set `image:` to one of img, fine_label"):
         load({"name": "parquet"}, NOWHERE, str(tmp_path))
     with pytest.raises(DataError, match="'fine_label' is int64"):
@@ -288,7 +308,7 @@ def test_an_image_folder_is_labelled_by_its_class_folders(data_root: Path) -> No
     theirs = datasets.ImageFolder(str(data_root / "imagenette" / "val"))
     assert images.test_y.tolist() == theirs.targets and images.classes == 10
     native = functional.pil_to_tensor(theirs[25][0])
-    assert torch.equal(images.test_x[25], functional.resize(native, [48], antialias=True)[:, 8:40, 8:40])
+    assert torch.equal(resident(images.test_x)[25], functional.resize(native, [48], antialias=True)[:, 8:40, 8:40])
     assert images.train_x.shape == (600, 3, 32, 32)
 
 
@@ -305,7 +325,7 @@ def test_a_grey_picture_in_a_coloured_set_is_repeated(tmp_path: Path) -> None:
     for part in ("train", "val"):
         picture(tmp_path / part / "a" / "1.png", (4, 4))
         picture(tmp_path / part / "a" / "2.png", (4, 4), "L", 77)
-    assert load({"name": "images"}, tmp_path, ".").train_x[1].eq(77).all()
+    assert resident(load({"name": "images"}, tmp_path, ".").train_x)[1].eq(77).all()
 
 
 def test_what_is_wrong_with_an_image_folder_is_named(tmp_path: Path) -> None:
@@ -338,7 +358,7 @@ def test_a_users_function_gives_the_images_and_subsets_apply_to_them(tmp_path: P
     assert (
         images.train_x.shape == (8, 3, 2, 2) and counts(images.train_y) == [4, 4] and counts(images.test_y) == [12, 12]
     )
-    assert images.test_x[images.test_y == 0][0, 0].flatten().tolist() == [8, 9, 10, 11]
+    assert resident(images.test_x)[images.test_y == 0][0, 0].flatten().tolist() == [8, 9, 10, 11]
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,7 @@ def test_they_are_those_of_the_record_whose_validation_loss_is_the_smallest(whol
     assert losses[5] > losses[10] > losses[best] < losses[60] and best > 10, "it falls more than once, and rises"
     assert_equal(whole.early_stop, whole.captured[best])
     assert whole.summary["early_stop"]["iteration"] == best
+    assert whole.early_stop is not None and whole.final is not None
     assert not any(torch.equal(whole.early_stop[name], whole.final[name]) for name in whole.final)
 
 

@@ -41,7 +41,7 @@ def test_a_round_of_the_papers_network(name: str, total: int, noise: Images) -> 
     layers = list(prunable(models.build({"name": name}, [3, 32, 32], 10)))
     mask = prune({layer: dense.captured[1][layer] for layer in layers}, None, {"rate": 0.2, "scope": "global"})
     assert sum(kept.numel() for kept in mask.values()) == total
-    start = {"mask": {}, "weights": {}}
+    start: dict[str, Any] = {"mask": {}, "weights": {}}
     ticket = train(
         fields | {"round": 1, "start": start}, {"mask": mask, "weights": dense.captured[0]}, noise, capture={1}
     )

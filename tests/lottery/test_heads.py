@@ -47,7 +47,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Images:
 
 
 @pytest.fixture(scope="module")
-def source(images: Images) -> Mapping[str, Tensor]:
+def source(images: Images) -> dict[str, Tensor]:
     """Trained weights of a network with a head of one layer."""
     final = train(FIELDS | {"model": RESNET, "round": 0}, {}, images).final
     assert final is not None
@@ -55,13 +55,13 @@ def source(images: Images) -> Mapping[str, Tensor]:
 
 
 @pytest.fixture(scope="module")
-def mask(source: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def mask(source: dict[str, Tensor]) -> dict[str, Tensor]:
     names = list(prunable(build(RESNET, [3, 8, 8], 5)))
     return prune({name: source[name] for name in names}, None, {"rate": 0.5})
 
 
-def fine_tuned(images: Images, inputs: Mapping[str, Mapping[str, Tensor]], **more: Any) -> Trained:
-    done = train(FIELDS | {"start": TICKET, **more}, inputs, images)  # type: ignore[arg-type]
+def fine_tuned(images: Images, inputs: Mapping[str, dict[str, Tensor]], **more: Any) -> Trained:
+    done = train(FIELDS | {"start": TICKET, **more}, inputs, images)
     assert done.final is not None
     return done
 
@@ -77,9 +77,7 @@ def test_layers_of_a_head_are_never_pruned_and_do_not_change_the_features() -> N
     assert all(torch.equal(weight, dict(two.named_parameters())[name]) for name, weight in prunable(one).items())
 
 
-def test_a_ticket_starts_under_another_head_which_is_fresh(
-    source: Mapping[str, Tensor], mask: dict[str, Tensor]
-) -> None:
+def test_a_ticket_starts_under_another_head_which_is_fresh(source: dict[str, Tensor], mask: dict[str, Tensor]) -> None:
     model = build(TWO_LAYERS, [3, 8, 8], 5)
     starting_point(model, FIELDS | {"start": TICKET}, {"mask": mask, "weights": source})
     fresh = build(TWO_LAYERS, [3, 8, 8], 5)
@@ -91,13 +89,13 @@ def test_a_ticket_starts_under_another_head_which_is_fresh(
             assert torch.equal(value, source[name] * mask[name] if name in mask else source[name])
 
 
-def test_another_head_cannot_be_kept(source: Mapping[str, Tensor], mask: dict[str, Tensor]) -> None:
+def test_another_head_cannot_be_kept(source: dict[str, Tensor], mask: dict[str, Tensor]) -> None:
     start = {"mask": REF, "weights": REF}
     with pytest.raises(ValueError, match=r"fc\.0\.weight is in the model only"):
         starting_point(build(TWO_LAYERS, [3, 8, 8], 5), FIELDS | {"start": start}, {"mask": mask, "weights": source})
 
 
-def test_a_ticket_is_applied_under_another_head(source: Mapping[str, Tensor], mask: dict[str, Tensor]) -> None:
+def test_a_ticket_is_applied_under_another_head(source: dict[str, Tensor], mask: dict[str, Tensor]) -> None:
     model = build(TWO_LAYERS, [3, 8, 8], 5)
     initialize(model, 1, TWO_LAYERS)
     before = {name: value.clone() for name, value in model.state_dict().items() if name.startswith("fc.")}
@@ -109,7 +107,7 @@ def test_a_ticket_is_applied_under_another_head(source: Mapping[str, Tensor], ma
 
 @pytest.mark.parametrize("optimizer", [FIELDS["optimizer"], {"name": "adam", "lr": 1e-2, "weight_decay": 1e-2}])
 def test_frozen_features_stay_as_they_start_bit_for_bit_batch_norm_statistics_included(
-    images: Images, source: Mapping[str, Tensor], mask: dict[str, Tensor], optimizer: dict[str, Any]
+    images: Images, source: dict[str, Tensor], mask: dict[str, Tensor], optimizer: dict[str, Any]
 ) -> None:
     inputs = {"mask": mask, "weights": source}
     final = fine_tuned(images, inputs, frozen="features", optimizer=optimizer).final
@@ -124,7 +122,7 @@ def test_frozen_features_stay_as_they_start_bit_for_bit_batch_norm_statistics_in
 
 
 def test_what_is_learned_above_frozen_features_is_logistic_regression_on_them(
-    images: Images, source: Mapping[str, Tensor], mask: dict[str, Tensor]
+    images: Images, source: dict[str, Tensor], mask: dict[str, Tensor]
 ) -> None:
     """An oracle: the features computed once, in evaluation mode, and a linear layer trained on them by torch alone."""
     fields = FIELDS | {"model": RESNET, "optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9}}
@@ -148,15 +146,16 @@ def test_what_is_learned_above_frozen_features_is_logistic_regression_on_them(
         optimizer.zero_grad()
         nn.functional.cross_entropy(linear(features), labels).backward()
         optimizer.step()
-    torch.testing.assert_close(ours["fc.weight"], linear.weight.detach(), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(ours["fc.weight"], linear.get_parameter("weight").detach(), rtol=1e-5, atol=1e-6)
 
 
 def test_a_frozen_training_goes_on_from_a_checkpoint_with_the_same_bits(
-    images: Images, source: Mapping[str, Tensor], mask: dict[str, Tensor]
+    images: Images, source: dict[str, Tensor], mask: dict[str, Tensor]
 ) -> None:
+    from pipeline.lottery.checkpoint import Checkpoint
     from pipeline.lottery.hooks import Hooks, Interrupted
 
-    inputs, kept = {"mask": mask, "weights": source}, []
+    inputs, kept = {"mask": mask, "weights": source}, list[Checkpoint]()
     fields = FIELDS | {"start": TICKET, "frozen": "features"}
     with pytest.raises(Interrupted):
         train(fields, inputs, images, hooks=Hooks(should_stop=lambda: True, checkpoint=kept.append))

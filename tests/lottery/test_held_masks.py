@@ -5,6 +5,7 @@ import io
 import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -73,7 +74,7 @@ def given_another_layer(model: nn.Module) -> nn.Module:
 
 
 def given_another_parameter(model: nn.Module) -> nn.Module:
-    model.body[1].weight = nn.Parameter(torch.ones(8, 12))
+    model.get_submodule("body.1").weight = nn.Parameter(torch.ones(8, 12))
     return model
 
 
@@ -168,10 +169,16 @@ def test_a_copys_handle_is_its_own(ticket: Ticket) -> None:
     assert grown(twin, ticket) > 0
 
 
+def compiled(module: nn.Module) -> nn.Module:
+    made: Any = torch.compile(module, backend="eager")
+    assert isinstance(made, nn.Module)
+    return made
+
+
 WRAPPERS: dict[str, Callable[[nn.Module], nn.Module]] = {
-    "torch.compile": lambda model: torch.compile(model, backend="eager"),
+    "torch.compile": compiled,
     "DataParallel": lambda model: nn.DataParallel(model),
-    "both": lambda model: nn.DataParallel(torch.compile(model, backend="eager")),
+    "both": lambda model: nn.DataParallel(compiled(model)),
 }
 
 
@@ -195,13 +202,14 @@ def test_a_wrapped_model_takes_a_ticket(wrapper: str, first: str, ticket: Ticket
 
 def test_parts_that_are_compiled_take_a_ticket_with_another_head(ticket: Ticket) -> None:
     model = Net(classes=7)
-    model.body = torch.compile(model.body, backend="eager")
-    model.head = torch.compile(model.head, backend="eager")
-    own = model.head.weight.detach().clone()
+    for name in ("body", "head"):
+        setattr(model, name, compiled(model.get_submodule(name)))
+    weights = dict(model.named_parameters())
+    own = weights["head._orig_mod.weight"].detach().clone()
     ticket.apply(model)
-    assert torch.equal(model.head.weight, own)
+    assert torch.equal(dict(model.named_parameters())["head._orig_mod.weight"], own)
     train(model)
-    assert not model.body._orig_mod[1].weight[~ticket.mask["body.1.weight"]].any()
+    assert not dict(model.named_parameters())["body._orig_mod.1.weight"][~ticket.mask["body.1.weight"]].any()
 
 
 def test_a_parametrization_that_takes_a_parameters_place_is_told_at_the_next_step(ticket: Ticket) -> None:
@@ -267,8 +275,10 @@ def test_models_in_shards_are_refused_before_and_after(ticket: Ticket, tmp_path:
         train(parallel)
         assert grown(parallel.module, ticket) == 0
         mesh = dist.device_mesh.init_device_mesh("cpu", (1,))
+        sharded = Net()
+        fully_shard(sharded, mesh=mesh)  # in place
         with pytest.raises(TicketError, match=r"This .*Net is in shards \(FSDP, DTensor\)"):
-            ticket.apply(fully_shard(Net(), mesh=mesh))
+            ticket.apply(sharded)
         model = Net()
         ticket.apply(model)
         fully_shard(model, mesh=mesh)

@@ -30,7 +30,7 @@ def initialized(
     return model.state_dict()
 
 
-def test_truncated_normal_weights_are_those_of_the_distribution_and_biases_are_zero():
+def test_truncated_normal_weights_are_those_of_the_distribution_and_biases_are_zero() -> None:
     fields = {**LENET, "initialization": {"name": "truncated-normal", "std": 0.1}}
     state = initialized(fields, shape=(1, 28, 28))
     weights = state["fc1.weight"].flatten().double()
@@ -40,7 +40,7 @@ def test_truncated_normal_weights_are_those_of_the_distribution_and_biases_are_z
     assert all(not value.any() for name, value in state.items() if name.endswith("bias"))
 
 
-def test_networks_of_another_scale_are_the_same_draws_scaled():
+def test_networks_of_another_scale_are_the_same_draws_scaled() -> None:
     """A sweep over the scale compares pairs."""
     small, large = (
         initialized({**LENET, "initialization": {"name": "truncated-normal", "std": std}}) for std in (0.1, 0.4)
@@ -49,7 +49,7 @@ def test_networks_of_another_scale_are_the_same_draws_scaled():
         torch.testing.assert_close(4 * value, large[name])
 
 
-def test_an_unknown_initialization_is_refused():
+def test_an_unknown_initialization_is_refused() -> None:
     with pytest.raises(ValueError, match="Unknown initialization 'he'"):
         initialized({**LENET, "initialization": {"name": "he"}})
 
@@ -148,7 +148,9 @@ def test_the_global_random_numbers_neither_matter_nor_move(tmp_path: Path) -> No
 def test_a_controls_stream_redraws_from_the_same_distribution() -> None:
     model = models.build(LENET, [1, 28, 28], 10)
     draws = []
-    for what, *more in (("init",), ("control", 500, 3, "{}", "weights"), ("control", 501, 3, "{}", "weights")):
+    streams: list[tuple[str, list[str | int]]] = [("init", [])]
+    streams += [("control", [survivors, 3, "{}", "weights"]) for survivors in (500, 501)]
+    for what, more in streams:
         models.initialize(model, 0, LENET, what, *more)
         draws.append(model.get_parameter("fc1.weight").detach().clone())
     assert all(not torch.equal(a, b) for a, b in ((draws[0], draws[1]), (draws[1], draws[2])))
@@ -163,6 +165,7 @@ def test_a_users_modules_are_reset_each_from_its_own_stream(tmp_path: Path) -> N
     with torch.random.fork_rng():
         torch.manual_seed(stream("init", 7, models.model_id(fields), "body.0"))
         reference = nn.Conv2d(1, 4, 3)
+    assert reference.bias is not None
     assert torch.equal(state["body.0.weight"], reference.weight) and torch.equal(state["body.0.bias"], reference.bias)
     hundred = initialized(fields, 7, classes=100, file=file)
     assert all(torch.equal(state[name], hundred[name]) for name in state if not name.startswith("head"))

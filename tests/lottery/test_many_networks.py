@@ -37,6 +37,8 @@ FIELDS: dict[str, Any] = {
 POINTS = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 LABELS = torch.tensor([0, 1, 1, 0])
 XOR = load({"name": "xor"}, Path("no-data-root-is-needed"))
+assert isinstance(XOR.train_x, Tensor) and isinstance(XOR.test_x, Tensor)
+PIXELS, TESTED = XOR.train_x, XOR.test_x
 
 
 @pytest.fixture(autouse=True)
@@ -75,15 +77,16 @@ def alone(weights: dict[str, Tensor], number: int, mask: Tensor | None = None) -
     return state, head(F.relu(hidden(POINTS))).squeeze(1).detach()
 
 
-def test_the_points_are_those_of_exclusive_or_as_they_are():
-    seen = XOR.train_x[:, 0, 0].float() / 255
+def test_the_points_are_those_of_exclusive_or_as_they_are() -> None:
+    seen = PIXELS[:, 0, 0].float() / 255
     assert torch.equal(seen, POINTS) and torch.equal(XOR.train_y, LABELS)
-    assert torch.equal(XOR.test_x, XOR.train_x) and torch.equal(XOR.test_y, XOR.train_y)
+    assert torch.equal(TESTED, PIXELS) and torch.equal(XOR.test_y, XOR.train_y)
     assert (XOR.mean.item(), XOR.std.item()) == (0, 1)
 
 
-def test_each_network_trains_as_if_it_were_alone():
+def test_each_network_trains_as_if_it_were_alone() -> None:
     trained = train(FIELDS, {}, XOR)
+    assert trained.final is not None
     weights = initial()
     for number in range(NETWORKS):
         expected, _ = alone(weights, number)
@@ -91,7 +94,7 @@ def test_each_network_trains_as_if_it_were_alone():
             torch.testing.assert_close(trained.final[name][number], value, rtol=1e-4, atol=1e-5)
 
 
-def test_pruned_units_stay_gone_and_the_others_train_as_if_they_had_never_been():
+def test_pruned_units_stay_gone_and_the_others_train_as_if_they_had_never_been() -> None:
     mask = torch.ones(NETWORKS, HIDDEN, dtype=torch.bool)
     mask[torch.arange(NETWORKS), torch.arange(NETWORKS) % HIDDEN] = False
     masks = {
@@ -100,6 +103,7 @@ def test_pruned_units_stay_gone_and_the_others_train_as_if_they_had_never_been()
     }
     reference = {"stage": "0", "output": "mask"}
     trained = train(FIELDS | {"start": {"mask": reference, "prunes_output": True}}, {"mask": masks}, XOR)
+    assert trained.final is not None
     for name, kept in masks.items():
         assert torch.equal(trained.final[name] != 0, kept)
     for number in range(NETWORKS):
@@ -107,7 +111,7 @@ def test_pruned_units_stay_gone_and_the_others_train_as_if_they_had_never_been()
         torch.testing.assert_close(trained.final["head.weight"][number], expected["head.weight"], rtol=1e-4, atol=1e-5)
 
 
-def test_what_became_of_each_network_is_in_the_summary():
+def test_what_became_of_each_network_is_in_the_summary() -> None:
     summary = train(FIELDS, {}, XOR).summary
     each = summary["networks"]
     assert {len(values) for values in each.values()} == {NETWORKS}
@@ -122,13 +126,13 @@ def test_what_became_of_each_network_is_in_the_summary():
     assert summary["test_accuracy"] == pytest.approx(sum(each["test_accuracy"]) / NETWORKS)
 
 
-def test_a_network_of_nan_is_wrong_and_spoils_no_other():
+def test_a_network_of_nan_is_wrong_and_spoils_no_other() -> None:
     model = build(MODEL, [1, 1, 2], 2)
     initialize(model, 0, MODEL)
     batch = [(POINTS.view(4, 1, 1, 2), LABELS)]
     before = of_each(model, batch)
     with torch.no_grad():
-        model.head.weight[2] = torch.nan
+        model.get_parameter("head.weight")[2] = torch.nan
     after = of_each(model, batch)
     assert after["test_loss"][2] is None and after["test_accuracy"][2] == 0 and after["test_margin"][2] < 0
     assert [v for n, v in enumerate(after["test_loss"]) if n != 2] == [
@@ -136,13 +140,13 @@ def test_a_network_of_nan_is_wrong_and_spoils_no_other():
     ]
 
 
-def test_a_network_that_is_lost_in_training_costs_no_other_one(monkeypatch):
+def test_a_network_that_is_lost_in_training_costs_no_other_one(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = train(FIELDS, {}, XOR)
 
-    def lose_the_third(model, *arguments):
+    def lose_the_third(model: nn.Module, *arguments: Any) -> None:
         initialize(model, *arguments)
         with torch.no_grad():
-            model.head.weight[2] = torch.nan
+            model.get_parameter("head.weight")[2] = torch.nan
 
     monkeypatch.setattr("pipeline.lottery.transfer.initialize", lose_the_third)
     lost = train(FIELDS, {}, XOR)
@@ -151,7 +155,7 @@ def test_a_network_that_is_lost_in_training_costs_no_other_one(monkeypatch):
     assert found == [*expected[:2], None, *expected[3:]]
 
 
-def test_accuracy_while_training_counts_every_network():
+def test_accuracy_while_training_counts_every_network() -> None:
     record = train(FIELDS | {"iterations": 1, "record_every": 1}, {}, XOR).history[0]
     model = build(MODEL, [1, 1, 2], 2)
     initialize(model, 0, MODEL)

@@ -135,7 +135,7 @@ def test_random_buffers_of_a_users_model_are_the_same_in_every_build(tmp_path: P
     )
     first = models.build(fields, [1, 1, 3], 2, file)
     torch.rand(3)
-    assert torch.equal(first.features, models.build(fields, [1, 1, 3], 2, file).features)
+    assert torch.equal(first.get_buffer("features"), models.build(fields, [1, 1, 3], 2, file).get_buffer("features"))
 
 
 def test_a_file_that_changed_since_planning_is_refused(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_encoded_images_are_kept_as_they_are_in_the_layout_of_hugging_face(pets:
 
 
 def test_arrays_and_resized_images_are_kept_without_loss(pets: Path, tmp_path: Path) -> None:
-    fields = {"name": "digits", "classes": [7, 2], "half": "a"}
+    fields: dict[str, Any] = {"name": "digits", "classes": [7, 2], "half": "a"}
     told(tmp_path / "digits", fields, NOWHERE)
     assert same(load(fields, NOWHERE), load({"name": "parquet"}, tmp_path / "digits", "."))
     fields = {"name": "images", "resize": 9, "crop": 8}
@@ -162,7 +162,7 @@ def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     (tmp_path / "far" / "bucket").mkdir(parents=True)
     far = SubTreeFileSystem(str(tmp_path / "far"), LocalFileSystem())  # in place of an object store's
-    opened = Folder._opened.func
+    opened = vars(Folder)["_opened"].func
 
     def elsewhere(self: Folder) -> tuple[Any, str]:
         return (far, self.place.removeprefix("far://")) if self.place.startswith("far://") else opened(self)
@@ -192,7 +192,7 @@ def test_what_a_network_says_is_no_mistake_of_the_users(pets: Path, monkeypatch:
     away = OSError("AWS Error NETWORK_CONNECTION during GetObject operation")
     left = 0  # files that are opened before the network is gone
 
-    class Away(pq.ParquetFile):
+    class Away(pq.ParquetFile):  # type: ignore[misc]  # pyarrow has no types
         def __init__(self, *arguments: object, **options: object) -> None:
             nonlocal left
             if left == 0:

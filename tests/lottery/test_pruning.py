@@ -40,7 +40,7 @@ def test_ten_rounds_prune_what_torch_prunes_weight_for_weight(scope: str, rate: 
             module = net.get_submodule(name)
             getattr(module, "weight_orig" if mask else "weight").data.copy_(trained[f"{name}.weight"])
             if mask:
-                module.weight = module.weight_orig * module.weight_mask
+                module.weight = module.get_parameter("weight_orig") * module.get_buffer("weight_mask")
         modules = [(net.get_submodule(name), "weight") for name in names]
         if scope == "global":
             reference.global_unstructured(modules, pruning_method=reference.L1Unstructured, amount=rate)
@@ -49,7 +49,7 @@ def test_ten_rounds_prune_what_torch_prunes_weight_for_weight(scope: str, rate: 
                 reference.l1_unstructured(module, name, amount=rate)
         mask = prune(trained, mask, {"rate": rate, "scope": scope})
         for name in names:
-            assert torch.equal(mask[f"{name}.weight"], net.get_submodule(name).weight_mask.bool())
+            assert torch.equal(mask[f"{name}.weight"], net.get_submodule(name).get_buffer("weight_mask").bool())
 
 
 weights_and_masks = st.lists(

@@ -38,6 +38,6 @@ def test_a_head_of_two_layers_adds_what_the_paper_says() -> None:
 @pytest.mark.parametrize("size", [28, 32, 9])
 def test_resnet20_has_three_stages_of_16_32_and_64_channels(size: int) -> None:
     model = build({"name": "resnet20"}, [3, size, size], 10)
-    assert [model.get_submodule(f"layer{n}.2.conv2").weight.shape[0] for n in (1, 2, 3)] == [16, 32, 64]
+    assert [model.get_parameter(f"layer{n}.2.conv2.weight").shape[0] for n in (1, 2, 3)] == [16, 32, 64]
     assert sum(isinstance(m, torch.nn.Conv2d) and m.kernel_size[0] == 3 for m in model.modules()) == 19
     assert model(torch.randn(2, 3, size, size)).shape == (2, 10)

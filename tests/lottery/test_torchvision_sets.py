@@ -28,6 +28,12 @@ from pipeline.lottery.published_data import IMAGENET_STATISTICS, PUBLISHED
 RANDOM = np.random.default_rng(0)
 
 
+def resident(pixels: object) -> Tensor:
+    """Of a small set: all in memory."""
+    assert isinstance(pixels, Tensor)
+    return pixels
+
+
 @pytest.fixture
 def holds(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int, int], None]:
     """`holds(name, train, test)`: the published set has so few images."""
@@ -48,7 +54,7 @@ def write_cifar(root: Path, name: str, monkeypatch: pytest.MonkeyPatch, key: str
     dataset = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[name]
     folder = root / dataset.base_folder
     folder.mkdir(parents=True)
-    written = {}
+    written: dict[str, Any] = {}
     for table in ("train_list", "test_list"):
         sums = []
         for file, _ in getattr(dataset, table):
@@ -74,9 +80,9 @@ def test_cifar_is_read_from_torchvisions_batches(
     holds(name, 4 * files, 4)
     images = load({"name": name}, tmp_path)
     *train, test = written.values()
-    assert torch.equal(images.train_x, torch.from_numpy(np.concatenate([pixels for pixels, _ in train])))
+    assert torch.equal(resident(images.train_x), torch.from_numpy(np.concatenate([pixels for pixels, _ in train])))
     assert images.train_y.tolist() == [label for _, labels in train for label in labels]
-    assert torch.equal(images.test_x, torch.from_numpy(test[0])) and images.classes == 3
+    assert torch.equal(resident(images.test_x), torch.from_numpy(test[0])) and images.classes == 3
 
 
 def test_a_damaged_batch_is_refused_with_what_to_do(
@@ -103,7 +109,7 @@ def test_svhn_is_read_with_ten_as_zero_and_channels_first(
     holds("svhn", 6, 6)
     images = load({"name": "svhn"}, tmp_path)
     assert images.train_y.tolist() == [1, 0, 2, 3, 4, 5]
-    assert torch.equal(images.test_x, torch.from_numpy(pixels.transpose(3, 2, 0, 1)))
+    assert torch.equal(resident(images.test_x), torch.from_numpy(pixels.transpose(3, 2, 0, 1)))
 
 
 def picture(file: Path, size: tuple[int, int], grey: bool = False) -> None:

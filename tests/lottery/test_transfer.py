@@ -45,7 +45,7 @@ def fields(start: dict[str, Any] | None, *, seed: int = 0, round: int = 1) -> di
 
 
 def started(
-    start: dict[str, Any] | None, inputs: dict[str, Mapping[str, Tensor]], classes: int = 10, **more: int
+    start: dict[str, Any] | None, inputs: Mapping[str, Mapping[str, Tensor]], classes: int = 10, **more: int
 ) -> tuple[nn.Module, dict[str, Tensor]]:
     model = build(CONVNET, [3, 8, 8], classes)
     for parameter in model.parameters():

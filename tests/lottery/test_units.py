@@ -33,7 +33,7 @@ def expected(incoming: Tensor, outgoing: Tensor, criterion: str) -> list[float]:
 
 
 @pytest.mark.parametrize("criterion", UNIT_CRITERIA)
-def test_in_each_network_the_units_with_the_lowest_scores_go_round_by_round(criterion: str):
+def test_in_each_network_the_units_with_the_lowest_scores_go_round_by_round(criterion: str) -> None:
     weights, mask = layers(), None
     for number in (1, 2):
         mask = prune_units(weights, mask, 2, UNIT_CRITERIA[criterion])
@@ -46,14 +46,14 @@ def test_in_each_network_the_units_with_the_lowest_scores_go_round_by_round(crit
             assert mask["hidden.weight"][network].any(1).tolist() == left, "units are whole or gone"
 
 
-def test_two_rounds_on_the_same_weights_are_one_round_of_both():
+def test_two_rounds_on_the_same_weights_are_one_round_of_both() -> None:
     weights = layers()
     once = prune_units(weights, None, 4, magnitude_product)
     twice = prune_units(weights, prune_units(weights, None, 2, magnitude_product), 2, magnitude_product)
     assert all(torch.equal(once[name], twice[name]) for name in once)
 
 
-def test_a_unit_that_is_gone_stays_gone_whatever_its_weights():
+def test_a_unit_that_is_gone_stays_gone_whatever_its_weights() -> None:
     weights = layers()
     first = prune_units(weights, None, 2, magnitude_product)
     gone = ~first["hidden.weight"]
@@ -62,12 +62,12 @@ def test_a_unit_that_is_gone_stays_gone_whatever_its_weights():
     assert not second["hidden.weight"][gone].any()
 
 
-def test_of_equal_units_the_first_ones_go():
+def test_of_equal_units_the_first_ones_go() -> None:
     weights = {"hidden.weight": torch.ones(2, 4, 3), "head.weight": torch.ones(2, 1, 4)}
     assert prune_units(weights, None, 2, magnitude_product)["head.weight"][0, 0].tolist() == [False, False, True, True]
 
 
-def test_an_ordinary_network_and_several_outputs_will_do():
+def test_an_ordinary_network_and_several_outputs_will_do() -> None:
     mask = prune_units(layers(networks=None, outputs=3), None, 5, magnitude_product)
     assert mask["hidden.weight"].shape == (6, 2) and mask["head.weight"].shape == (3, 6)
     assert mask["head.weight"].sum().item() == 3 and mask["hidden.weight"].sum().item() == 2
@@ -83,6 +83,6 @@ def test_an_ordinary_network_and_several_outputs_will_do():
         ({"a.weight": torch.full((4, 2), torch.nan), "b.weight": torch.ones(1, 4)}, 1, "diverge"),
     ],
 )
-def test_what_cannot_be_pruned_is_said(weights: dict[str, Tensor], count: int, said: str):
+def test_what_cannot_be_pruned_is_said(weights: dict[str, Tensor], count: int, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         prune_units(weights, None, count, magnitude_product)

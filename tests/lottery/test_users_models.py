@@ -317,8 +317,8 @@ def test_examination_and_lazy_layers_leave_random_numbers_and_statistics_alone(t
     built = models.build(fields, (1, 8, 8), 5, file)
     assert torch.equal(torch.random.get_rng_state(), before)
     assert found.layers == [("first.weight", (32, 64)), ("head.weight", (5, 32))]
-    assert built.training and built.norm.training
-    assert built.norm.num_batches_tracked == 0 and not built.norm.running_mean.any()
+    assert built.training and built.get_submodule("norm").training
+    assert built.get_buffer("norm.num_batches_tracked") == 0 and not built.get_buffer("norm.running_mean").any()
 
 
 def test_lazy_layers_start_as_layers_of_known_sizes(tmp_path: Path) -> None:

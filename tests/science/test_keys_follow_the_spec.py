@@ -338,7 +338,9 @@ def test_no_two_stages_compute_the_same(rewind: str, tmp_path: Path) -> None:
     snapshot = Store(store).snapshot()
     found: dict[str, list[str]] = {}
     for key, stage in grid.stages.items():
-        outputs = snapshot.record(key)["outputs"]  # type: ignore[index]
+        record = snapshot.record(key)
+        assert record is not None
+        outputs = record["outputs"]
         found.setdefault(outputs["mask" if stage.kind == "prune" else "final"]["sha256"], []).append(stage.label)
     # Known: the initialization at places drawn from the count alone is one network whatever the source.
     same = [labels for labels in found.values() if len(labels) > 1]

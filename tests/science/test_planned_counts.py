@@ -80,7 +80,7 @@ def test_one_shot_pruning_to_fractions_is_torchs(scope: str, tmp_path: Path) -> 
             torch_prune.global_unstructured(parts, torch_prune.L1Unstructured, amount=amount)
         else:
             for layer in layers.values():
-                torch_prune.l1_unstructured(layer, "weight", amount=amount)  # type: ignore[no-untyped-call]
+                torch_prune.l1_unstructured(layer, "weight", amount=amount)
         assert point.mask is not None
         mask = load_mask(store.read(point.mask, "mask"))
         for name, layer in layers.items():

@@ -1,8 +1,5 @@
 """One layer is pruned alone and evaluated as it is: what is stored against torch's own pruning of that layer."""
 
-# torch's pruning has no types.
-# mypy: disable-error-code="no-untyped-call"
-
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,11 +120,12 @@ def test_the_mask_is_torchs_own_of_that_layer_and_every_other_weight_stays_as_it
         module = nn.Module()
         module.register_parameter("weight", nn.Parameter(trained[f"{layer}.weight"].clone()))
         torch_prune.l1_unstructured(module, "weight", amount=pruned)
-        expected = trained | {f"{layer}.weight": module.weight.detach()}
+        kept = module.get_buffer("weight_mask").bool()
+        expected = trained | {f"{layer}.weight": module.get_parameter("weight_orig").detach() * kept}
 
         mask = ran.mask(point)
         assert list(mask) == [f"{layer}.weight"]
-        assert torch.equal(mask[f"{layer}.weight"], module.weight_mask.bool())
+        assert torch.equal(mask[f"{layer}.weight"], kept)
         assert (point.survivors, point.total) == (SIZES[layer] - pruned, SIZES[layer])
         for name, value in ran.final(point.stage).items():
             assert torch.equal(value, expected[name]), (layer, name)
@@ -176,6 +174,7 @@ def test_an_evaluation_without_training_is_that_of_the_weights_by_hand(ran: Ran)
     for ticket in ("pruned", "winning", "random"):
         for _, point in ran.points("as-is", ticket, 1):
             model.load_state_dict(assemble(ran.grid, point, ran.store).weights)
+            assert isinstance(images.test_x, Tensor)
             with torch.no_grad():
                 outputs = model(normalize(images.test_x))
             summary = ran.record(point.stage)["summary"]

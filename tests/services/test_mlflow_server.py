@@ -78,7 +78,7 @@ class Server:
     def is_up(self) -> bool:
         assert self.process is not None and self.process.poll() is None, (self.folder / "log").read_text()
         with contextlib.suppress(OSError):
-            return urllib.request.urlopen(f"{self.uri}/health", timeout=1).status == 200
+            return bool(urllib.request.urlopen(f"{self.uri}/health", timeout=1).status == 200)
         return False
 
     def kill(self) -> None:
@@ -118,7 +118,7 @@ def postgres() -> Iterator[str]:
     server = None
     try:
         subprocess.run([programs / "initdb", "-D", data, *options], check=True, stdout=log, stderr=log, **as_user)
-        settings = ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-k", folder, "-p", str(port)]
+        settings = ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-k", str(folder), "-p", str(port)]
         server = subprocess.Popen([programs / "postgres", "-D", data, *settings], stdout=log, stderr=log, **as_user)
         yield f"postgresql+psycopg2://mlflow:{DATABASE}@127.0.0.1:{port}"
     finally:
@@ -174,7 +174,8 @@ def shown(database: str) -> dict[str, Any]:
             one = {"run": run}
             points = text("SELECT key, step, timestamp, value FROM metrics WHERE run_uuid = :run ORDER BY 1, 2, 3, 4")
             labels = text("SELECT key, value FROM params WHERE run_uuid = :run ORDER BY 1")
-            tags = dict(connection.execute(text("SELECT key, value FROM tags WHERE run_uuid = :run"), one).all())
+            own = text("SELECT key, value FROM tags WHERE run_uuid = :run")
+            tags: dict[str, str] = {row[0]: row[1] for row in connection.execute(own, one)}
             assert key not in found, "two runs of one key"
             found[key] = {
                 "name": name,

@@ -73,7 +73,7 @@ def test_a_store_that_takes_requests_and_says_nothing_is_asked_again(s3: Any, mo
 def test_attempts_come_less_and_less_often(s3: Any, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     monkeypatch.setattr(patience, "DELAYS", (0.1, 10.0))
-    monkeypatch.setattr(patience.time, "sleep", waits.append)
+    monkeypatch.setattr("pipeline.engine.store.patience.time.sleep", waits.append)
     left = [10]
 
     def busy(method: str, path: str) -> str | None:
