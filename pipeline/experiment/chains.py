@@ -7,9 +7,9 @@ from typing import Any
 from pipeline.experiment.sides import Side
 from pipeline.experiment.spec_pruning import Prune
 from pipeline.experiment.stages import Input, Stage, make_stage
-from pipeline.experiment.steps import Steps
 from pipeline.experiment.survivors import Schedule
 from pipeline.experiment.user_files import source_of
+from pipeline.recipes.steps import Steps
 
 Start = tuple[dict[str, Any], dict[str, Input]]
 """The `start` of a train stage's fields, and the inputs it refers to."""

@@ -7,9 +7,9 @@ from statistics import median
 from typing import Any
 
 from pipeline.experiment.grid import Work
-from pipeline.experiment.keys import canonical
 from pipeline.experiment.planning import Plan
 from pipeline.experiment.stages import Stage
+from pipeline.recipes.keys import canonical
 
 SIDE = 32
 """Pixels: throughput is in images of 32x32, and other images count by their area, as convolutions do."""

@@ -12,9 +12,9 @@ from pipeline.experiment.spec import Spec
 from pipeline.experiment.spec_pruning import Prune
 from pipeline.experiment.spec_tickets import Ticket
 from pipeline.experiment.stages import Stage
-from pipeline.experiment.steps import Steps
 from pipeline.experiment.survivors import Schedule
 from pipeline.experiment.user_files import UnfitError
+from pipeline.recipes.steps import Steps
 
 
 @dataclass(frozen=True, slots=True)

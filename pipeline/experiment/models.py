@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from pipeline.experiment.keys import canonical
 from pipeline.experiment.model_base import BuiltIn, Described, Headed, Input, Layers
 from pipeline.experiment.resnets import Resnet18, Resnet20, Resnet50
 from pipeline.experiment.spec_base import Positive, Strict, refuse
 from pipeline.experiment.user_files import UnfitError, source_of
+from pipeline.recipes.keys import canonical
 
 if TYPE_CHECKING:
     from pipeline.lottery.models.examination import Examination

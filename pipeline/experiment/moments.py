@@ -2,9 +2,9 @@
 
 from pipeline.experiment.sides import Side
 from pipeline.experiment.spec_pruning import Prune
-from pipeline.experiment.steps import Steps
 from pipeline.experiment.user_files import UnfitError
 from pipeline.lottery.counting import count_of
+from pipeline.recipes.steps import Steps
 
 
 def check_rewind(prune: Prune, source: Side) -> None:

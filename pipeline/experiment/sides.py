@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.experiment.catalogue import Data, describe
-from pipeline.experiment.keys import canonical
 from pipeline.experiment.last_batches import check_last_batch, regrouped
 from pipeline.experiment.model_base import Described, Layers
 from pipeline.experiment.spec_sides import Target
 from pipeline.experiment.stages import Shape
-from pipeline.experiment.steps import Steps
 from pipeline.experiment.user_files import AbsentDataError, UnfitError
+from pipeline.recipes.keys import canonical
+from pipeline.recipes.steps import Steps
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, model_validator
 
 from pipeline.experiment.spec_base import Flag, Int, Number, Positive, Strict, refuse
-from pipeline.experiment.steps import Steps
 from pipeline.experiment.suggestions import did_you_mean
+from pipeline.recipes.steps import Steps
 
 
 def _moment(*words: str) -> Any:

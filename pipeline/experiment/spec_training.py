@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from pipeline.experiment.spec_base import Flag, Int, Length, Number, Positive, Strict, refuse
-from pipeline.experiment.steps import Steps
 from pipeline.experiment.user_files import UnfitError
+from pipeline.recipes.steps import Steps
 
 
 class Sgd(Strict):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pipeline.experiment.keys import RECIPE, key_of
+from pipeline.recipes.keys import RECIPE, key_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 
 from pipeline.engine.provenance import git_commit, versions
-from pipeline.experiment.keys import key_of
 from pipeline.experiment.spec import Spec
+from pipeline.recipes.keys import key_of
 from pipeline.report.findings import Findings
 from pipeline.report.whole_files import write_whole
 

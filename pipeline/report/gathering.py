@@ -17,8 +17,8 @@ from pipeline.engine.experiments import failures
 from pipeline.engine.provenance import describe_driver, that_decides_bits
 from pipeline.engine.store import Problem, Snapshot, Store
 from pipeline.experiment.grid import Grid
-from pipeline.experiment.keys import canonical
 from pipeline.experiment.planning import plan
+from pipeline.recipes.keys import canonical
 from pipeline.report.analysis.beside_dense import beside_dense
 from pipeline.report.analysis.comparisons import chosen_level, comparisons
 from pipeline.report.analysis.convergence import convergence

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import Grid, Point, expand
-from pipeline.experiment.keys import key_of
 from pipeline.experiment.spec import Spec
 from pipeline.experiment.stages import Stage
+from pipeline.recipes.keys import key_of
 
 Expand = Callable[..., Grid]
 

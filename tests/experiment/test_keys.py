@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.experiment.grid import Grid
-from pipeline.experiment.keys import canonical, key_of
+from pipeline.recipes.keys import canonical, key_of
 
 Expand = Callable[..., Grid]
 

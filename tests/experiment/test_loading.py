@@ -8,7 +8,7 @@ from pipeline.experiment.errors import UserError
 from pipeline.experiment.loading import load
 from pipeline.experiment.spec import Spec
 from pipeline.experiment.spec_training import Adam, Sgd
-from pipeline.experiment.steps import Steps
+from pipeline.recipes.steps import Steps
 
 
 def loaded(tmp_path: Path, text: str, *overrides: str) -> Spec:

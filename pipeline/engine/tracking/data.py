@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from pipeline.experiment.keys import canonical, key_of
 from pipeline.lottery.locations import own_name
+from pipeline.recipes.keys import canonical, key_of
 
 if TYPE_CHECKING:
     from pipeline.experiment.grid import Grid

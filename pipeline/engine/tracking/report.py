@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from pipeline.engine.tracking.runs import WantedRun
-from pipeline.experiment.keys import key_of
+from pipeline.recipes.keys import key_of
 
 if TYPE_CHECKING:
     from pipeline.experiment.grid import Grid

@@ -17,8 +17,8 @@ from pipeline.engine.tracking.colours import colours
 from pipeline.engine.tracking.data import DataSet, inputs_of
 from pipeline.engine.tracking.metrics import ACCURACY, PRUNED, Entry, Measurement, marked, mean, merged
 from pipeline.engine.tracking.names import curve_name, shortened
-from pipeline.experiment.keys import key_of
 from pipeline.lottery.printable import escaped
+from pipeline.recipes.keys import key_of
 
 if TYPE_CHECKING:
     from pipeline.experiment.grid import Grid, Point

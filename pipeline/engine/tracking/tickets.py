@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pipeline.engine.addresses import shown
 from pipeline.engine.tracking.report import REPORT_RUN
 from pipeline.engine.tracking.runs import run_key
-from pipeline.experiment.keys import key_of
+from pipeline.recipes.keys import key_of
 
 if TYPE_CHECKING:
     from pipeline.experiment.grid import Grid, Point

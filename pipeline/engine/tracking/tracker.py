@@ -20,7 +20,7 @@ from pipeline.engine.tracking.runs import curves_of
 from pipeline.engine.tracking.tickets import WantedTicket
 from pipeline.engine.tracking.writer import TrackingWriter
 from pipeline.experiment.errors import UserError
-from pipeline.experiment.keys import canonical
+from pipeline.recipes.keys import canonical
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.experiment.models import Perceptron
-from pipeline.experiment.steps import Steps
+from pipeline.recipes.steps import Steps
 from pipeline.report.analysis.connectivity import MOST_LAYERS, MOST_UNITS
 from pipeline.report.charts import inside_tickets as charts
 from pipeline.report.findings import Findings
