@@ -23,7 +23,8 @@ import ray
 from pipeline.engine.leases import View
 from pipeline.engine.outcomes import Outcome
 from pipeline.engine.ray_lanes import LaneOptions, RayLanes
-from pipeline.experiment.stages import Shape, make_stage
+from pipeline.experiment.stages import Shape, Stage
+from pipeline.recipes.keys import key_of
 
 
 def empty_work(shape: Shape) -> Any:
@@ -66,7 +67,7 @@ def main() -> None:
     parser.add_argument("--stages", type=int, default=200)
     parser.add_argument("--runs", type=int, default=3)
     arguments = parser.parse_args()
-    work = [make_stage("train", {"n": n}, {}, label=str(n)) for n in range(arguments.stages)]
+    work = [Stage(key_of({"n": n}), "train", {}, str(n), 0) for n in range(arguments.stages)]
     first: list[float] = []
     last = [0.0]
     memory: dict[str, float] = {}

@@ -17,7 +17,8 @@ from pipeline.engine.leases import View
 from pipeline.engine.outcomes import Outcome
 from pipeline.engine.ray_lanes import BoardLostError, LaneOptions, RayLanes
 from pipeline.experiment.errors import UserError
-from pipeline.experiment.stages import Shape, Stage, make_stage
+from pipeline.experiment.stages import Shape, Stage
+from pipeline.recipes.keys import key_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
 
@@ -44,7 +45,7 @@ def slow_work(seconds: float) -> Callable[[Shape], Any]:
 
 
 def stages(count: int, shape: Shape | None = None) -> list[Stage]:
-    return [make_stage("train", {"n": n}, {}, label=f"stage {n}", shape=shape) for n in range(count)]
+    return [Stage(key_of({"n": n}), "train", {}, f"stage {n}", 0, shape=shape or Shape()) for n in range(count)]
 
 
 class Follower:

@@ -9,6 +9,8 @@ import torch
 from pipeline.lottery.data import DataError, Images, load
 from pipeline.lottery.history import Record, early_stop
 from pipeline.lottery.training import train
+from pipeline.recipes.datasets import DataSet
+from pipeline.recipes.training import Train
 
 NOWHERE = Path("no-data-root-is-needed")
 FIELDS: dict[str, Any] = {
@@ -28,7 +30,7 @@ FIELDS: dict[str, Any] = {
 
 
 def digits(**fields: Any) -> Images:
-    return load({"name": "digits", **fields}, NOWHERE)
+    return load(DataSet("digits", **fields), NOWHERE)
 
 
 def rows(pixels: Any, labels: torch.Tensor) -> list[bytes]:
@@ -61,8 +63,8 @@ def test_they_are_held_out_of_what_the_other_options_choose():
 
 def test_validation_is_measured_at_each_record_and_changes_nothing_of_the_training():
     images = digits(validation=200)
-    measured = train(FIELDS, {}, images)
-    without = train(FIELDS, {}, Images(**{**vars(images), "validation": None}))
+    measured = train(Train.from_fields(FIELDS), {}, images)
+    without = train(Train.from_fields(FIELDS), {}, Images(**{**vars(images), "validation": None}))
     for name, value in measured.final.items():
         assert torch.equal(value, without.final[name])
     keys = ("train_loss", "test_loss", "test_accuracy")
@@ -71,7 +73,7 @@ def test_validation_is_measured_at_each_record_and_changes_nothing_of_the_traini
     assert "early_stop" not in without.summary
     held = images.validating
     assert held is not None
-    retested = train(FIELDS, {}, held)
+    retested = train(Train.from_fields(FIELDS), {}, held)
     assert [r["test_loss"] for r in retested.history] == [r["validation_loss"] for r in measured.history]
 
 

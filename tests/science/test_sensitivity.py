@@ -24,6 +24,8 @@ from pipeline.lottery.data import load as load_images
 from pipeline.lottery.files import load_mask, load_weights
 from pipeline.lottery.models import build
 from pipeline.lottery.normalization import Normalization
+from pipeline.recipes.datasets import DataSet
+from pipeline.recipes.models import model_from
 
 SEED = 3
 FRACTIONS = [0.5, 0.9]
@@ -169,9 +171,9 @@ def test_controls_move_weights_within_the_chosen_layer_only(ran: Ran, control: s
 
 
 def test_an_evaluation_without_training_is_that_of_the_weights_by_hand(ran: Ran) -> None:
-    images = load_images({"name": "digits", "channels": 3}, Path())
+    images = load_images(DataSet("digits", channels=3), Path())
     normalize = Normalization(images.mean, images.std, torch.device("cpu"), False)
-    model = build({"name": "convnet", "width": 4}, [3, 8, 8], 10).eval()
+    model = build(model_from({"name": "convnet", "width": 4}), [3, 8, 8], 10).eval()
     accuracies = set()
     for ticket in ("pruned", "winning", "random"):
         for _, point in ran.points("as-is", ticket, 1):

@@ -15,7 +15,7 @@ from pipeline.recipes.keys import key_of
 
 if TYPE_CHECKING:
     from pipeline.experiment.grid import Grid, Point
-    from pipeline.experiment.stages import Input
+    from pipeline.recipes.references import Reference
 
 
 class Kept(Protocol):
@@ -144,7 +144,7 @@ def _describe(point: Point, parts: Mapping[str, Mapping[str, Any]], store: str, 
     )
 
 
-def _part(snapshot: Kept, read: Input) -> dict[str, Any] | None:
+def _part(snapshot: Kept, read: Reference) -> dict[str, Any] | None:
     """Where one file of the ticket is, and its hash; None unless the store has it."""
     record = snapshot.record(read.stage)
     if record is None or not snapshot.available(read.stage, read.output):
