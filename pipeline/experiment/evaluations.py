@@ -174,11 +174,11 @@ def _stage(ticket: Ticket, chain: Chain, target: Side, number: int, moment: Any,
         starts_as_chain = chain.weights(0, moment) == chain.weights(0, chain.prune.rewind)
         if chain.source.identity == target.identity and starts_as_chain and not head:
             return chain.trainings[0]
-    control = Control(ticket.mask, ticket.weights, draw)
-    if control.counts_only:
+    control = None if ticket.is_winning else Control(ticket.mask, ticket.weights, draw)
+    if control is not None and control.counts_only:
         start = FromCount(chain.rounds.survivors[number], control, chain.masked_layers)
         return train_stage(target, chain.seed, number, start, label)
-    of_ticket = chain.start(number, moment, head, None if ticket.is_winning or number == 0 else control)
+    of_ticket = chain.start(number, moment, head, control if number else None)
     first = chain.first_iteration(target, moment) if ticket.weights != "redrawn" else 0
     return train_stage(target, chain.seed, number, of_ticket, label, first)
 

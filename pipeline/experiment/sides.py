@@ -1,6 +1,7 @@
 """A source or target with its data resolved: the fields that all of its trainings have in common."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from pipeline.experiment.catalogue import Data, describe
@@ -49,7 +50,7 @@ class Side:
     def iterations(self) -> int:
         return self.configuration.schedule.iterations
 
-    @property
+    @cached_property
     def features(self) -> Model:
         """The model but for its head: what a ticket has to fit."""
         model = self.configuration.model

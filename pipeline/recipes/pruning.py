@@ -26,7 +26,8 @@ class Prune:
         check_count("seed", self.seed, 0)
         if not self.layers:
             raise UnfitError("A pruning is of at least one layer.")
-        check_layers(self.rule, self.layers)
+        if self.rule.of_layers:
+            check_layers(self.rule, self.layers)
         of_units = isinstance(self.criterion, BuiltInCriterion) and self.criterion.name in OF_UNITS
         if of_units != isinstance(self.rule, ByUnits):
             raise UnfitError(f"The criterion {self.criterion.fields()} does not go with the rule {self.rule.fields()}.")

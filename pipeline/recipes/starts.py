@@ -50,8 +50,10 @@ class FromTicket:
 
     @property
     def inputs(self) -> dict[str, Reference]:
-        given = {"mask": self.mask, "weights": self.weights}
-        return {role: reference for role, reference in given.items() if reference is not None}
+        given = {} if self.mask is None else {"mask": self.mask}
+        if self.weights is not None:
+            given["weights"] = self.weights
+        return given
 
     def fields(self) -> dict[str, Any]:
         fields: dict[str, Any] = {role: reference.fields() for role, reference in self.inputs.items()}
