@@ -147,7 +147,7 @@ def begun(fields: dict[str, Any], images: Images, device: torch.device) -> Run:
 
 def bare_step(run: Run, model: nn.Module | None = None) -> Callable[[], None]:
     """A step in the plainest loop, of the run's network or of another for the same images."""
-    fields = run.fields
+    fields = run.recipe.fields()
     if model is None:
         model = build(model_from(fields["model"]), fields["input"], fields["classes"])
     initialize(model, fields["seed"], model_from(fields["model"]))
