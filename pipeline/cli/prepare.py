@@ -12,6 +12,7 @@ from pipeline.lottery.counting import count_of
 
 if TYPE_CHECKING:
     from pipeline.experiment.catalogue import Known
+    from pipeline.recipes.datasets import DataSet
 
 FOLDERS = ("images", "parquet")
 
@@ -35,8 +36,8 @@ def prepare(
     """
     from pipeline.engine.addresses import shown
     from pipeline.experiment.catalogue import content
-    from pipeline.experiment.user_files import UnfitError
     from pipeline.lottery.locations import folder_at
+    from pipeline.recipes.errors import UnfitError
 
     for what, given in (("DATASET", dataset), ("URI", uri)):
         refuse_secrets(what, given, "Leave them out:")
@@ -48,7 +49,7 @@ def prepare(
         )
     folder = folder_at(uri, Path.cwd())
     try:
-        fields, location = content(described, data)
+        chosen, location = content(described, data)
     except UnfitError as error:
         raise UserError(f"{shown(dataset)}: {': '.join([*map(str, error.at), error.what])}") from None
 
@@ -57,7 +58,7 @@ def prepare(
     from pipeline.lottery.plugins import PluginError
 
     try:
-        manifest = write(fields, data, location, folder, round(shard_size * 1e6), print)
+        manifest = write(chosen, data, location, folder, round(shard_size * 1e6), print)
     except (DataError, PluginError) as error:
         raise UserError(str(error)) from error
     size = sum(shard.bytes for shard in manifest.shards) / 1e6
@@ -65,8 +66,8 @@ def prepare(
         f"{folder}: {sum(manifest.train):,} training and {count_of(sum(manifest.test), 'test image')} in "
         f"{count_of(len(manifest.shards), 'shard')}, {size:,.1f} MB, all whole"
     )
-    print(f"in a grid: dataset: {_use(fields, str(folder))}")
-    if not _whole(fields) and (augment := described.facts(data).augment):
+    print(f"in a grid: dataset: {_use(chosen, str(folder))}")
+    if not _whole(chosen) and (augment := described.facts(data).augment.fields()):
         # A folder of Parquet files has no default of its own.
         options = ", ".join(f"{name}: {str(value).lower()}" for name, value in augment.items())
         print(f"and, to train on it as on {described.name}: training: {{augment: {{{options}}}}}")
@@ -102,14 +103,14 @@ def _sentence(mistake: Any) -> str:
     return f"{at}: {mistake['msg']}" if at else str(mistake["msg"])
 
 
-def _use(fields: dict[str, Any], place: str) -> str:
+def _use(chosen: "DataSet", place: str) -> str:
     """How a grid names what was prepared."""
-    known = f"name: {fields['name']}, prepared" if _whole(fields) else "name: parquet, path"
+    known = f"name: {chosen.name}, prepared" if _whole(chosen) else "name: parquet, path"
     return f"{{{known}: {place!r}}}"
 
 
-def _whole(fields: dict[str, Any]) -> bool:
+def _whole(chosen: "DataSet") -> bool:
     """Whether it is all of a named set, which keeps its name."""
     from pipeline.lottery.published_data import PUBLISHED
 
-    return fields.keys() == {"name"} and fields["name"] in PUBLISHED
+    return chosen.fields().keys() == {"name"} and chosen.name in PUBLISHED

@@ -1,6 +1,5 @@
 """Put a ticket together from what the store keeps of it: the mask, and the weights that the survivors start from."""
 
-import json
 from typing import Any
 
 from pipeline.engine.addresses import shown
@@ -12,6 +11,9 @@ from pipeline.lottery import models
 from pipeline.lottery.files import load_mask, load_weights
 from pipeline.lottery.ticket import Ticket
 from pipeline.lottery.transfer import starting_point
+from pipeline.recipes.recipe import recipe_from
+from pipeline.recipes.training import Train
+from pipeline.recipes.users_model import UserModel
 
 
 def assemble(grid: Grid, point: Point, store: Store) -> Ticket:
@@ -32,16 +34,17 @@ def assemble(grid: Grid, point: Point, store: Store) -> Ticket:
             ) from error
         inputs[role] = load_mask(payload.data) if role == "mask" else load_weights(payload.data)
         hashes[role] = payload.sha256
-    fields = stage.fields
-    if "model" not in fields:  # a grid that is remembered by its name: its stages' fields are in their records
-        found = store.record(point.stage)
-        fields = found["fields"] if found else fields
-    if "model" not in fields or (fields["model"]["name"] == "user" and "model" not in stage.locations):
-        lacking = "the file of its model" if "model" in fields else f"the result of {stage.label!r}"
-        raise UserError(f"{grid.name} by its name lacks {lacking}: give the grid's file instead.")
-    model = models.build(fields["model"], fields["input"], fields["classes"], stage.locations.get("model"))
-    mask = starting_point(model, fields, inputs)
     record = store.record(point.stage)
+    recipe = stage.recipe
+    if recipe is None and record is not None:  # of a grid that is remembered by its name
+        recipe = recipe_from(record["fields"])
+    if not isinstance(recipe, Train):
+        raise UserError(f"{grid.name} by its name lacks the result of {stage.label!r}: give the grid's file instead.")
+    of = recipe.configuration
+    if isinstance(of.model, UserModel) and "model" not in stage.locations:
+        raise UserError(f"{grid.name} by its name lacks the file of its model: give the grid's file instead.")
+    model = models.build(of.model, of.input, of.classes, stage.locations.get("model"))
+    mask = starting_point(model, recipe, inputs)
     provenance = {
         "experiment": grid.name,
         "source": point.source,
@@ -50,7 +53,7 @@ def assemble(grid: Grid, point: Point, store: Store) -> Ticket:
         "round": point.round,
         "seed": point.seed,
         "stage": point.stage,
-        "fields": json.loads(json.dumps(fields)),
+        "fields": recipe.fields(),
         "inputs": hashes,
         "test_accuracy": record["summary"]["test_accuracy"] if record else None,
         "git_commit": git_commit(),

@@ -22,10 +22,11 @@ from pipeline.lottery.checkpoint import Checkpoint
 from pipeline.lottery.data import DataError, ImageCache
 from pipeline.lottery.files import load_mask, load_weights, save_mask, save_weights
 from pipeline.lottery.hooks import Hooks, Interrupted
+from pipeline.lottery.masks import next_mask
 from pipeline.lottery.parallel import ALONE, Group, is_lost_peer
-from pipeline.lottery.pruning import CRITERIA, Criterion, prune
 from pipeline.lottery.training import train
-from pipeline.lottery.units import UNIT_CRITERIA, prune_units
+from pipeline.recipes.pruning import Prune
+from pipeline.recipes.training import Train
 
 IMAGE_BYTES = 2 * 2**30
 """Decoded data sets that a lane's process keeps between stages: CIFAR-10 is 184 MB."""
@@ -119,11 +120,12 @@ def _run(lease: Lease, bench: Bench, progress: ReportProgress) -> Record | None:
     if stage.kind == "prune" and not bench.group.leads:
         return None
     inputs, hashes = _read_inputs(stage, bench.store)
-    if stage.kind == "train":
-        status, payloads, summary, timed = _train(lease, inputs, bench, progress)
+    recipe, timed = stage.recipe, 0
+    assert recipe is not None  # of a stage that is planned
+    if isinstance(recipe, Train):
+        status, payloads, summary, timed = _train(lease, recipe, inputs, bench, progress)
     else:
-        status, payloads, summary = _prune(stage, inputs)
-        timed = 0
+        status, payloads, summary = _prune(recipe, inputs, stage.locations.get("criterion"))
     if not bench.group.leads:
         return None
     if not bench.store.drivers.is_present(bench.driver):
@@ -135,7 +137,7 @@ def _run(lease: Lease, bench: Bench, progress: ReportProgress) -> Record | None:
             outputs[name]["transient"] = True
     record: Record = {
         "key": stage.key,
-        "fields": dict(stage.fields),
+        "fields": recipe.fields(),
         "label": stage.label,
         "status": status,
         "outputs": outputs,
@@ -170,15 +172,12 @@ def _read_inputs(stage: Stage, store: Store) -> tuple[dict[str, dict[str, torch.
 Payloads = dict[str, tuple[bytes, str]]
 
 
-def _prune(stage: Stage, inputs: dict[str, dict[str, torch.Tensor]]) -> tuple[str, Payloads, dict[str, Any]]:
-    fields = stage.fields
-    weights = {name: inputs["trained"][name] for name in fields["layers"]}
-    rule = fields["rule"]
-    if "units" in rule:
-        criterion = UNIT_CRITERIA[fields["criterion"]["name"]]
-        mask = prune_units(weights, inputs.get("mask"), rule["units"], criterion)
-    else:
-        mask = prune(weights, inputs.get("mask"), rule, _criterion(stage))
+def _prune(
+    recipe: Prune, inputs: dict[str, dict[str, torch.Tensor]], file: str | None
+) -> tuple[str, Payloads, dict[str, Any]]:
+    """`file`: of the user's criterion."""
+    weights = {name: inputs["trained"][name] for name in recipe.layers}
+    mask = next_mask(recipe, weights, inputs.get("mask"), file)
     survivors = {name: int(kept.sum()) for name, kept in mask.items()}
     total = {name: kept.numel() for name, kept in mask.items()}
     summary = {
@@ -189,16 +188,9 @@ def _prune(stage: Stage, inputs: dict[str, dict[str, torch.Tensor]]) -> tuple[st
     return "ok", {"mask": (save_mask(mask), "safetensors")}, summary
 
 
-def _criterion(stage: Stage) -> Criterion:
-    described = stage.fields.get("criterion", {"name": "magnitude"})
-    if described["name"] != "user":
-        return CRITERIA[described["name"]]
-    loaded: Criterion = plugins.load(stage.locations["criterion"], described["function"], described["source"])
-    return loaded
-
-
 def _train(
     lease: Lease,
+    recipe: Train,
     inputs: dict[str, dict[str, torch.Tensor]],
     bench: Bench,
     progress: ReportProgress,
@@ -214,7 +206,7 @@ def _train(
         due = time.monotonic() + bench.checkpoint_seconds
 
     images = bench.images.get(
-        stage.fields["data"],
+        recipe.configuration.data,
         stage.locations.get("data"),
         images=stage.shape.images,
         device=bench.device,
@@ -223,7 +215,7 @@ def _train(
     )
     resume = _checkpoint(stage.key, bench)
     trained = train(
-        stage.fields,
+        recipe,
         inputs,
         images,
         device=bench.device,
@@ -246,7 +238,7 @@ def _train(
         payloads["early-stop"] = (save_weights(trained.early_stop), "safetensors")
     for iteration, state in trained.captured.items():
         payloads[f"it{iteration}"] = (save_weights(state), "safetensors")
-    begun = resume.iteration if resume is not None else stage.fields.get("first_iteration", 0)
+    begun = resume.iteration if resume is not None else recipe.first_iteration
     return trained.status, payloads, trained.summary, trained.summary["iterations"] - begun
 
 

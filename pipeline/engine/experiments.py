@@ -21,8 +21,8 @@ from pipeline.engine.grid_documents import decode, encode, results_in
 from pipeline.engine.store.documents import HasDocuments
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import Grid
-from pipeline.experiment.keys import key_of
 from pipeline.experiment.suggestions import did_you_mean
+from pipeline.recipes.keys import key_of
 
 GRIDS = "grids"
 BEGAN = "began"

@@ -1,4 +1,4 @@
-"""A grid as a JSON document of a store, without the stages' fields, which the records of finished stages have."""
+"""A grid as a JSON document of a store, without the stages' recipes, which the records of finished stages have."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 from pipeline.experiment.grid import Grid, Point
 from pipeline.experiment.spec import Spec
-from pipeline.experiment.stages import Input, Stage
+from pipeline.experiment.stages import Stage
+from pipeline.recipes.references import Reference
 
 LAYOUT = 3
 
@@ -60,7 +61,7 @@ def decode(document: Mapping[str, Any]) -> Grid:
     spec = Spec.model_validate(document["spec"])
     keys = [stage[0] for stage in document["stages"]]
     stages = {
-        key: Stage(key, kind, {"kind": kind}, _inputs(keys, inputs), label, iterations)
+        key: Stage(key, kind, _inputs(keys, inputs), label, iterations)
         for key, kind, label, iterations, _, inputs in document["stages"]
     }
     points = [
@@ -77,7 +78,7 @@ def decode(document: Mapping[str, Any]) -> Grid:
         document["kept_bytes"],
         tuple(document.get("notes", ())),
         spec=spec,
-        starts={(source, seed): Input(keys[stage], output) for source, seed, stage, output in document["starts"]},
+        starts={(source, seed): Reference(keys[stage], output) for source, seed, stage, output in document["starts"]},
     )
 
 
@@ -85,5 +86,5 @@ def _key(keys: list[str], place: int | None) -> str | None:
     return None if place is None else keys[place]
 
 
-def _inputs(keys: list[str], written: Mapping[str, Iterable[Any]]) -> dict[str, Input]:
-    return {role: Input(keys[place], output) for role, (place, output) in written.items()}
+def _inputs(keys: list[str], written: Mapping[str, Iterable[Any]]) -> dict[str, Reference]:
+    return {role: Reference(keys[place], output) for role, (place, output) in written.items()}

@@ -39,7 +39,7 @@ def model_label(model: Model) -> str:
     """`lenet-300-100`, `convnet-16`; a user's model by its class, whose file need not be here."""
     if isinstance(model, UserModel):
         return split_reference(model.source)[1]
-    fields = model.fields()
+    fields = model.recipe().fields()
     sizes = [size for value in fields.values() if not isinstance(value, str) for size in _sizes(value)]
     return "-".join([str(fields["name"]), *map(str, sizes)])
 

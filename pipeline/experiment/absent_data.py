@@ -86,9 +86,10 @@ def without_data(stages: Mapping[str, Stage], absent: Iterable[Absent]) -> dict[
 
 def _read_by(stage: Stage) -> tuple[str, str | None] | None:
     """Name and location of the published set that a stage reads."""
-    if stage.kind != "train" or stage.fields["data"]["name"] not in PUBLISHED:
+    if stage.kind != "train":
         return None
-    return stage.fields["data"]["name"], stage.locations.get("data")
+    name = stage.training.configuration.data.name
+    return (name, stage.locations.get("data")) if name in PUBLISHED else None
 
 
 def _absent(name: str, location: str | None, root: Path, ask_networks: bool) -> Absent | None:

@@ -1,6 +1,6 @@
 """The catalogue: every data set a grid can name, and what a selection from it looks like to a model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +9,6 @@ from pydantic import BeforeValidator, Field
 from pipeline.experiment.class_splits import part_of
 from pipeline.experiment.datasets import Dataset, Digits, Facts, UserData, Xor
 from pipeline.experiment.image_folders import Images
-from pipeline.experiment.model_base import Input
 from pipeline.experiment.parquet_data import Parquet
 from pipeline.experiment.spec_base import refuse
 from pipeline.experiment.torchvision_data import (
@@ -23,20 +22,23 @@ from pipeline.experiment.torchvision_data import (
     Smallnorb,
     Svhn,
 )
-from pipeline.experiment.user_files import UnfitError
+from pipeline.recipes.augmentation import Augment
+from pipeline.recipes.datasets import DataSet
+from pipeline.recipes.errors import UnfitError
+from pipeline.recipes.model_base import ImageShape
 
 
 @dataclass(frozen=True)
 class Data:
     """A data set as one side of a transfer uses it."""
 
-    fields: dict[str, Any]
+    recipe: DataSet
     """What is in the key."""
-    shape: Input
+    shape: ImageShape
     classes: int
     images: int
     """Training images, without those held out for validation."""
-    augment: dict[str, Any]
+    augment: Augment
     location: str | None
     has_margin: bool = False
     """Whether more is stored than models see."""
@@ -82,43 +84,34 @@ def describe(dataset: Known, root: Path, channels: int | None) -> Data:
     Raises UnfitError for files that are missing, and for selections that are impossible.
     """
     facts = dataset.facts(root)
-    fields, kept = _chosen(dataset, facts)
+    chosen, kept = _chosen(dataset, facts)
     images = _selected(dataset, facts, kept)
     if dataset.validation is not None:
         if dataset.validation >= images:
             raise UnfitError(f"leaves nothing to train on: there are {images:,} training images.", "validation")
-        fields["validation"] = dataset.validation
         images -= dataset.validation
-    if not dataset.normalized:
-        fields["normalized"] = False
-    shape = _shape(dataset, facts, channels, fields)
+    shape, sized = _sized(dataset, facts, channels, chosen)
+    recipe = replace(sized, validation=dataset.validation or 0, normalized=dataset.normalized)
     has_margin = dataset.square is not None or dataset.margin is not None
-    return Data(fields, shape, len(kept), images, facts.augment, facts.location, has_margin, facts.notes)
+    return Data(recipe, shape, len(kept), images, facts.augment, facts.location, has_margin, facts.notes)
 
 
-def content(dataset: Known, root: Path) -> tuple[dict[str, Any], str | None]:
-    """Data fields with what is written of resize, crop and channels, and the location: to copy what is selected.
+def content(dataset: Known, root: Path) -> tuple[DataSet, str | None]:
+    """The data with what is written of resize, crop and channels, and the location: to copy what is selected.
 
     The images may differ in size. Raises UnfitError.
     """
     facts = dataset.facts(root)
-    fields, kept = _chosen(dataset, facts)
+    chosen, kept = _chosen(dataset, facts)
     _selected(dataset, facts, kept)
-    sizes = {"resize": dataset.resize, "crop": dataset.crop, "channels": dataset.channels}
-    return fields | {key: value for key, value in sizes.items() if value is not None}, facts.location
+    return replace(chosen, resize=dataset.resize, crop=dataset.crop, channels=dataset.channels), facts.location
 
 
-def _chosen(dataset: Known, facts: Facts) -> tuple[dict[str, Any], list[int]]:
-    """The fields that say which images are used, and the labels that are kept."""
-    fields: dict[str, Any] = {"name": dataset.name, **facts.fields}
+def _chosen(dataset: Known, facts: Facts) -> tuple[DataSet, list[int]]:
+    """Which images are used, and the labels that are kept."""
     kept = _kept_classes(dataset, facts.classes)
-    if kept != list(range(facts.classes)):
-        fields["classes"] = kept
-    if dataset.half:
-        fields["half"] = dataset.half
-    if dataset.per_class is not None:
-        fields["per_class"] = dataset.per_class
-    return fields, kept
+    classes = None if kept == list(range(facts.classes)) else tuple(kept)
+    return replace(facts.whole, classes=classes, half=dataset.half, per_class=dataset.per_class), kept
 
 
 def _selected(dataset: Dataset, facts: Facts, kept: list[int]) -> int:
@@ -146,42 +139,40 @@ def _kept_classes(dataset: Dataset, total: int) -> list[int]:
     return kept if dataset.split is None else part_of(kept, dataset.split)
 
 
-def _shape(dataset: Dataset, facts: Facts, channels: int | None, fields: dict[str, Any]) -> Input:
-    """The shape after resize, crop and channels, in that order; what changes nothing stays out of `fields`."""
+def _sized(dataset: Dataset, facts: Facts, channels: int | None, chosen: DataSet) -> tuple[ImageShape, DataSet]:
+    """The shape after resize, crop and channels, in that order, and `chosen` with those that change something."""
     depth, height, width = facts.shape()
     if dataset.square is not None:
-        height = width = _seen(dataset, dataset.square, fields)
+        height, width, sized = _seen(dataset, dataset.square, chosen)
     else:
-        height, width = _resized_and_cropped(dataset, height, width, fields)
+        height, width, sized = _resized_and_cropped(dataset, height, width, chosen)
     wanted = dataset.channels or channels or depth
     if channels and wanted != channels:
         raise UnfitError(f"the model needs {channels} channels.", "channels")
     if wanted != depth and depth != 1:
         raise UnfitError(f"images of {depth} channels cannot be made {wanted}: only grey ones can.", "channels")
     if wanted != depth or facts.mixed():
-        fields["channels"] = wanted
-    return wanted, height, width
+        sized = replace(sized, channels=wanted)
+    return (wanted, height, width), sized
 
 
-def _seen(dataset: Dataset, square: int, fields: dict[str, Any]) -> int:
-    """Side of what models see of squares: by default seven eighths of the side that is stored, 224 of 256."""
+def _seen(dataset: Dataset, square: int, chosen: DataSet) -> tuple[int, int, DataSet]:
+    """Height and width of what models see of squares: by default seven eighths of what is stored, 224 of 256."""
     stored = dataset.resize or square
-    if stored != square:
-        fields["resize"] = stored
     seen = dataset.crop or stored * 7 // 8
     if seen > stored:
         raise UnfitError(f"does not fit into images of {stored}x{stored}: resize to more.", "crop")
     if not seen:
         raise UnfitError("leaves no pixel.", "resize")
-    if (stored, seen) != (square, square * 7 // 8):
-        fields["crop"] = seen
-    return seen
+    resize = None if stored == square else stored
+    crop = None if (stored, seen) == (square, square * 7 // 8) else seen
+    return seen, seen, replace(chosen, resize=resize, crop=crop)
 
 
-def _resized_and_cropped(dataset: Dataset, height: int, width: int, fields: dict[str, Any]) -> tuple[int, int]:
+def _resized_and_cropped(dataset: Dataset, height: int, width: int, chosen: DataSet) -> tuple[int, int, DataSet]:
     short = min(height, width)
     if dataset.resize is not None and not (dataset.one_size and dataset.resize == short):
-        fields["resize"] = dataset.resize
+        chosen = replace(chosen, resize=dataset.resize)
         # as torchvision: the shorter side exactly, the longer one rounded down
         height, width = (
             dataset.resize if side == short else dataset.resize * side // short for side in (height, width)
@@ -191,9 +182,7 @@ def _resized_and_cropped(dataset: Dataset, height: int, width: int, fields: dict
         if dataset.crop + 2 * margin > min(height, width):
             around = f" with a margin of {margin}" if margin else ""
             raise UnfitError(f"does not fit{around} into images of {height}x{width}: resize first.", "crop")
-        if margin:
-            fields["margin"] = margin
         if not (dataset.one_size and height == width == dataset.crop):
-            fields["crop"] = dataset.crop
+            chosen = replace(chosen, crop=dataset.crop, margin=margin)
         height = width = dataset.crop
-    return height, width
+    return height, width, chosen

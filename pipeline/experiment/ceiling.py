@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.experiment.errors import UserError
-from pipeline.experiment.keys import canonical
 from pipeline.experiment.spec import Spec
 from pipeline.experiment.spec_sides import Source, Target
 from pipeline.experiment.variants import MAX_PAIRS
+from pipeline.recipes.keys import canonical
 
 RESULTS = 10
 """Results that a stage may stand for: controls that sources share are a row for each of them."""

@@ -2,36 +2,27 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
 
 from pipeline.experiment.sides import Side
 from pipeline.experiment.spec_pruning import Prune
-from pipeline.experiment.stages import Input, Stage, make_stage
-from pipeline.experiment.steps import Steps
-from pipeline.experiment.survivors import Schedule
+from pipeline.experiment.stages import Stage, make_stage
+from pipeline.experiment.survivors import Rounds
 from pipeline.experiment.user_files import source_of
-
-Start = tuple[dict[str, Any], dict[str, Input]]
-"""The `start` of a train stage's fields, and the inputs it refers to."""
+from pipeline.recipes import pruning
+from pipeline.recipes.controls import Control
+from pipeline.recipes.criteria import BuiltInCriterion, Criterion, UserCriterion
+from pipeline.recipes.layers import MaskedLayers
+from pipeline.recipes.references import Reference
+from pipeline.recipes.starts import Dense, FromTicket, Start
+from pipeline.recipes.steps import Steps
+from pipeline.recipes.training import Train
 
 
 def train_stage(side: Side, seed: int, number: int, start: Start, label: str, first_iteration: int = 0) -> Stage:
-    """A training on `side` at round `number`; an empty start is the dense network from scratch."""
-    fields, inputs = start
-    complete = {**side.template, "seed": seed, "round": number}
-    if fields:
-        complete["start"] = fields
-    if first_iteration:
-        complete["first_iteration"] = first_iteration
-    return make_stage(
-        "train",
-        complete,
-        inputs,
-        label=label,
-        iterations=side.iterations - first_iteration,
-        shape=side.shape,
-        locations=side.locations,
-    )
+    """A training on `side` at round `number`."""
+    recipe = Train(side.configuration, seed, number, start, first_iteration)
+    return make_stage(recipe, label=label, shape=side.shape, locations=side.locations)
 
 
 @dataclass
@@ -40,16 +31,16 @@ class Chain:
 
     source: Side
     prune: Prune
-    schedule: Schedule
+    rounds: Rounds
     seed: int
     trainings: list[Stage] = field(default_factory=list)
     masks: list[Stage | None] = field(default_factory=list)
 
     @classmethod
-    def build(cls, source: Side, prune: Prune, schedule: Schedule, seed: int) -> "Chain":
+    def build(cls, source: Side, prune: Prune, rounds: Rounds, seed: int) -> "Chain":
         """Every round's stages, the last training among them: it is wanted only where its ticket is evaluated."""
-        chain = cls(source, prune, schedule, seed)
-        chain.trainings.append(train_stage(source, seed, 0, ({}, {}), chain._label("dense")))
+        chain = cls(source, prune, rounds, seed)
+        chain.trainings.append(train_stage(source, seed, 0, Dense(), chain._label("dense")))
         chain.masks.append(None)
         for number in range(1, prune.last_round + 1):
             chain.masks.append(chain._mask(number))
@@ -58,78 +49,58 @@ class Chain:
             chain.trainings.append(train_stage(source, seed, number, start, chain._label(f"round {number}"), first))
         return chain
 
-    def start(self, number: int, moment: object, head: bool = False, control: dict[str, Any] | None = None) -> Start:
+    def start(self, number: int, moment: object, head: bool = False, control: Control | None = None) -> Start:
         """The ticket of round `number`, its weights as of `moment` (see `weights`); `head`: redraw the output layer.
 
         A head is part of the weights that are read: where weights are drawn from the seed, so is the head, anyway.
         """
-        fields: dict[str, Any] = {}
-        inputs: dict[str, Input] = {}
-        mask = self.masks[number]
-        if mask is not None:
-            inputs["mask"] = Input(mask.key, "mask")
-            fields["mask"] = inputs["mask"].reference()
-        redrawn = control is not None and control["weights"] == "redrawn"
+        stage = self.masks[number]
+        mask = None if stage is None else Reference(stage.key, "mask")
+        redrawn = control is not None and control.weights == "redrawn"
         weights = None if redrawn else self.weights(number, moment)
-        if weights is not None:
-            inputs["weights"] = weights
-            fields["weights"] = weights.reference()
-            if head:
-                fields["head"] = "redraw"
-        if control:
-            fields["control"] = control
-        if fields and mask is not None:
-            fields |= self.counted
-        return fields, inputs
+        if mask is None and weights is None:
+            return Dense()
+        redraws_head = head and weights is not None
+        return FromTicket(mask, weights, redraws_head, control, self.masked_layers if mask else MaskedLayers())
 
-    @property
-    def counted(self) -> dict[str, Any]:
-        """Which layers a mask of this chain is over, as the `start` of a train stage has it."""
-        chosen: dict[str, Any] = {"layers": list(self.schedule.layers)} if self.schedule.chosen else {}
-        chosen |= {"included": list(self.schedule.included)} if self.schedule.included else {}
-        return chosen | ({"prunes_output": True} if self.prunes_output else {})
+    @cached_property
+    def masked_layers(self) -> MaskedLayers:
+        """Which layers a mask of this chain is over."""
+        chosen = self.rounds.layers if self.rounds.chosen else None
+        return MaskedLayers(chosen, self.rounds.included, prunes_output(self.rounds, self.source))
 
-    @property
-    def prunes_output(self) -> bool:
-        return prunes_output(self.schedule, self.source)
-
-    def weights(self, number: int, moment: object) -> Input | None:
+    def weights(self, number: int, moment: object) -> Reference | None:
         """What the ticket of round `number` starts from; None: the initialization, which the seed alone gives."""
         if isinstance(moment, Steps):
             iteration = self.source.moment(moment)
             output = "final" if iteration == self.source.iterations else f"it{iteration}"
-            return Input(self.trainings[0].key, output) if iteration else None
+            return Reference(self.trainings[0].key, output) if iteration else None
         if moment == "early-stop":
-            return Input(self.trainings[0].key, "early-stop")
+            return Reference(self.trainings[0].key, "early-stop")
         if moment == "final" or number == 0:
-            return Input(self.trainings[0].key, "final")
-        return Input(self.trainings[self.prune.pruned_round(number)].key, "final")
+            return Reference(self.trainings[0].key, "final")
+        return Reference(self.trainings[self.prune.pruned_round(number)].key, "final")
 
     def first_iteration(self, side: Side, moment: object) -> int:
         """Where in its schedule a training on `side` begins after rewinding to `moment`."""
         return side.moment(moment) if side.trains_remainder and isinstance(moment, Steps) else 0
 
     def _mask(self, number: int) -> Stage:
-        trained = Input(self.trainings[self.prune.pruned_round(number)].key, "final")
-        inputs = {"trained": trained}
-        fields: dict[str, Any] = {"trained": trained.reference()}
-        before = self.masks[number - 1]
+        before, rule = self.masks[number - 1], self.rounds.rules[number]
+        assert rule is not None
         # one shot to a fraction has no round before it; by a rate, it goes on pruning the same weights
-        if before is not None and not (self.prune.method == "one-shot" and self.prune.fractions is not None):
-            inputs["mask"] = Input(before.key, "mask")
-            fields["mask"] = inputs["mask"].reference()
-        fields |= {"layers": list(self.schedule.layers), "seed": self.seed, "rule": self.schedule.rules[number]}
-        locations = dict(self.source.locations)
-        if ".py:" not in self.prune.criterion:
-            if self.prune.criterion != "magnitude":
-                fields["criterion"] = {"name": self.prune.criterion}
-        else:
-            file, function, digest = _criterion(self.prune.criterion)
-            fields["criterion"] = {"name": "user", "function": function, "source": digest}
-            locations["criterion"] = file
-        return make_stage(
-            "prune", fields, inputs, label=self._label(f"prune {number}"), shape=self.source.shape, locations=locations
+        goes_on = before is not None and not (self.prune.method == "one-shot" and self.prune.fractions is not None)
+        criterion, file = _criterion(self.prune.criterion)
+        recipe = pruning.Prune(
+            Reference(self.trainings[self.prune.pruned_round(number)].key, "final"),
+            self.rounds.layers,
+            self.seed,
+            rule,
+            Reference(before.key, "mask") if before is not None and goes_on else None,
+            criterion,
         )
+        locations = self.source.locations | ({"criterion": file} if file is not None else {})
+        return make_stage(recipe, label=self._label(f"prune {number}"), shape=self.source.shape, locations=locations)
 
     def _label(self, what: str) -> str:
         return f"{self.source.name} seed {self.seed} {what}"
@@ -143,24 +114,27 @@ def dense_stage(target: Side, seed: int, chains: Iterable[Chain], draw: int = 0)
     """
     label = f"dense {target.name} seed {seed}"
     if target.iterations and draw:
-        return train_stage(target, seed, draw, ({"draw": draw}, {}), f"{label} draw {draw}")
+        return train_stage(target, seed, draw, Dense(draw), f"{label} draw {draw}")
     if target.iterations:
-        return train_stage(target, seed, 0, ({}, {}), label)
+        return train_stage(target, seed, 0, Dense(), label)
     same = [
         chain
         for chain in chains
         if chain.source.data_identity == target.data_identity
-        and chain.source.template["model"] == target.template["model"]
+        and chain.source.configuration.model == target.configuration.model
     ]
     stages = [train_stage(target, seed, 0, chain.start(0, "trained"), label) for chain in same]
     return stages[0] if len({stage.key for stage in stages}) == 1 else None
 
 
-def prunes_output(schedule: Schedule, source: Side) -> bool:
+def prunes_output(rounds: Rounds, source: Side) -> bool:
     """Whether the source's output layer is among those that are pruned."""
-    return source.layers[-1][0] in schedule.layers
+    return source.layers[-1][0] in rounds.layers
 
 
-def _criterion(reference: str) -> tuple[str, str, str]:
-    file, function, digest = source_of(reference)
-    return str(file), function, digest
+def _criterion(written: str) -> tuple[Criterion, str | None]:
+    """What a grid names, and the file of a user's own."""
+    if ".py:" not in written:
+        return BuiltInCriterion(written), None
+    file, function, digest = source_of(written)
+    return UserCriterion(function, digest), str(file)

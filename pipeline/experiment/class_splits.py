@@ -7,8 +7,8 @@ from functools import lru_cache
 from itertools import pairwise
 
 from pipeline.experiment.datasets import OwnSplit, Split
-from pipeline.experiment.user_files import UnfitError
 from pipeline.lottery.counting import count_of
+from pipeline.recipes.errors import UnfitError
 
 SEARCHED = 10_000
 """Splits that are looked for where no two may be the same."""

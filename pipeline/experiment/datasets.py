@@ -1,15 +1,18 @@
 """Data sets as a grid names them: the options that all share, the embedded one and a user's own."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.experiment.model_base import Input
 from pipeline.experiment.spec_base import Flag, Int, Positive, Strict, refuse
-from pipeline.experiment.user_files import UnfitError, source_of
+from pipeline.experiment.user_files import source_of
+from pipeline.recipes.augmentation import Augment
+from pipeline.recipes.datasets import DataSet
+from pipeline.recipes.errors import UnfitError
+from pipeline.recipes.model_base import ImageShape
 
 PIXELS = 100_000
 
@@ -18,17 +21,17 @@ PIXELS = 100_000
 class Facts:
     """What planning must know of a data set before anything is selected from it."""
 
-    shape: Callable[[], Input]
+    whole: DataSet
+    """All of it: what tells its content from another's."""
+    shape: Callable[[], ImageShape]
     """Of an image. Raises UnfitError if the images have no size in common."""
     classes: int
     images: int
     """Training images."""
     counts: Callable[[], tuple[int, ...]]
     """Training images by label; asked for only where images are selected. Raises UnfitError if files are missing."""
-    augment: dict[str, Any] = field(default_factory=dict)
+    augment: Augment = Augment()
     """The default augmentation: the table of defaults in PAPERS.md."""
-    fields: dict[str, Any] = field(default_factory=dict)
-    """Data fields of its own: what tells its content from another's."""
     location: str | None = None
     notes: tuple[str, ...] = ()
     """Sentences that a plan and a report show: what is unusual about it, though no mistake."""
@@ -37,15 +40,16 @@ class Facts:
 
 
 def counted(
-    shape: Input,
+    whole: DataSet,
+    shape: ImageShape,
     counts: tuple[int, ...],
-    augment: dict[str, Any] | None = None,
-    fields: dict[str, Any] | None = None,
+    augment: Augment | None = None,
     location: str | None = None,
     notes: tuple[str, ...] = (),
 ) -> Facts:
     """Facts of a data set whose training images are counted already, by label."""
-    return Facts(lambda: shape, len(counts), sum(counts), lambda: counts, augment or {}, fields or {}, location, notes)
+    augment = augment or Augment()
+    return Facts(whole, lambda: shape, len(counts), sum(counts), lambda: counts, augment, location, notes)
 
 
 EACH = "each"
@@ -139,7 +143,8 @@ class Digits(Dataset):
     one_size: ClassVar[bool] = True
 
     def facts(self, root: Path) -> Facts:
-        return counted((1, 8, 8), (143, 146, 142, 147, 145, 146, 145, 144, 140, 144), {"crop": 1})
+        counts = (143, 146, 142, 147, 145, 146, 145, 144, 140, 144)
+        return counted(DataSet(self.name), (1, 8, 8), counts, Augment(crop=1))
 
 
 class Xor(Dataset):
@@ -149,7 +154,7 @@ class Xor(Dataset):
     one_size: ClassVar[bool] = True
 
     def facts(self, root: Path) -> Facts:
-        return counted((1, 1, 2), (2, 2))
+        return counted(DataSet(self.name), (1, 1, 2), (2, 2))
 
 
 class UserData(Dataset):
@@ -161,22 +166,22 @@ class UserData(Dataset):
 
     def facts(self, root: Path) -> Facts:
         file, function, digest = source_of(self.source)
-        fields = {"function": function, "source": digest}
+        whole = DataSet(self.name, function=function, source=digest)
         key = (str(file), digest, str(root))
         if key not in _user_facts:
-            _user_facts[key] = _measured({"name": "user", **fields}, root, str(file))
+            _user_facts[key] = _measured(whole, root, str(file))
         shape, counts = _user_facts[key]
-        return counted(shape, counts, fields=fields, location=str(file))
+        return counted(whole, shape, counts, location=str(file))
 
 
-_user_facts: dict[tuple[str, str, str], tuple[Input, tuple[int, ...]]] = {}
+_user_facts: dict[tuple[str, str, str], tuple[ImageShape, tuple[int, ...]]] = {}
 
 
-def _measured(fields: dict[str, Any], root: Path, file: str) -> tuple[Input, tuple[int, ...]]:
+def _measured(data: DataSet, root: Path, file: str) -> tuple[ImageShape, tuple[int, ...]]:
     from pipeline.lottery.data import load
 
     try:
-        images = load(fields, root, file)
+        images = load(data, root, file)
     except (ValueError, LookupError) as error:
         raise UnfitError(f"the data set cannot be loaded: {error}", "name") from error
     _, channels, height, width = images.train_x.shape

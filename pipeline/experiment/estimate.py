@@ -7,9 +7,9 @@ from statistics import median
 from typing import Any
 
 from pipeline.experiment.grid import Work
-from pipeline.experiment.keys import canonical
 from pipeline.experiment.planning import Plan
 from pipeline.experiment.stages import Stage
+from pipeline.recipes.keys import canonical
 
 SIDE = 32
 """Pixels: throughput is in images of 32x32, and other images count by their area, as convolutions do."""
@@ -88,17 +88,17 @@ class Rates:
 
     def iteration(self, stage: Stage) -> tuple[float, str | None]:
         """Seconds of an iteration of a training and what says so; (0, None) where nothing does."""
-        fields, on_gpu = stage.fields, stage.shape.gpus_per_worker > 0
-        same, alike = (self.timed.get(group) for group in _groups(fields, stage.shape.gpus_per_worker))
+        configuration, on_gpu = stage.training.configuration, stage.shape.gpus_per_worker > 0
+        same, alike = (self.timed.get(group) for group in _groups(configuration.fields(), stage.shape.gpus_per_worker))
         if same:
             return median(same.seconds), f"trainings of their own kind on {same.where}"
         if alike:
             return median(alike.seconds), f"trainings on {', '.join(sorted(alike.data))} on {alike.where}"
-        rate = self.throughput.get(fields["model"]["name"], self.throughput.get(""))
+        rate = self.throughput.get(configuration.model.name, self.throughput.get(""))
         if rate is None:
             return 0.0, None
-        _, height, width = fields["input"]
-        images = fields["batch_size"] * height * width / SIDE**2
+        _, height, width = configuration.input
+        images = configuration.schedule.batch_size * height * width / SIDE**2
         devices = stage.shape.workers * (stage.shape.gpus_per_worker if on_gpu else 1)
         return images / (rate * devices), f"{rate:,.10g} images of {SIDE}x{SIDE} a second of a {_device(on_gpu)}"
 
@@ -113,8 +113,8 @@ def estimate(work: Work, plan: Plan, rates: Rates) -> Estimate:
         stage = work.stages[key]
         own = 0.0
         if stage.kind == "train":
-            # stages of one side share the same data fields object: its identity spares the JSON of 20,000 stages
-            same = id(stage.fields["data"])
+            # stages of one side share its configuration: its identity spares the JSON of 20,000 stages
+            same = id(stage.training.configuration)
             if same not in kinds:
                 kinds[same] = (*rates.iteration(stage), _named(stage))
             rate, source, what = kinds[same]
@@ -135,11 +135,12 @@ def _groups(fields: Mapping[str, Any], share: float) -> tuple[str, str]:
 
 def _named(stage: Stage) -> tuple[str, str, str]:
     """Model, data set with the size of its images where that is not the usual one, and device."""
-    model, (_, height, width) = stage.fields["model"], stage.fields["input"]
+    configuration = stage.training.configuration
+    model, (_, height, width) = configuration.model.fields(), configuration.input
     narrow = f" of width {model['width']}" if "width" in model else ""
     size = "" if height == width == SIDE else f" ({height}x{width})"
     device = _device(stage.shape.gpus_per_worker > 0)
-    return f"{model['name']}{narrow}", f"{stage.fields['data']['name']}{size}", device
+    return f"{model['name']}{narrow}", f"{configuration.data.name}{size}", device
 
 
 def _device(on_gpu: bool) -> str:

@@ -5,16 +5,18 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.experiment.chains import Chain, Start, prunes_output, train_stage
+from pipeline.experiment.chains import Chain, prunes_output, train_stage
 from pipeline.experiment.moments import check_early_stop, check_moment
 from pipeline.experiment.sides import Side
 from pipeline.experiment.spec import Spec
 from pipeline.experiment.spec_pruning import Prune
 from pipeline.experiment.spec_tickets import Ticket
 from pipeline.experiment.stages import Stage
-from pipeline.experiment.steps import Steps
-from pipeline.experiment.survivors import Schedule
-from pipeline.experiment.user_files import UnfitError
+from pipeline.experiment.survivors import Rounds
+from pipeline.recipes.controls import Control
+from pipeline.recipes.errors import UnfitError
+from pipeline.recipes.starts import Dense, FromCount
+from pipeline.recipes.steps import Steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def dense_draw(tickets: Sequence[str], rounds: Collection[int], ticket: str, num
     return tickets.index(ticket) * len(pruned) + pruned.index(number)
 
 
-def check_transfer(spec: Spec, prune: Prune, schedule: Schedule, source: Side, target: Side) -> None:
+def check_transfer(spec: Spec, prune: Prune, rounds: Rounds, source: Side, target: Side) -> None:
     """Raises UnfitError, with the whole path in the spec, if tickets of `source` cannot be trained on `target`."""
     by_classes = source.data.shape == target.data.shape and source.data.classes != target.data.classes
     here_and_there = (
@@ -86,7 +88,7 @@ def check_transfer(spec: Spec, prune: Prune, schedule: Schedule, source: Side, t
                 *target.at,
                 "dataset",
             )
-    if prunes_output(schedule, source) and source.data.classes != target.data.classes:
+    if prunes_output(rounds, source) and source.data.classes != target.data.classes:
         raise UnfitError(
             f"a pruned output layer of {source.data.classes} classes does not fit target {target.name!r} with "
             f"{target.data.classes}.",
@@ -168,29 +170,17 @@ def _stage(ticket: Ticket, chain: Chain, target: Side, number: int, moment: Any,
         if ticket.weights == "shuffled":
             return None
         if ticket.weights == "redrawn":
-            return train_stage(target, chain.seed, 0, ({}, {}), label)
+            return train_stage(target, chain.seed, 0, Dense(), label)
         starts_as_chain = chain.weights(0, moment) == chain.weights(0, chain.prune.rewind)
         if chain.source.identity == target.identity and starts_as_chain and not head:
             return chain.trainings[0]
-    if ticket.counts_only:
-        return train_stage(target, chain.seed, number, _from_count(ticket, chain, number, draw), label)
-    control = _control(ticket, draw)
-    start = chain.start(number, moment, head, None if ticket.is_winning or number == 0 else control)
+    control = None if ticket.is_winning else Control(ticket.mask, ticket.weights, draw)
+    if control is not None and control.counts_only:
+        start = FromCount(chain.rounds.survivors[number], control, chain.masked_layers)
+        return train_stage(target, chain.seed, number, start, label)
+    of_ticket = chain.start(number, moment, head, control if number else None)
     first = chain.first_iteration(target, moment) if ticket.weights != "redrawn" else 0
-    return train_stage(target, chain.seed, number, start, label, first)
-
-
-def _control(ticket: Ticket, draw: int) -> dict[str, Any]:
-    """What is random, and which draw of it; the first one is nameless."""
-    return {"mask": ticket.mask, "weights": ticket.weights, **({"draw": draw} if draw else {})}
-
-
-def _from_count(ticket: Ticket, chain: Chain, number: int, draw: int) -> Start:
-    fields: dict[str, Any] = {
-        "survivors": chain.schedule.survivors[number],
-        "control": _control(ticket, draw),
-    }
-    return fields | chain.counted, {}
+    return train_stage(target, chain.seed, number, of_ticket, label, first)
 
 
 def _size(side: Side) -> str:

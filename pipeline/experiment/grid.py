@@ -17,8 +17,10 @@ from pipeline.experiment.sides import Side
 from pipeline.experiment.spec import ANY, DENSE, Spec
 from pipeline.experiment.spec_pruning import Prune
 from pipeline.experiment.spec_tickets import Ticket
-from pipeline.experiment.stages import Input, Stage
-from pipeline.experiment.survivors import Schedule
+from pipeline.experiment.stages import Stage
+from pipeline.experiment.survivors import Rounds
+from pipeline.recipes.references import Reference
+from pipeline.recipes.starts import Dense
 
 CHAIN = "chain"
 PRUNE = "prune"
@@ -76,7 +78,7 @@ class Grid(Work):
     """Everything that one experiment asks for."""
 
     spec: Spec = field(kw_only=True)
-    starts: dict[tuple[str, int], Input] = field(default_factory=dict, kw_only=True)
+    starts: dict[tuple[str, int], Reference] = field(default_factory=dict, kw_only=True)
     """By source and seed: the weights that tickets of the chain start from, where they are kept."""
 
     @property
@@ -135,7 +137,7 @@ def expand(spec: Spec, data_root: str | Path = "data", without_absent: bool = Fa
 class _Sets:
     """Sources, targets and baselines as one seed has them."""
 
-    plans: list[tuple[Side, Prune, Schedule, list[Side]]]
+    plans: list[tuple[Side, Prune, Rounds, list[Side]]]
     """Sources with the targets that their tickets are evaluated on."""
     targets: list[Side]
     baselines: list[tuple[Side, str]]
@@ -181,7 +183,7 @@ class _Building:
         self.own: dict[str, Stage] = {}
         """Trainings of the chain at hand by key, wanted or not."""
         self.counts_only: set[str] = set()
-        self.starts: dict[tuple[str, int], Input] = {}
+        self.starts: dict[tuple[str, int], Reference] = {}
         self.notes: dict[str, None] = {}
 
     def note(self, sets: _Sets) -> None:
@@ -237,7 +239,7 @@ class _Building:
         if evaluation.counts_only:
             self.counts_only.add(evaluation.ticket)
         mask = None if evaluation.counts_only else chain.masks[evaluation.round]
-        survivors, total = chain.schedule.survivors[evaluation.round], chain.schedule.total
+        survivors, total = chain.rounds.survivors[evaluation.round], chain.rounds.total
         self.points.append(
             Point(
                 chain.source.name,
@@ -263,7 +265,7 @@ class _Building:
             self._keep(mask, "mask", chain.source)
             weights = chain.weights(number, chain.prune.rewind)
             if weights is None and initialization:
-                weights = Input(chain.trainings[0].key, "it0")
+                weights = Reference(chain.trainings[0].key, "it0")
             if weights is not None:
                 self._keep(self.stages[weights.stage], weights.output, chain.source)
                 self.starts[chain.source.name, chain.seed] = weights
@@ -293,7 +295,7 @@ class _Building:
 
     def add_baseline(self, baseline: Side, target: str, seed: int) -> None:
         """Another model's dense network beside the tickets on `target`."""
-        stage = train_stage(baseline, seed, 0, ({}, {}), f"{baseline.name} {target} seed {seed}")
+        stage = train_stage(baseline, seed, 0, Dense(), f"{baseline.name} {target} seed {seed}")
         total = sum(math.prod(shape) for _, shape in baseline.layers)
         self._add_network(stage, BASELINE, baseline)
         self.points.append(Point(ANY, target, baseline.name, 0, seed, stage.key, None, total, total, 0.0))

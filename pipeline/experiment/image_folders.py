@@ -9,10 +9,12 @@ from typing import IO, Literal
 
 from pipeline.experiment.datasets import Dataset, Facts
 from pipeline.experiment.looking import seen
-from pipeline.experiment.model_base import Input
-from pipeline.experiment.user_files import AbsentDataError, UnfitError
+from pipeline.experiment.user_files import AbsentDataError
 from pipeline.lottery.image_folders import FolderError, Part, image_folder
 from pipeline.lottery.pictures import PictureError, shape, turning
+from pipeline.recipes.datasets import DataSet
+from pipeline.recipes.errors import UnfitError
+from pipeline.recipes.model_base import ImageShape
 
 
 class Images(Dataset):
@@ -32,21 +34,21 @@ class Images(Dataset):
         counts = tuple(map(len, train.pictures.values()))
 
         @cache
-        def shapes() -> set[Input]:
+        def shapes() -> set[ImageShape]:
             return seen(("shapes", folder), lambda: _shapes(train))
 
         return Facts(
+            DataSet(self.name, fingerprint=fingerprint),
             lambda: self._shape(shapes()),
             len(counts),
             sum(counts),
             lambda: counts,
-            fields={"fingerprint": fingerprint},
             location=str(folder),
             notes=found.notes,
             mixed=lambda: self.channels == 3 or len({channels for channels, _, _ in shapes()}) > 1,
         )
 
-    def _shape(self, shapes: set[Input]) -> Input:
+    def _shape(self, shapes: set[ImageShape]) -> ImageShape:
         if len({shape[1:] for shape in shapes}) > 1 and not (self.resize and self.crop):
             sizes = sorted(f"{height}x{width}" for _, height, width in shapes)[:4]
             raise UnfitError(f"the images differ in size ({', '.join(sizes)}, ...): give resize and crop.", "path")
@@ -64,13 +66,13 @@ def folder_at(path: str, root: Path) -> Path:
     return folder.resolve()
 
 
-def _shapes(train: Part) -> set[Input]:
+def _shapes(train: Part) -> set[ImageShape]:
     """Of the first image of each class; to read all headers of a large set would take minutes a plan."""
     first = [files[0].path for files in train.pictures.values()]
     return {size_of(train.folder / file, f"{train.folder.name}/{file}") for file in first}
 
 
-def size_of(file: Path | IO[bytes], where: str) -> Input:
+def size_of(file: Path | IO[bytes], where: str) -> ImageShape:
     """Channels (1 for grey, else 3), height and width as the image is decoded, from its header alone.
 
     Raises UnfitError.

@@ -5,9 +5,10 @@ import math
 from collections.abc import Sequence
 
 from pipeline.experiment.layer_names import names_layer
-from pipeline.experiment.model_base import Described, Layers
+from pipeline.experiment.model_base import Described
 from pipeline.experiment.suggestions import did_you_mean
-from pipeline.experiment.user_files import UnfitError
+from pipeline.recipes.errors import UnfitError
+from pipeline.recipes.model_base import Layers
 
 NAMES = 5
 """So many of them are named in a sentence."""

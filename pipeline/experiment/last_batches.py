@@ -2,8 +2,8 @@
 
 from pipeline.experiment.model_base import Described
 from pipeline.experiment.spec_sides import Target
-from pipeline.experiment.user_files import UnfitError
 from pipeline.lottery.counting import count_of
+from pipeline.recipes.errors import UnfitError
 
 
 def check_last_batch(entry: Target, model: Described, images: int) -> None:

@@ -6,11 +6,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from pipeline.experiment.spec_base import Number, Positive, Strict
-
-Input = tuple[int, int, int]
-"""(channels, height, width) of the images a model sees."""
-Layers = tuple[tuple[str, tuple[int, ...]], ...]
-"""(parameter name, shape) of every prunable weight in model order; the last one is the output layer's."""
+from pipeline.recipes import model_base
+from pipeline.recipes.model_base import ImageShape, Layers
+from pipeline.recipes.models import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +16,7 @@ class Described:
     """A model on images of one shape with so many classes."""
 
     layers: Layers
-    fields: dict[str, Any]
+    recipe: Model
     """What is in the key."""
     unmasked: Layers = ()
     """Other parameters of two or more dimensions: masks cover those that `prune.include` names."""
@@ -37,12 +35,18 @@ class XavierNormal(Strict):
 
     name: Literal["xavier-normal"] = "xavier-normal"
 
+    def recipe(self) -> model_base.Initialization:
+        return model_base.XavierNormal()
+
 
 class TruncatedNormal(Strict):
     """Weights from N(0, std^2), those beyond two standard deviations drawn again, biases 0 (Frankle & Carbin 2018)."""
 
     name: Literal["truncated-normal"] = "truncated-normal"
-    std: Annotated[Number, Field(gt=0)] = 0.1
+    std: Annotated[Number, Field(gt=0)] = model_base.TruncatedNormal.std
+
+    def recipe(self) -> model_base.Initialization:
+        return model_base.TruncatedNormal(self.std)
 
 
 def _named(raw: Any) -> Any:
@@ -57,26 +61,21 @@ class BuiltIn(Strict):
 
     initialization: Initialization = XavierNormal()
 
-    batch_norm: ClassVar[bool] = False
+    kind: ClassVar[type[model_base.BuiltIn]]
+    """What it is made into."""
 
-    def sizes(self) -> dict[str, Any]:
-        """What is in the key of the model's own options."""
-        raise NotImplementedError
+    def recipe(self) -> model_base.BuiltIn:
+        options = {name: getattr(self, name) for name in type(self).model_fields if name != "name"}
+        return self.kind(**options | {"initialization": self.initialization.recipe()})
 
-    def fields(self) -> dict[str, Any]:
-        """What is in the key: the name, the options, and the initialization where it is not the default."""
-        own = {"name": self.name, **self.sizes()}  # type: ignore[attr-defined]
-        if self.initialization == XavierNormal():
-            return own
-        return own | {"initialization": self.initialization.model_dump()}
+    @property
+    def channels(self) -> int | None:
+        return self.kind.channels
 
-    def layers(self, shape: Input, classes: int) -> Layers:
+    def described(self, shape: ImageShape, classes: int) -> Described:
         """Raises UnfitError for images that the model is not made for."""
-        raise NotImplementedError
-
-    def described(self, shape: Input, classes: int) -> Described:
-        """Raises as `layers`."""
-        return Described(self.layers(shape, classes), self.fields(), batch_norm=self.batch_norm)
+        recipe = self.recipe()
+        return Described(recipe.layers(shape, classes), recipe, batch_norm=recipe.batch_norm)
 
     def location(self) -> str | None:
         return None
@@ -89,14 +88,3 @@ class Headed(BuiltIn):
     """
 
     head: Annotated[tuple[Positive, ...], Field(max_length=100)] = ()
-
-    batch_norm: ClassVar[bool] = True
-
-    def fields(self) -> dict[str, Any]:
-        return super().fields() | ({"head": list(self.head)} if self.head else {})
-
-    def output(self, name: str, inputs: int, classes: int) -> tuple[str, tuple[int, ...]]:
-        """The output layer, its head being called `name`."""
-        if not self.head:
-            return f"{name}.weight", (classes, inputs)
-        return f"{name}.{2 * len(self.head)}.weight", (classes, self.head[-1])

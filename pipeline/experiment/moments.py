@@ -2,9 +2,10 @@
 
 from pipeline.experiment.sides import Side
 from pipeline.experiment.spec_pruning import Prune
-from pipeline.experiment.steps import Steps
-from pipeline.experiment.user_files import UnfitError
 from pipeline.lottery.counting import count_of
+from pipeline.recipes.errors import UnfitError
+from pipeline.recipes.models import Perceptron
+from pipeline.recipes.steps import Steps
 
 
 def check_rewind(prune: Prune, source: Side) -> None:
@@ -28,19 +29,19 @@ def check_moment(moment: Steps, source: Side, *at: str | int) -> None:
 
 def check_early_stop(source: Side, *at: str | int) -> None:
     """Raises UnfitError, about the field `at`, if a training on `source` has not several validation losses."""
-    if source.template["model"]["name"] == "perceptron":
+    if isinstance(source.configuration.model, Perceptron):
         raise UnfitError(
             f"the networks of {source.name!r} are trained as one, and each has its smallest validation loss at another "
             "iteration: use start: final.",
             *at,
         )
-    if "validation" not in source.data.fields:
+    if not source.configuration.data.validation:
         raise UnfitError(
             f"source {source.name!r} has no validation loss to stop at: hold training images out (its dataset: "
             "{validation: 5000}), or use start: final.",
             *at,
         )
-    if source.template["record_every"] >= source.iterations:
+    if source.configuration.schedule.record_every >= source.iterations:
         raise UnfitError(
             f"source {source.name!r} has one validation loss, that of its end after "
             f"{count_of(source.iterations, 'iteration')}: record more often "

@@ -4,16 +4,18 @@ import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pipeline.experiment.datasets import Dataset, Facts, counted
 from pipeline.experiment.image_folders import size_of, turning_of
 from pipeline.experiment.looking import seen
-from pipeline.experiment.model_base import Input
-from pipeline.experiment.user_files import AbsentDataError, UnfitError
+from pipeline.experiment.user_files import AbsentDataError
 from pipeline.lottery.locations import Folder, folder_at
 from pipeline.lottery.parquet_files import ParquetError, at_once, fingerprint
 from pipeline.lottery.parquet_layout import Parts, parts
+from pipeline.recipes.datasets import DataSet
+from pipeline.recipes.errors import UnfitError
+from pipeline.recipes.model_base import ImageShape
 
 if TYPE_CHECKING:
     from pipeline.lottery.parquet_labels import Labels
@@ -47,9 +49,8 @@ class Parquet(Dataset):
             raise UnfitError(str(error), error.option) from error
         except OSError as error:
             raise UnfitError(f"{Folder(self.path)} cannot be read: {error}", "path") from error
-        fields = found.fields | {key: value for key in ("image", "label") if (value := getattr(self, key)) != key}
         notes = tuple(f"{folder}: {sentence}" for sentence in self._notes(found.parts, labels, len(counts)))
-        return counted(found.shape, counts, fields=fields, location=folder.place, notes=notes)
+        return counted(found.whole, found.shape, counts, location=folder.place, notes=notes)
 
     def _chosen(self, classes: int) -> set[int] | None:
         """The labels that are surely used, as the data fields have them: None stands for all, whatever they are."""
@@ -82,8 +83,8 @@ class _Set:
     folder: Folder
     parts: Parts
     labels: "Labels"
-    fields: dict[str, Any]
-    shape: Input
+    whole: DataSet
+    shape: ImageShape
 
 
 def _looked_at(path: str, root: Path, image: str, label: str) -> _Set:
@@ -95,10 +96,15 @@ def _looked_at(path: str, root: Path, image: str, label: str) -> _Set:
     labels = read_labels(folder, found.train, found.test, image, label)
     first = {f"{file}, row 0": data for file, data in _first_images(folder, labels, image).items()}
     where, data = next(iter(first.items()))
-    fields = {"fingerprint": fingerprint(folder, found.files), **turning_of(first)}
-    if labels.classes:
-        fields["labels"] = labels.digest
-    return _Set(folder, found, labels, fields, size_of(io.BytesIO(data), where))
+    whole = DataSet(
+        "parquet",
+        fingerprint(folder, found.files),
+        image,
+        label,
+        labels.digest if labels.classes else None,
+        turning_of(first).get("orientation"),
+    )
+    return _Set(folder, found, labels, whole, size_of(io.BytesIO(data), where))
 
 
 def _listed(names: Iterable[str], count: int) -> str:

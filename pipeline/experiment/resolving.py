@@ -11,8 +11,9 @@ from pipeline.experiment.moments import check_rewind
 from pipeline.experiment.sides import Side, side
 from pipeline.experiment.spec import Spec
 from pipeline.experiment.spec_sides import Baseline, Source, Target
-from pipeline.experiment.survivors import Schedule, schedule
-from pipeline.experiment.user_files import AbsentDataError, UnfitError
+from pipeline.experiment.survivors import Rounds, planned_rounds
+from pipeline.experiment.user_files import AbsentDataError
+from pipeline.recipes.errors import UnfitError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -76,7 +77,7 @@ def _side(spec: Spec, entry: Target, at: tuple[str, int], root: Path, seed: int,
         raise spec.error((*at, "dataset"), f"cannot be read: {error.strerror or error} ({error.filename}).") from error
 
 
-def reached(spec: Spec, source: Side, entry: Source, rounds: Schedule, targets: list[Side]) -> list[Side]:
+def reached(spec: Spec, source: Side, entry: Source, rounds: Rounds, targets: list[Side]) -> list[Side]:
     """The targets of the same model that tickets of `source` are evaluated on, each checked to fit.
 
     `targets` are all of the spec but those whose data is not there.
@@ -94,7 +95,7 @@ def reached(spec: Spec, source: Side, entry: Source, rounds: Schedule, targets: 
     return paired
 
 
-def rounds_of(spec: Spec, source: Side, entry: Source) -> Schedule:
+def rounds_of(spec: Spec, source: Side, entry: Source) -> Rounds:
     """The pruning schedule of a source, its rewinding checked."""
     checked(spec, source.at, check_rewind, entry.prune, source)
-    return checked(spec, (*source.at, "prune"), schedule, entry.prune, source.model)
+    return checked(spec, (*source.at, "prune"), planned_rounds, entry.prune, source.model)

@@ -8,8 +8,8 @@ from pydantic import BeforeValidator, Field, JsonValue, model_validator
 from pipeline.experiment.spec_base import Int, Length, Number, Positive, Strict, refuse
 from pipeline.experiment.spec_sides import Source
 from pipeline.experiment.spec_tickets import Ticket
-from pipeline.experiment.steps import Steps
 from pipeline.experiment.suggestions import did_you_mean
+from pipeline.recipes.steps import Steps
 
 
 class Settles(Strict):

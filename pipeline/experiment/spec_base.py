@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 from pydantic_core import PydanticCustomError
 
-from pipeline.experiment.steps import Steps
+from pipeline.recipes.steps import Steps
 
 
 def refuse(what: str, *at: str | int) -> PydanticCustomError:

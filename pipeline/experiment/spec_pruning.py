@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, model_validator
 
 from pipeline.experiment.spec_base import Flag, Int, Number, Positive, Strict, refuse
-from pipeline.experiment.steps import Steps
 from pipeline.experiment.suggestions import did_you_mean
+from pipeline.recipes.criteria import OF_UNITS, OF_WEIGHTS
+from pipeline.recipes.steps import Steps
 
 
 def _moment(*words: str) -> Any:
@@ -34,12 +35,6 @@ Start = Annotated[
     PlainValidator(_moment("final", "early-stop", "trained", "redrawn")),
     PlainSerializer(str),
 ]
-
-
-CRITERIA = ("magnitude",)
-"""Built-in criteria by name, as `lottery.pruning.CRITERIA` has them."""
-UNIT_CRITERIA = ("input-magnitude", "output-magnitude", "magnitude-product")
-"""Of hidden units, as `lottery.units.UNIT_CRITERIA` has them."""
 
 
 Patterns = Annotated[
@@ -107,11 +102,11 @@ class Prune(Strict):
         return self
 
     def _check_criterion(self) -> None:
-        if self.units is None and (self.criterion in CRITERIA or ".py:" in self.criterion):
+        if self.units is None and (self.criterion in OF_WEIGHTS or ".py:" in self.criterion):
             return
-        if self.units is not None and self.criterion in UNIT_CRITERIA:
+        if self.units is not None and self.criterion in OF_UNITS:
             return
-        known = CRITERIA if self.units is None else UNIT_CRITERIA
+        known = OF_WEIGHTS if self.units is None else OF_UNITS
         what = "" if self.units is None else " of units"
         hint = " Your own is written file.py:function." if self.units is None else f" There are {', '.join(known)}."
         raise refuse(

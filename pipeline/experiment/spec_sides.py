@@ -9,7 +9,7 @@ from pipeline.experiment.models import Model
 from pipeline.experiment.spec_base import SideName, Strict, refuse
 from pipeline.experiment.spec_pruning import Prune
 from pipeline.experiment.spec_training import Resources, Training
-from pipeline.experiment.steps import Steps
+from pipeline.recipes.steps import Steps
 
 
 class Target(Strict):

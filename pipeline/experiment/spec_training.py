@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from pipeline.experiment.spec_base import Flag, Int, Length, Number, Positive, Strict, refuse
-from pipeline.experiment.steps import Steps
-from pipeline.experiment.user_files import UnfitError
+from pipeline.recipes import augmentation, optimizers, schedule
+from pipeline.recipes.steps import Steps
 
 
 class Sgd(Strict):
@@ -25,9 +25,8 @@ class Sgd(Strict):
             raise refuse("needs a momentum above 0.", "nesterov")
         return self
 
-    def fields(self) -> dict[str, Any]:
-        optional = {"momentum": self.momentum, "weight_decay": self.weight_decay, "nesterov": self.nesterov}
-        return {"name": "sgd", "lr": self.lr, **{key: value for key, value in optional.items() if value}}
+    def recipe(self) -> optimizers.Sgd:
+        return optimizers.Sgd(self.lr, self.momentum, self.weight_decay, self.nesterov)
 
 
 class Adam(Strict):
@@ -38,13 +37,8 @@ class Adam(Strict):
     betas: tuple[Annotated[Number, Field(ge=0, lt=1)], Annotated[Number, Field(ge=0, lt=1)]] = (0.9, 0.999)
     weight_decay: Annotated[Number, Field(ge=0)] = 1e-4
 
-    def fields(self) -> dict[str, Any]:
-        fields: dict[str, Any] = {"name": "adam", "lr": self.lr}
-        if self.betas != (0.9, 0.999):
-            fields["betas"] = list(self.betas)
-        if self.weight_decay:
-            fields["weight_decay"] = self.weight_decay
-        return fields
+    def recipe(self) -> optimizers.Adam:
+        return optimizers.Adam(self.lr, self.betas, self.weight_decay)
 
 
 def _named(raw: Any) -> Any:
@@ -77,13 +71,11 @@ class LrDecay(Strict):
             raise refuse(f"has {len(self.to)} rates for the {len(self.at)} moments of at.", "to")
         return self
 
-    def fields(self, moments: Sequence[int]) -> dict[str, Any]:
-        """What is in the key; `moments`: those of `at` in iterations."""
+    def recipe(self, moments: Sequence[int]) -> schedule.LrDecay:
+        """`moments`: those of `at` in iterations. Raises UnfitError."""
         if self.to is None:
-            return {"at": sorted(set(moments)), "factor": self.factor}
-        if list(moments) != sorted(set(moments)):
-            raise UnfitError("should increase where rates are given for each.", "at")
-        return {"at": list(moments), "to": list(self.to)}
+            return schedule.LrDecay(tuple(sorted(set(moments))), self.factor)
+        return schedule.LrDecay(tuple(moments), to=self.to)
 
 
 class Augment(Strict):
@@ -104,14 +96,8 @@ class Augment(Strict):
             raise refuse("cannot go with a resized crop: remove one of the two.", "window")
         return self
 
-    def fields(self) -> dict[str, Any]:
-        wanted = {
-            "flip": self.flip,
-            "crop": self.crop,
-            "resized_crop": self.resized_crop,
-            "window": self.window,
-        }
-        return {key: value for key, value in wanted.items() if value}
+    def recipe(self) -> augmentation.Augment:
+        return augmentation.Augment(self.flip, self.crop, self.resized_crop, self.window)
 
 
 def _augment(raw: Any) -> Any:

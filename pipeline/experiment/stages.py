@@ -2,20 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-from pipeline.experiment.keys import RECIPE, key_of
-
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """An output of another stage that a stage reads."""
-
-    stage: str
-    output: str
-
-    def reference(self) -> dict[str, str]:
-        return {"stage": self.stage, "output": self.output}
+from pipeline.recipes.keys import key_of
+from pipeline.recipes.recipe import Recipe
+from pipeline.recipes.references import Reference
+from pipeline.recipes.training import Train
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,28 +27,33 @@ class Stage:
 
     key: str
     kind: Literal["train", "prune"]
-    fields: Mapping[str, Any]
-    inputs: Mapping[str, Input]
+    inputs: Mapping[str, Reference]
     """Role (`mask`, `weights`, `trained`) -> what is read."""
     label: str
     """For people; not in the key."""
     iterations: int
     """Length of the work, for the critical path; 0 for pruning."""
+    recipe: Recipe | None = None
+    """What is done; None in a grid that a store remembers, whose records of finished stages have it."""
     shape: Shape = Shape()
     locations: Mapping[str, str] = field(default_factory=dict)
     """Where to find what the key names by content: `data` (Parquet, images, user file), `model`, `criterion`."""
 
+    @property
+    def training(self) -> Train:
+        """What is trained. Raises LookupError for a pruning, and where it is not known here."""
+        if not isinstance(self.recipe, Train):
+            raise LookupError(f"{self.label!r} is no training whose recipe is known here.")
+        return self.recipe
+
 
 def make_stage(
-    kind: Literal["train", "prune"],
-    fields: Mapping[str, Any],
-    inputs: Mapping[str, Input],
-    *,
-    label: str,
-    iterations: int = 0,
-    shape: Shape | None = None,
-    locations: Mapping[str, str] | None = None,
+    recipe: Recipe, *, label: str, shape: Shape | None = None, locations: Mapping[str, str] | None = None
 ) -> Stage:
-    """Complete `fields` with kind and recipe, and name the stage by them."""
-    complete = {"kind": kind, "recipe": RECIPE, **fields}
-    return Stage(key_of(complete), kind, complete, inputs, label, iterations, shape or Shape(), locations or {})
+    """The stage that does what `recipe` says, named by it."""
+    kind: Literal["train", "prune"] = "prune"
+    iterations = 0
+    if isinstance(recipe, Train):
+        kind, iterations = "train", recipe.configuration.schedule.iterations - recipe.first_iteration
+    key = key_of(recipe.fields())
+    return Stage(key, kind, recipe.inputs, label, iterations, recipe, shape or Shape(), locations or {})

@@ -3,18 +3,19 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pipeline.experiment.included import first_names, included_in
 from pipeline.experiment.layer_names import names_layer
-from pipeline.experiment.model_base import Described, Layers
+from pipeline.experiment.model_base import Described
 from pipeline.experiment.spec_pruning import Prune
 from pipeline.experiment.suggestions import did_you_mean
-from pipeline.experiment.user_files import UnfitError
+from pipeline.recipes.errors import UnfitError
+from pipeline.recipes.model_base import Layers
+from pipeline.recipes.rules import ByRate, ByUnits, Rule, ToFraction
 
 
 @dataclass(frozen=True)
-class Schedule:
+class Rounds:
     """Index is the round; round 0 is the dense network."""
 
     layers: tuple[str, ...]
@@ -22,15 +23,15 @@ class Schedule:
     total: int
     survivors: tuple[int, ...]
     """Over all layers."""
-    rules: tuple[dict[str, Any], ...]
-    """What makes the mask of a round, as the stage's fields have it; empty for round 0."""
+    rules: tuple[Rule | None, ...]
+    """What makes the mask of a round; None for round 0."""
     chosen: bool = False
     """Whether other prunable layers are left whole (`only`); what is counted is of `layers` alone."""
     included: tuple[str, ...] = ()
     """Parameters that `prune.include` names."""
 
 
-def schedule(prune: Prune, model: Described) -> Schedule:
+def planned_rounds(prune: Prune, model: Described) -> Rounds:
     """The rounds of `prune` on a model.
 
     A rate prunes round(rate * remaining), a fraction leaves n - round(fraction * n), globally or in each layer;
@@ -65,7 +66,7 @@ def schedule(prune: Prune, model: Described) -> Schedule:
     by_part = [rates.get(name, prune.rate_a_round) for name in names] if layerwise else [prune.rate_a_round]
     factors = [relative.get(name, 1.0) for name in names] if layerwise else [1.0]
     survivors, remaining = [total], list(parts)
-    rules: list[dict[str, Any]] = [{}]
+    rules: list[Rule | None] = [None]
     for number in range(1, prune.last_round + 1):
         if prune.fractions is not None:
             fraction = prune.fractions[number - 1]
@@ -74,17 +75,16 @@ def schedule(prune: Prune, model: Described) -> Schedule:
                 for left, size, factor in zip(remaining, parts, factors, strict=True)
             ]
             own = {name: fraction * factor for name, factor in relative.items() if factor != 1}
-            rules.append({"fraction": fraction, "scope": prune.scope} | ({"fractions": own} if own else {}))
+            rules.append(ToFraction(fraction, prune.scope, own))
         else:
             remaining = [left - round(rate * left) for left, rate in zip(remaining, by_part, strict=True)]
-            rule: dict[str, Any] = {"rate": prune.rate_a_round, "scope": prune.scope}
-            rules.append(rule | ({"rates": rates} if rates else {}))
+            rules.append(ByRate(prune.rate_a_round, prune.scope, rates))
         survivors.append(sum(remaining))
         if not survivors[-1]:
             at = ("fractions", number - 1) if prune.fractions is not None else ("rounds",)
             raise UnfitError(f"round {number} leaves none of the {total:,} prunable weights.", *at)
     chosen = len(prunable) < len(every)
-    return Schedule(names, total, tuple(survivors), tuple(rules), chosen, tuple(name for name, _ in included))
+    return Rounds(names, total, tuple(survivors), tuple(rules), chosen, tuple(name for name, _ in included))
 
 
 def _chosen(only: Sequence[str] | None, every: Layers, layers: Layers) -> Layers:
@@ -98,7 +98,7 @@ def _chosen(only: Sequence[str] | None, every: Layers, layers: Layers) -> Layers
     return tuple((name, shape) for name, shape in every if only is None or any(names_layer(one, name) for one in only))
 
 
-def _units(count: int, rounds: int, layers: Layers) -> Schedule:
+def _units(count: int, rounds: int, layers: Layers) -> Rounds:
     """`count` hidden units a round lose their weights in both layers."""
     shapes = [shape for _, shape in layers]
     if len(layers) != 2 or any(len(shape) not in (2, 3) for shape in shapes):
@@ -108,7 +108,7 @@ def _units(count: int, rounds: int, layers: Layers) -> Schedule:
     if left[-1] < 1:
         raise UnfitError(f"round {rounds} leaves none of the {hidden} hidden units.", "rounds")
     survivors = tuple(total // hidden * units for units in left)
-    return Schedule(tuple(name for name, _ in layers), total, survivors, ({}, *[{"units": count}] * rounds))
+    return Rounds(tuple(name for name, _ in layers), total, survivors, (None, *[ByUnits(count)] * rounds))
 
 
 def _rates(prune: Prune, names: Sequence[str]) -> dict[str, float]:

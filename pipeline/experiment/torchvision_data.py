@@ -3,17 +3,20 @@
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pipeline.experiment.datasets import Dataset, Facts
-from pipeline.experiment.user_files import AbsentDataError, UnfitError
+from pipeline.experiment.user_files import AbsentDataError
 from pipeline.lottery.image_folders import FolderError, part_at
 from pipeline.lottery.published_data import PUBLISHED, SQUARE
+from pipeline.recipes.augmentation import Augment
+from pipeline.recipes.datasets import DataSet
+from pipeline.recipes.errors import UnfitError
 
-DIGITS = {"crop": 4}
+DIGITS = Augment(crop=4)
 """A mirrored digit is another digit."""
-THINGS = {"flip": True, "crop": 4}
-SCENES = {"flip": True, "resized_crop": True}
+THINGS = Augment(flip=True, crop=4)
+SCENES = Augment(flip=True, resized_crop=True)
 
 
 class Published(Dataset):
@@ -22,7 +25,7 @@ class Published(Dataset):
     prepared: str | None = None
 
     one_size: ClassVar[bool] = True
-    augment: ClassVar[dict[str, Any]] = THINGS
+    augment: ClassVar[Augment] = THINGS
 
     def facts(self, root: Path) -> Facts:
         name: str = self.name  # type: ignore[attr-defined]
@@ -32,12 +35,14 @@ class Published(Dataset):
         def counted() -> tuple[int, ...]:
             return counts or _counts(name, self.prepared, root)
 
-        return Facts(lambda: known.shape, known.classes, known.images, counted, self.augment, location=self.prepared)
+        return Facts(
+            DataSet(name), lambda: known.shape, known.classes, known.images, counted, self.augment, self.prepared
+        )
 
 
 class Mnist(Published):
     name: Literal["mnist"] = "mnist"
-    augment: ClassVar[dict[str, Any]] = DIGITS
+    augment: ClassVar[Augment] = DIGITS
 
 
 class FashionMnist(Published):
@@ -48,7 +53,7 @@ class Svhn(Published):
     """House numbers, without the extra training images."""
 
     name: Literal["svhn"] = "svhn"
-    augment: ClassVar[dict[str, Any]] = DIGITS
+    augment: ClassVar[Augment] = DIGITS
 
 
 class Cifar10(Published):
@@ -75,7 +80,7 @@ class Imagenet(Published):
     name: Literal["imagenet"] = "imagenet"
     one_size: ClassVar[bool] = False
     square: ClassVar[int | None] = SQUARE
-    augment: ClassVar[dict[str, Any]] = SCENES
+    augment: ClassVar[Augment] = SCENES
 
 
 class Places365(Published):
@@ -84,7 +89,7 @@ class Places365(Published):
     name: Literal["places365"] = "places365"
     one_size: ClassVar[bool] = False
     square: ClassVar[int | None] = SQUARE
-    augment: ClassVar[dict[str, Any]] = SCENES
+    augment: ClassVar[Augment] = SCENES
 
 
 HALVES = {"cifar10a": "a", "cifar10b": "b"}

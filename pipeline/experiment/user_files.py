@@ -6,15 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from pipeline.experiment.suggestions import did_you_mean
-
-
-class UnfitError(ValueError):
-    """Something in the spec does not fit the files, the data or the rest; `at` is the key, relative to who asked."""
-
-    def __init__(self, what: str, *at: str | int) -> None:
-        super().__init__(what)
-        self.what = what
-        self.at = at
+from pipeline.recipes.errors import UnfitError
 
 
 class AbsentDataError(UnfitError):

@@ -1,6 +1,5 @@
 """Random boxes, windows, flips and crops of whole batches of uint8 images, drawn for an epoch at a time."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +7,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from pipeline.lottery.resampling import random_boxes, resampled
+from pipeline.recipes.augmentation import Augment
 
 Size = tuple[int, int]
 """Height and width in pixels."""
@@ -50,9 +50,9 @@ class Augmentation:
     """What is seen lies anywhere in the stored image instead of in its middle."""
 
     @classmethod
-    def of(cls, fields: Mapping[str, object]) -> "Augmentation":
-        """From the `augment` field of a training stage."""
-        return cls(**fields)  # type: ignore[arg-type]
+    def of(cls, recipe: Augment) -> "Augmentation":
+        """As a training's recipe has it."""
+        return cls(recipe.flip, recipe.crop, recipe.resized_crop, recipe.window)
 
     def draw(self, count: int, generator: Generator, stored: Size | None = None, seen: Size | None = None) -> Draws:
         """Draws for `count` images, from a CPU generator. Flips and crops do not depend on the others being on.

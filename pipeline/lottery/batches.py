@@ -1,8 +1,6 @@
 """Which images a run trains on at which iteration, and which it is tested on: augmented, normalized, on the device."""
 
-import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -13,6 +11,8 @@ from pipeline.lottery.data.feed import Feed
 from pipeline.lottery.data.streamed import Streamed
 from pipeline.lottery.normalization import Normalization
 from pipeline.lottery.randomness import generator
+from pipeline.recipes.keys import canonical
+from pipeline.recipes.training import Train
 
 
 class Batches:
@@ -24,24 +24,24 @@ class Batches:
 
     def __init__(
         self,
-        fields: Mapping[str, Any],
+        recipe: Train,
         images: Images,
         normalize: Normalization,
         device: torch.device,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        """`fields` are those of a training stage. Moves training images that are in memory to `device`."""
+        """Moves training images that are in memory to `device`."""
+        configuration = recipe.configuration
         self._labels = images.train_y.to(device)  # int64 [N]
         self._stored = images.train_x.shape[2], images.train_x.shape[3]
         self._seen = images.size
         self._normalize = normalize
-        self._batch_size: int = fields["batch_size"]
-        self._iterations: int = fields["iterations"]
+        self._batch_size = configuration.schedule.batch_size
+        self._iterations = configuration.schedule.iterations
         self._rank, self._world_size = rank, world_size
-        self._augmentation = Augmentation.of(fields.get("augment", {}))
-        data = json.dumps(fields["data"], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        self.stream: tuple[str | int, ...] = (fields["seed"], data, fields["round"])
+        self._augmentation = Augmentation.of(configuration.augment)
+        self.stream: tuple[str | int, ...] = (recipe.seed, canonical(configuration.data.fields()), recipe.round)
         """What names this run's random streams; paired tickets share it."""
         self._epoch = -1
         self._order: Tensor

@@ -4,7 +4,6 @@ Morcos et al. 2019, appendix A.2 and Figure A1; shuffled within layers is the se
 Only prunable weights are dealt with here; what becomes of all other tensors is `transfer.py`'s subject.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,49 +11,36 @@ import torch
 from torch import Tensor
 
 from pipeline.lottery.randomness import generator
-
-MASKS = ("preserved", "permuted-within-layers", "permuted-globally")
-WEIGHTS = ("kept", "redrawn", "shuffled")
+from pipeline.recipes.controls import Control
+from pipeline.recipes.keys import canonical
 
 Shapes = Mapping[str, torch.Size]
 """Shapes of the prunable weights by layer, in model order."""
 
 
 @dataclass(frozen=True, slots=True)
-class Control:
-    """One random ticket: how it is drawn, and the stream that it is drawn from.
+class RandomTicket:
+    """One draw of a control: how it is drawn, and the stream that it is drawn from."""
 
-    Raises ValueError for an unknown kind of mask or weights.
-    """
-
-    mask: str
-    weights: str
+    control: Control
     seed: int
     model: str
-    """Canonical JSON of the model's fields."""
+    """As `models.model_id`."""
     survivors: int
     round: int
-    draw: int = 0
-    """Of several controls of one ticket."""
-
-    def __post_init__(self) -> None:
-        for what, kind, kinds in (("mask", self.mask, MASKS), ("weights", self.weights, WEIGHTS)):
-            if kind not in kinds:
-                raise ValueError(f"A control's {what} cannot be {kind!r}: use one of {', '.join(kinds)}.")
 
     @property
     def kinds(self) -> str:
         """Canonical JSON of what becomes of mask and weights, and of which draw it is but for the first."""
-        kinds = {"mask": self.mask, "weights": self.weights, **({"draw": self.draw} if self.draw else {})}
-        return json.dumps(kinds, sort_keys=True, separators=(",", ":"))
+        return canonical(self.control.fields())
 
     @property
     def stream(self) -> tuple[str | int, ...]:
-        """Names of the control's stream; what is drawn (`mask`, `weights`, by layer) is named after them."""
+        """Names of its stream; what is drawn (`mask`, `weights`, by layer) is named after them."""
         return ("control", self.seed, self.model, self.survivors, self.round, self.kinds)
 
 
-def places(control: Control, shapes: Shapes, mask: Mapping[str, Tensor] | None) -> Tensor:
+def places(ticket: RandomTicket, shapes: Shapes, mask: Mapping[str, Tensor] | None) -> Tensor:
     """Where the surviving weights are in the control: int64 [survivors], indices into all layers flattened and joined.
 
     The i-th is the new place of the i-th survivor of `mask` (in the order of layers and of flattened indices). A
@@ -64,21 +50,21 @@ def places(control: Control, shapes: Shapes, mask: Mapping[str, Tensor] | None) 
     Raises ValueError if there are more survivors than places, or if the mask is missing or of another count.
     """
     total = sum(shape.numel() for shape in shapes.values())
-    if not 0 <= control.survivors <= total:
-        raise ValueError(f"{control.survivors} weights cannot survive of {total}.")
-    if mask is not None and (survivors := sum(int(mask[name].sum()) for name in shapes)) != control.survivors:
-        raise ValueError(f"The mask has {survivors} survivors, the control is one of {control.survivors}.")
-    if control.mask == "permuted-globally":
-        return _draw(control, "mask", total)[: control.survivors]
+    if not 0 <= ticket.survivors <= total:
+        raise ValueError(f"{ticket.survivors} weights cannot survive of {total}.")
+    if mask is not None and (survivors := sum(int(mask[name].sum()) for name in shapes)) != ticket.survivors:
+        raise ValueError(f"The mask has {survivors} survivors, the control is one of {ticket.survivors}.")
+    if ticket.control.mask == "permuted-globally":
+        return _draw(ticket, "mask", total)[: ticket.survivors]
     if mask is None:
-        raise ValueError(f"A control whose mask is {control.mask} needs the ticket's mask, not only its count.")
+        raise ValueError(f"A control whose mask is {ticket.control.mask} needs the ticket's mask, not only its count.")
     found, start = [torch.empty(0, dtype=torch.int64)], 0
     for name, shape in shapes.items():
         old = mask[name].cpu().reshape(-1).nonzero().squeeze(1)  # [survivors of this layer]
-        if control.mask == "permuted-within-layers":
-            new = _draw(control, f"mask {name}", shape.numel())[: len(old)]
-        elif control.weights == "shuffled":
-            new = old[_draw(control, f"weights {name}", len(old))]
+        if ticket.control.mask == "permuted-within-layers":
+            new = _draw(ticket, f"mask {name}", shape.numel())[: len(old)]
+        elif ticket.control.weights == "shuffled":
+            new = old[_draw(ticket, f"weights {name}", len(old))]
         else:
             new = old
         found.append(new + start)
@@ -102,8 +88,8 @@ def moved(weights: Mapping[str, Tensor], mask: Mapping[str, Tensor], new: Tensor
     return _by_layer(flat, shapes)
 
 
-def _draw(control: Control, what: str, n: int) -> Tensor:
-    return torch.randperm(n, generator=generator(*control.stream, what))
+def _draw(ticket: RandomTicket, what: str, n: int) -> Tensor:
+    return torch.randperm(n, generator=generator(*ticket.stream, what))
 
 
 def _by_layer(flat: Tensor, shapes: Shapes) -> dict[str, Tensor]:

@@ -1,12 +1,11 @@
 """Which tensors of a model are prunable, which layer is its output layer, and which layers are its head."""
 
 import difflib
-from collections.abc import Mapping
-from typing import Any
 
 from torch import nn
 
 from pipeline.lottery.many_networks import ManyLinear
+from pipeline.recipes.layers import MaskedLayers
 
 PRUNABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, ManyLinear)
 
@@ -100,28 +99,27 @@ def unmasked(model: nn.Module) -> dict[str, nn.Parameter]:
     }
 
 
-def maskable(model: nn.Module, start: Mapping[str, Any]) -> dict[str, nn.Parameter]:
-    """The weights that a mask of a train stage's `start` may be over, whatever its `layers` choose of them.
+def maskable(model: nn.Module, masked: MaskedLayers) -> dict[str, nn.Parameter]:
+    """The weights that a mask may be over, whatever its `layers` choose of them.
 
     All prunable ones, then those that are `included` by name, then those of the output layer if it `prunes_output`.
     Raises ValueError for an included name that is no parameter of the model.
     """
-    every, hidden = prunable(model, output=start.get("prunes_output", False)), prunable(model)
-    included = start.get("included", [])
-    if not included:
+    every, hidden = prunable(model, output=masked.prunes_output), prunable(model)
+    if not masked.included:
         return every
     parameters = dict(model.named_parameters())
-    if unknown := [name for name in included if name not in parameters]:
+    if unknown := [name for name in masked.included if name not in parameters]:
         raise ValueError(f"{', '.join(unknown)} is no parameter of this {type(model).__name__}.")
-    return hidden | {name: parameters[name] for name in included} | every
+    return hidden | {name: parameters[name] for name in masked.included} | every
 
 
-def counted(model: nn.Module, start: Mapping[str, Any]) -> dict[str, nn.Parameter]:
-    """The weights that the mask of a train stage's `start` is over: all `maskable` ones, or those that `layers` names;
-    then all other layers are whole. Raises ValueError for a name that is none of them.
+def counted(model: nn.Module, masked: MaskedLayers) -> dict[str, nn.Parameter]:
+    """The weights that a mask is over: all `maskable` ones, or those that `layers` names; then all other layers are
+    whole. Raises ValueError for a name that is none of them.
     """
-    every = maskable(model, start)
-    chosen = start.get("layers", list(every))
+    every = maskable(model, masked)
+    chosen = list(every) if masked.layers is None else masked.layers
     if unknown := [name for name in chosen if name not in every]:
         raise ValueError(
             f"There is no prunable {', '.join(unknown)} in this {type(model).__name__}; prunable: {', '.join(every)}."

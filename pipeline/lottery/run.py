@@ -21,10 +21,11 @@ from pipeline.lottery.layers import counted
 from pipeline.lottery.many_networks import is_many, of_each
 from pipeline.lottery.models import build
 from pipeline.lottery.normalization import Normalization
-from pipeline.lottery.optimizers import build_optimizer, learning_rate, restore, state_of
+from pipeline.lottery.optimizers import build_optimizer, restore, state_of
 from pipeline.lottery.parallel import ALONE, Group
 from pipeline.lottery.randomness import stream
 from pipeline.lottery.transfer import copy_state, starting_point
+from pipeline.recipes.training import Train
 
 
 class Run:
@@ -32,34 +33,35 @@ class Run:
 
     def __init__(
         self,
-        fields: Mapping[str, Any],
+        recipe: Train,
         inputs: Mapping[str, State],
         images: Images,
         device: torch.device,
         model_file: str | Path | None,
         group: Group = ALONE,
     ) -> None:
-        if fields.get("world_size", 1) != group.size:
-            raise ValueError(f"world_size is {fields.get('world_size', 1)}, but {group.size} worker(s) would train.")
+        configuration = recipe.configuration
+        if configuration.world_size != group.size:
+            raise ValueError(f"world_size is {configuration.world_size}, but {group.size} worker(s) would train.")
         self.group = group
-        self.fields = fields
+        self.recipe, self.configuration = recipe, configuration
         self.device = device
-        self.iteration: int = fields.get("first_iteration", 0)
+        self.iteration = recipe.first_iteration
         self.captured: dict[int, State] = {}
         self.history: list[Record] = []
 
-        self.model = build(fields["model"], fields["input"], fields["classes"], model_file)
-        self.mask = starting_point(self.model, fields, inputs)
-        channels_last = fields.get("channels_last", False)
+        self.model = build(configuration.model, configuration.input, configuration.classes, model_file)
+        self.mask = starting_point(self.model, recipe, inputs)
+        channels_last = configuration.channels_last
         self.model.to(device)
         if channels_last:
             self.model.to(memory_format=torch.channels_last)
-        if "norm_batch" in fields:
-            group_batch_norm(self.model, fields["batch_size"] // group.size // fields["norm_batch"])
+        if configuration.groups_a_worker is not None:
+            group_batch_norm(self.model, configuration.groups_a_worker)
         self.model.train()
-        if "frozen" in fields:
+        if configuration.frozen is not None:
             freeze_features(self.model)
-        parameters = counted(self.model, fields.get("start", {}))
+        parameters = counted(self.model, recipe.start.layers)
         moving = {name: mask for name, mask in self.mask.items() if parameters[name].requires_grad}
         self.masked: dict[str, Tensor] = {name: parameters[name] for name in moving}
         # In the parameters' own type and layout: one foreach multiplication, 0.05 ms for LeNet-300-100 where masks of
@@ -69,20 +71,20 @@ class Run:
             for parameter, mask in zip(self.masked.values(), moving.values(), strict=True)
         ]
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self.optimizer = build_optimizer(fields["optimizer"], trained)
-        self.forward = compiled(self.model) if fields.get("compile", False) else self.model
+        self.optimizer = build_optimizer(configuration.optimizer, trained)
+        self.forward = compiled(self.model) if configuration.compile else self.model
 
         self.normalize = Normalization(images.mean, images.std, device, channels_last)
-        self.batches = Batches(fields, images, self.normalize, device, group.rank, group.size)
+        self.batches = Batches(recipe, images, self.normalize, device, group.rank, group.size)
         self._check_parts()
-        at_once = batch_size(-(-fields["batch_size"] // group.size), fields["input"], device)
+        at_once = batch_size(-(-configuration.schedule.batch_size // group.size), configuration.input, device)
         self.test = TestBatches(images, self.normalize, device, at_once, group.rank, group.size)
         held_out = images.validating
         self.validation: TestBatches | None = None
         if held_out is not None:
             self.validation = TestBatches(held_out, self.normalize, device, at_once, group.rank, group.size)
         self.tally = Tally(device)
-        self.precision = _precision(fields, device)
+        self.precision = _precision(configuration.precision, device)
         self._check_ranks({"mean of the data": images.mean.to(device), "deviation of the data": images.std.to(device)})
         self._parallel = group.data_parallel(ClassScores(self.forward))
         # For models that draw while they run (dropout): after the model is built, and the same for paired tickets.
@@ -97,7 +99,7 @@ class Run:
         """One iteration of SGD; waits for nothing on the device."""
         images, labels = self.batches.at(self.iteration)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.fields, self.iteration)
+            group["lr"] = self.configuration.learning_rate(self.iteration)
         self.optimizer.zero_grad(set_to_none=True)
         with self.precision:
             outputs = self._parallel(images).float()
@@ -141,7 +143,7 @@ class Run:
             "test_loss": finite(test_loss),
             "test_accuracy": test_accuracy,
             **self._validated(),
-            "lr": learning_rate(self.fields, self.iteration - 1) if trained else None,
+            "lr": self.configuration.learning_rate(self.iteration - 1) if trained else None,
         }
         self.history.append(record)
         return record
@@ -186,7 +188,7 @@ class Run:
         `early_stop`: of the record with the smallest validation loss, where there is one. `networks`: of each of
         many networks, as `many_networks.of_each`.
         """
-        layers = counted(self.model, self.fields.get("start", {}))
+        layers = counted(self.model, self.recipe.start.layers)
         total = {name: weight.numel() for name, weight in layers.items()}
         survivors = {name: int(kept.sum()) for name, kept in self.mask.items()} if self.mask else total
         metrics = ("test_accuracy", "test_loss", "train_accuracy", "train_loss")
@@ -228,23 +230,19 @@ class Run:
         last = self.batches.count(self.batches.per_epoch - 1)
         if last < self.group.size:
             raise ValueError(
-                f"The last batch of an epoch has {last} of {self.fields['batch_size']} images, fewer than the "
-                f"{self.group.size} workers that share it: choose another batch size, or fewer workers."
+                f"The last batch of an epoch has {last} of {self.configuration.schedule.batch_size} images, fewer than "
+                f"the {self.group.size} workers that share it: choose another batch size, or fewer workers."
             )
 
     def _check_ranks(self, more: Mapping[str, Tensor]) -> None:
         """Raises RuntimeError if masks, weights or `more` differ between the ranks: they never talk of them else."""
-        fields = self.fields
-        what = f"{fields['model']['name']} on {fields['data']['name']}, round {fields['round']}, seed {fields['seed']}"
+        recipe, of = self.recipe, self.configuration
+        what = f"{of.model.name} on {of.data.name}, round {recipe.round}, seed {recipe.seed}"
         masks = {f"mask of {name}": mask for name, mask in zip(self.masked, self.masks, strict=True)}
         tensors = {**masks, **dict(self.model.named_parameters()), **more}
         self.group.check_equal(tensors, f"{what}, iteration {self.iteration}")
 
 
-def _precision(fields: Mapping[str, Any], device: torch.device) -> AbstractContextManager[object]:
+def _precision(precision: str, device: torch.device) -> AbstractContextManager[object]:
     """The context of the forward pass: bfloat16 where it is exact enough, or nothing."""
-    if "precision" not in fields:
-        return nullcontext()
-    if fields["precision"] != "bf16":
-        raise ValueError(f"Unknown precision {fields['precision']!r}: use bf16, or leave it out for float32.")
-    return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext() if precision == "fp32" else torch.autocast(device.type, dtype=torch.bfloat16)

@@ -17,6 +17,7 @@ from pipeline.lottery.hooks import Hooks, Interrupted
 from pipeline.lottery.many_networks import is_many
 from pipeline.lottery.parallel import ALONE, Group
 from pipeline.lottery.run import Run
+from pipeline.recipes.training import Train
 
 PROGRESS_SECONDS = 0.5
 
@@ -41,7 +42,7 @@ class Trained:
 
 
 def train(
-    fields: Mapping[str, Any],
+    recipe: Train,
     inputs: Mapping[str, State],
     images: Images,
     *,
@@ -53,7 +54,7 @@ def train(
     hooks: Hooks = Hooks(),  # noqa: B008 - immutable
     group: Group = ALONE,
 ) -> Trained:
-    """Train as `fields` (of a train stage) say, from `inputs` ("mask", "weights": what the start refers to).
+    """Train as `recipe` says, from `inputs` ("mask", "weights": what the start refers to).
 
     `capture` names the iterations after which the weights are copied (0: before the first); with `early_stop` those of
     the record with the smallest validation loss are, the first of equals. With a `first_iteration`, schedule, data
@@ -68,17 +69,15 @@ def train(
     part of every batch (and its own batch norm statistics; rank 0's are kept), gradients are averaged, the mask is
     applied by each. Only rank 0's `hooks` are heard, every 16 iterations, and only it hands over checkpoints.
 
-    Raises Interrupted after `hooks` asked to stop, ValueError and LookupError for fields and inputs that cannot be run,
+    Raises Interrupted after `hooks` asked to stop, ValueError and LookupError for a recipe and inputs that do not fit,
     RuntimeError if the workers' weights or masks differ.
     """
     device = torch.device(device)
-    first = fields.get("first_iteration", 0)
     captures = Captures(capture, early_stop)
-    _check_range(first, fields["iterations"])
-    captures.check(first, fields["iterations"], images)
+    captures.check(recipe.first_iteration, recipe.configuration.schedule.iterations, images)
     with (
         torch.random.fork_rng([device] if device.type == "cuda" else []),
-        closing(Run(fields, inputs, images, device, model_file, group)) as run,
+        closing(Run(recipe, inputs, images, device, model_file, group)) as run,
     ):
         if resume is not None and captures.all_in(resume):
             run.restore(resume)
@@ -88,14 +87,15 @@ def train(
 
 
 def _to_the_end(run: Run, captures: Captures, hooks: Hooks) -> Trained:
-    last = run.fields["iterations"]
+    schedule = run.configuration.schedule
+    last = schedule.iterations
     if not last:
         return _recorded(run, captures, hooks) or _result(run, captures, "ok")
     reported = time.monotonic()
     while run.iteration < last:
         run.step()
         captures.stepped(run)
-        if run.iteration % run.fields["record_every"] == 0 or run.iteration == last:
+        if run.iteration % schedule.record_every == 0 or run.iteration == last:
             if (lost := _recorded(run, captures, hooks)) is not None:
                 return lost
             reported = time.monotonic()
@@ -117,11 +117,6 @@ def _recorded(run: Run, captures: Captures, hooks: Hooks) -> Trained | None:
     return _result(run, captures, "diverged") if lost else None
 
 
-def _check_range(first: int, last: int) -> None:
-    if not (0 <= first < last or first == last == 0):
-        raise ValueError(f"A training run from iteration {first} to {last} has no iterations.")
-
-
 def _attend(run: Run, hooks: Hooks) -> None:
     """Stop, or hand over a checkpoint, if rank 0's surroundings ask for it: all ranks do so at the same iteration."""
     if run.group.size > 1 and run.iteration % ASK_EVERY:
@@ -133,7 +128,7 @@ def _attend(run: Run, hooks: Hooks) -> None:
     if run.group.leads:
         hooks.checkpoint(checkpoint)
     if wish == "stop":
-        raise Interrupted(f"Stopped after {run.iteration} of {run.fields['iterations']} iterations.")
+        raise Interrupted(f"Stopped after {run.iteration} of {run.configuration.schedule.iterations} iterations.")
 
 
 def _wish(hooks: Hooks) -> Literal["stop", "checkpoint", "nothing"]:

@@ -12,39 +12,48 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from pipeline.lottery.controls import Control, mask_at, moved, places
+from pipeline.lottery.controls import RandomTicket, mask_at, moved, places
 from pipeline.lottery.layers import counted, head, is_below, maskable
 from pipeline.lottery.models import initialize, model_id
+from pipeline.recipes.starts import Dense, FromCount, FromTicket
+from pipeline.recipes.training import Train
 
 
-def starting_point(
-    model: nn.Module, fields: Mapping[str, Any], inputs: Mapping[str, Mapping[str, Tensor]]
-) -> dict[str, Tensor]:
-    """Put the start of a train stage into `model` (built, on the CPU, values of no account) and return its mask.
+def starting_point(model: nn.Module, recipe: Train, inputs: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Put the start of `recipe` into `model` (built, on the CPU, values of no account) and return its mask.
 
-    `fields`: the stage's, of which `model`, `seed`, `round` and `start` matter. `inputs`: "mask" {name: bool tensor}
-    and "weights" {name: tensor, the whole state}, as far as the start refers to them; they are only read, values are
-    copied. The mask has one bool tensor for each prunable weight (or of the start's `layers`: others stay whole), in
-    model order, and pruned weights are exactly 0 in `model`; it is empty for a dense start. A dense start with a `draw`
-    is initialized anew for each.
+    `inputs`: "mask" {name: bool tensor} and "weights" {name: tensor, the whole state}, as far as the start refers to
+    them; they are only read, values are copied. The mask has one bool tensor for each prunable weight (or of the
+    start's `layers`: others stay whole), in model order, and pruned weights are exactly 0 in `model`; it is empty for a
+    dense start. A dense start with a `draw` is initialized anew for each.
 
     Raises ValueError for weights or masks that do not fit the model, and LookupError for an input that was not given.
     """
-    start = fields.get("start", {})
-    own = ("draw", start["draw"]) if "draw" in start else ()
-    initialize(model, fields["seed"], fields["model"], "init", *own)
-    layers: dict[str, Tensor] = {**counted(model, start)}
-    control = _control(fields, start, inputs)
-    mask = _input(inputs, "mask") if "mask" in start else None
-    if mask is not None:
-        mask = _fitting(mask, layers, model, redrawn=start.get("head") == "redraw")
-    if "weights" in start and (control is None or control.weights != "redrawn"):
+    start, network = recipe.start, recipe.configuration.model
+    own = ("draw", start.draw) if isinstance(start, Dense) and start.draw else ()
+    initialize(model, recipe.seed, network, "init", *own)
+    layers: dict[str, Tensor] = {**counted(model, start.layers)}
+    if isinstance(start, Dense):
+        return {}
+    mask = None
+    if "mask" in start.inputs:
+        mask = _fitting(_input(inputs, "mask"), layers, model, redrawn=_redraws_head(start))
+    if "weights" in start.inputs and (start.control is None or start.control.weights != "redrawn"):
         weights = _input(inputs, "weights")
-        leave = head_tensors(model, weights) if start.get("head") == "redraw" else ()
-        copy_state(model, weights, leave)
-    if control is not None:
-        mask = _randomize(model, fields, layers, control, mask)
+        copy_state(model, weights, head_tensors(model, weights) if _redraws_head(start) else ())
+    if start.control is not None:
+        survivors = start.survivors if isinstance(start, FromCount) else _count(mask)
+        ticket = RandomTicket(start.control, recipe.seed, model_id(network), survivors, recipe.round)
+        mask = _randomize(model, recipe, start, layers, ticket, mask)
     return apply_mask(layers, mask) if mask is not None else {}
+
+
+def _redraws_head(start: FromTicket | FromCount) -> bool:
+    return isinstance(start, FromTicket) and start.redraws_head
+
+
+def _count(mask: Mapping[str, Tensor] | None) -> int:
+    return sum(int(kept.sum()) for kept in (mask or {}).values())
 
 
 def head_tensors(model: nn.Module, given: Iterable[str] = ()) -> list[str]:
@@ -105,33 +114,6 @@ def apply_mask(layers: Mapping[str, Tensor], mask: Mapping[str, Tensor]) -> dict
     return {name: mask[name] for name in layers}
 
 
-def _control(
-    fields: Mapping[str, Any], start: Mapping[str, Any], inputs: Mapping[str, Mapping[str, Tensor]]
-) -> Control | None:
-    if "control" not in start:
-        if "survivors" in start:
-            raise ValueError("A start that has only a count of survivors needs the control that is drawn from it.")
-        return None
-    kinds = start["control"]
-    if "mask" not in kinds or "weights" not in kinds:
-        raise ValueError(f"A control says what becomes of the mask and of the weights; this one is {dict(kinds)}.")
-    if "survivors" in start:
-        survivors = int(start["survivors"])
-    elif "mask" in start:
-        survivors = sum(int(kept.sum()) for kept in _input(inputs, "mask").values())
-    else:
-        raise ValueError("A control needs the mask of a ticket or a count of survivors.")
-    return Control(
-        kinds["mask"],
-        kinds["weights"],
-        fields["seed"],
-        model_id(fields["model"]),
-        survivors,
-        fields["round"],
-        kinds.get("draw", 0),
-    )
-
-
 def _input(inputs: Mapping[str, Mapping[str, Tensor]], role: str) -> Mapping[str, Tensor]:
     if role not in inputs:
         raise LookupError(f"The stage starts from {role} of another stage, which were not given to it.")
@@ -161,33 +143,32 @@ def _fitting(
 
 def _randomize(
     model: nn.Module,
-    fields: Mapping[str, Any],
+    recipe: Train,
+    start: FromTicket | FromCount,
     layers: Mapping[str, Tensor],
-    control: Control,
+    ticket: RandomTicket,
     mask: Mapping[str, Tensor] | None,
 ) -> dict[str, Tensor]:
-    """Give `layers` the weights of the control and return its mask; `mask` is the ticket's."""
+    """Give `layers` the weights of the random `ticket` and return its mask; `mask` is that of the ticket it is of."""
     shapes = {name: weight.shape for name, weight in layers.items()}
-    new = places(control, shapes, mask)
-    if control.weights == "redrawn":
-        _redraw(model, fields, control)
-    elif control.weights == "shuffled":
-        if mask is None:
-            raise ValueError("A control that shuffles weights needs the ticket's mask: values move with their places.")
+    new = places(ticket, shapes, mask)
+    if ticket.control.weights == "redrawn":
+        _redraw(model, recipe, start, ticket)
+    elif ticket.control.weights == "shuffled":
+        assert mask is not None  # as every control of weights that are kept
         with torch.no_grad():
             for name, value in moved(layers, mask, new).items():
                 layers[name].copy_(value)
     return mask_at(new, shapes)
 
 
-def _redraw(model: nn.Module, fields: Mapping[str, Any], control: Control) -> None:
-    """All maskable weights from the control's stream; every other tensor, and a redrawn head, from the ordinary one."""
-    layers = maskable(model, fields["start"])
-    kept = head_tensors(model) if fields["start"].get("head") == "redraw" else ()
-    stream = ("control", control.survivors, control.round, control.kinds, "weights")
-    initialize(model, fields["seed"], fields["model"], *stream)
+def _redraw(model: nn.Module, recipe: Train, start: FromTicket | FromCount, ticket: RandomTicket) -> None:
+    """All maskable weights from the ticket's stream; every other tensor, and a redrawn head, from the ordinary one."""
+    layers, network = maskable(model, start.layers), recipe.configuration.model
+    kept = head_tensors(model) if _redraws_head(start) else ()
+    initialize(model, recipe.seed, network, "control", ticket.survivors, ticket.round, ticket.kinds, "weights")
     drawn = {name: weight.detach().clone() for name, weight in layers.items() if name not in kept}
-    initialize(model, fields["seed"], fields["model"])
+    initialize(model, recipe.seed, network)
     with torch.no_grad():
         for name, value in drawn.items():
             layers[name].copy_(value)

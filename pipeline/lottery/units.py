@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from pipeline.recipes.criteria import OF_UNITS
+
 UnitCriterion = Callable[[Tensor, Tensor], Tensor]
 """Weights into the units [..., h, inputs] and out of them [..., outputs, h] -> scores [..., h]; the lowest go first."""
 
@@ -24,11 +26,9 @@ def magnitude_product(incoming: Tensor, outgoing: Tensor) -> Tensor:
     return incoming.abs().sum(-1) * outgoing.abs().sum(-2)
 
 
-UNIT_CRITERIA: dict[str, UnitCriterion] = {
-    "input-magnitude": input_magnitude,
-    "output-magnitude": output_magnitude,
-    "magnitude-product": magnitude_product,
-}
+UNIT_CRITERIA: dict[str, UnitCriterion] = dict(
+    zip(OF_UNITS, (input_magnitude, output_magnitude, magnitude_product), strict=True)
+)
 
 
 @torch.no_grad()

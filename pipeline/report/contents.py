@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 
 from pipeline.engine.provenance import git_commit, versions
-from pipeline.experiment.keys import key_of
 from pipeline.experiment.spec import Spec
+from pipeline.recipes.keys import key_of
 
 CONTENTS = ".contents.json"
 """What the files of a folder were made from, and which they are."""

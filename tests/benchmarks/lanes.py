@@ -26,7 +26,8 @@ from pipeline.engine.lanes.outcomes import Outcome
 from pipeline.engine.lanes.ray_lanes import RayLanes
 from pipeline.engine.lanes.view import View
 from pipeline.engine.store.records import Record
-from pipeline.experiment.stages import Shape, make_stage
+from pipeline.experiment.stages import Shape, Stage
+from pipeline.recipes.keys import key_of
 
 DONE: Record = {"key": "", "fields": {}, "status": "ok", "outputs": {}, "inputs": {}, "summary": {}, "finished": 0.0}
 
@@ -68,7 +69,7 @@ def main() -> None:
     parser.add_argument("--stages", type=int, default=200)
     parser.add_argument("--runs", type=int, default=3)
     arguments = parser.parse_args()
-    work = [make_stage("train", {"n": n}, {}, label=str(n)) for n in range(arguments.stages)]
+    work = [Stage(key_of({"n": n}), "train", {}, str(n), 0) for n in range(arguments.stages)]
     first: list[float] = []
     last = [0.0]
     memory: dict[str, float] = {}

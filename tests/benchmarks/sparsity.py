@@ -37,6 +37,13 @@ from pipeline.lottery.models import build
 from pipeline.lottery.pruning import prune
 from pipeline.lottery.run import Run
 from pipeline.lottery.training import train
+from pipeline.recipes.datasets import DataSet
+from pipeline.recipes.models import model_from
+from pipeline.recipes.rules import ByRate
+from pipeline.recipes.training import Train
+
+MASK = {"stage": "0" * 64, "output": "mask"}
+WEIGHTS = {"stage": "0" * 64, "output": "it0"}
 
 SURVIVING = (1.0, 0.1, 0.01, 0.001)
 TEST_IMAGES = 2000
@@ -114,7 +121,7 @@ def cost(network: Pruned, fields: dict[str, Any]) -> Cost:
 
 def smaller(channels: list[int], fields: dict[str, Any]) -> nn.Module:
     """VGG19 with so many channels by convolution, at least one each."""
-    model = build(fields["model"], fields["input"], fields["classes"])
+    model = build(model_from(fields["model"]), fields["input"], fields["classes"])
     features = model.get_submodule("features")
     assert isinstance(features, nn.Sequential)
     left, wanted = fields["input"][0], iter(channels)
@@ -130,21 +137,21 @@ def smaller(channels: list[int], fields: dict[str, Any]) -> nn.Module:
 
 def rounds(fields: dict[str, Any], options: argparse.Namespace) -> Iterator[Pruned]:
     """Round 0, which is dense, and the rounds of iterative pruning after it, each trained."""
-    images = load({"name": "parquet", "per_class": options.per_class}, options.data, "cifar10")
+    images = load(DataSet("parquet", per_class=options.per_class), options.data, "cifar10")
     images = replace(images, test_x=images.test_x[:TEST_IMAGES], test_y=images.test_y[:TEST_IMAGES])
     per_epoch = -(-len(images.train_y) // options.batch)
     length, rewind = options.epochs * per_epoch, per_epoch // 4
     fields = fields | {"data": {"name": "cifar10"}, "iterations": length, "record_every": length}
-    trained = train(fields, {}, images, device=options.device, capture=frozenset({rewind}))
+    trained = train(Train.from_fields(fields), {}, images, device=options.device, capture=frozenset({rewind}))
     rewound, mask = trained.captured[rewind], random_mask(fields, 1.0)
     for number in range(options.rounds + 1):
         if number:
-            stage = fields | {"round": number, "start": {"mask": {}, "weights": {}}}
-            trained = train(stage, {"mask": mask, "weights": rewound}, images, device=options.device)
+            stage = fields | {"round": number, "start": {"mask": MASK, "weights": WEIGHTS}}
+            trained = train(Train.from_fields(stage), {"mask": mask, "weights": rewound}, images, device=options.device)
         if trained.final is None:
             raise SystemExit(f"Round {number} diverged: train with another --batch, --per-class or --epochs.")
         yield Pruned(f"round {number}", mask, trained.final, trained.summary["test_accuracy"])
-        mask = prune({name: trained.final[name] for name in mask}, mask, {"rate": 0.2, "scope": "global"})
+        mask = prune({name: trained.final[name] for name in mask}, mask, ByRate(0.2, scope="global"))
 
 
 def timed(
@@ -157,7 +164,7 @@ def timed(
     for network, found in zip(networks, costs, strict=True):
         inputs = {"mask": network.mask} | ({"weights": network.weights} if network.weights else {})
         start: dict[str, Any] = {role: {} for role in inputs}
-        run = Run(fields | {"start": start}, inputs, images, torch.device(options.device), None)
+        run = Run(Train.from_fields(fields | {"start": start}), inputs, images, torch.device(options.device), None)
         whole.append(run.step)
         less.append(bare_step(run, smaller(found.live_channels, fields)))
     shares, less_shares = in_turns(whole, options), in_turns(less, options)

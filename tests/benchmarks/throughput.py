@@ -53,6 +53,12 @@ from pipeline.lottery.models import build, initialize
 from pipeline.lottery.optimizers import build_optimizer
 from pipeline.lottery.run import Run
 from pipeline.lottery.training import train
+from pipeline.recipes.datasets import DataSet
+from pipeline.recipes.models import model_from
+from pipeline.recipes.optimizers import optimizer_from
+from pipeline.recipes.training import Train
+
+MASK = {"stage": "0" * 64, "output": "mask"}
 
 EPOCH = 50_000
 SURVIVING = 0.2
@@ -109,7 +115,7 @@ def fields_of(model: str, options: argparse.Namespace) -> dict[str, Any]:
 def images_of(options: argparse.Namespace) -> Images:
     """CIFAR-10 where a data root is given, else noise of the size asked for: 50,000 images for training."""
     if options.data:
-        return load({"name": "parquet"}, options.data, "cifar10")
+        return load(DataSet("parquet"), options.data, "cifar10")
     draw = torch.Generator().manual_seed(0)
     x = torch.randint(256, (EPOCH, 3, options.size, options.size), dtype=torch.uint8, generator=draw)
     y = torch.randint(10, (EPOCH,), generator=draw)
@@ -120,14 +126,20 @@ def images_of(options: argparse.Namespace) -> Images:
 def random_mask(fields: dict[str, Any], surviving: float) -> dict[str, Tensor]:
     """A mask that keeps each weight but the output layer's with probability `surviving`."""
     with torch.device("meta"):
-        weights = prunable(build(fields["model"], fields["input"], fields["classes"]))
+        weights = prunable(build(model_from(fields["model"]), fields["input"], fields["classes"]))
     draw = torch.Generator().manual_seed(0)
     return {name: torch.rand(weight.shape, generator=draw) < surviving for name, weight in weights.items()}
 
 
 def begun(fields: dict[str, Any], images: Images, device: torch.device) -> Run:
     """A run from fresh weights under a mask."""
-    run = Run(fields | {"start": {"mask": {}}}, {"mask": random_mask(fields, SURVIVING)}, images, device, None)
+    run = Run(
+        Train.from_fields(fields | {"start": {"mask": MASK}}),
+        {"mask": random_mask(fields, SURVIVING)},
+        images,
+        device,
+        None,
+    )
     # The last batch of an epoch is smaller, which torch.compile compiles anew: the warm-up begins with it.
     run.iteration = run.batches.per_epoch - 1
     return run
@@ -135,15 +147,15 @@ def begun(fields: dict[str, Any], images: Images, device: torch.device) -> Run:
 
 def bare_step(run: Run, model: nn.Module | None = None) -> Callable[[], None]:
     """A step in the plainest loop, of the run's network or of another for the same images."""
-    fields = run.fields
+    fields = run.recipe.fields()
     if model is None:
-        model = build(fields["model"], fields["input"], fields["classes"])
-    initialize(model, fields["seed"], fields["model"])
+        model = build(model_from(fields["model"]), fields["input"], fields["classes"])
+    initialize(model, fields["seed"], model_from(fields["model"]))
     model.to(run.device)
     if fields.get("channels_last"):
         model.to(memory_format=torch.channels_last)
     forward: Callable[[Tensor], Tensor] = torch.compile(model, dynamic=False) if fields.get("compile") else model
-    optimizer = build_optimizer(fields["optimizer"], model.parameters())
+    optimizer = build_optimizer(optimizer_from(fields["optimizer"]), model.parameters())
     whole_batches = max(1, run.batches.per_epoch - 1)
     ready = itertools.cycle([run.batches.at(iteration) for iteration in range(min(READY, whole_batches))])
 
@@ -242,7 +254,7 @@ def multiply_adds(fields: dict[str, Any]) -> dict[str, int]:
         counts[name] = output.numel() * module.weight[0].numel()  # type: ignore[index]
 
     with torch.device("meta"):
-        model = build(fields["model"], fields["input"], fields["classes"]).eval()
+        model = build(model_from(fields["model"]), fields["input"], fields["classes"]).eval()
         for name, module in model.named_modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 module.register_forward_hook(partial(count, name))
@@ -350,7 +362,7 @@ def lane(model: str, options: argparse.Namespace, barrier: Any, results: Any) ->
 
 def train_dense(model: str, options: argparse.Namespace) -> None:
     """Train the dense network on CIFAR-10, evaluated every epoch."""
-    images = load({"name": "parquet"}, options.data, "cifar10")
+    images = load(DataSet("parquet"), options.data, "cifar10")
     per_epoch = math.ceil(len(images.train_y) / options.batch)
     length = options.train * per_epoch
     milestones = [round(share * length) for share in options.schedule]
@@ -367,7 +379,7 @@ def train_dense(model: str, options: argparse.Namespace) -> None:
             moments.append(time.perf_counter())
             print(f"epoch {iteration // per_epoch}: {json.dumps(record)}", flush=True)
 
-    trained = train(fields, {}, images, device=options.device, hooks=Hooks(progress=show))
+    trained = train(Train.from_fields(fields), {}, images, device=options.device, hooks=Hooks(progress=show))
     each = [then - first for first, then in itertools.pairwise(moments)]
     print(
         f"{model} width {options.width}, {options.train} epochs of {len(images.train_y)}, batch {options.batch}, "

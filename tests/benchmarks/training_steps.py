@@ -31,6 +31,12 @@ from pipeline.lottery.determinism import deterministic
 from pipeline.lottery.pruning import prune
 from pipeline.lottery.run import Run
 from pipeline.lottery.training import train
+from pipeline.recipes.datasets import DataSet
+from pipeline.recipes.rules import ByRate
+from pipeline.recipes.training import Train
+
+MASK = {"stage": "0" * 64, "output": "mask"}
+WEIGHTS = {"stage": "0" * 64, "output": "it0"}
 
 BATCH = 128
 EPOCH = 469
@@ -57,7 +63,7 @@ def ours(images: Images) -> Callable[[], float]:
         name: torch.rand(shape, generator=generator) < 0.2
         for name, shape in {"fc1.weight": (300, 784), "fc2.weight": (100, 300)}.items()
     }
-    run = Run(FIELDS | {"start": {"mask": {}}}, {"mask": mask}, images, torch.device("cpu"), None)
+    run = Run(Train.from_fields(FIELDS | {"start": {"mask": MASK}}), {"mask": mask}, images, torch.device("cpu"), None)
 
     def epoch() -> float:
         started = time.perf_counter()
@@ -125,14 +131,14 @@ def per_image(root: Path, images: Images, steps: int) -> Callable[[], float]:
 def whole_job(images: Images) -> tuple[float, float]:
     """Seconds, and the test accuracy of the last round."""
     started = time.perf_counter()
-    trained = train(FIELDS, {}, images, capture=frozenset({0}))
+    trained = train(Train.from_fields(FIELDS), {}, images, capture=frozenset({0}))
     rewound, mask = trained.captured[0], None
     for number in (1, 2, 3):
         assert trained.final is not None
         layers = {name: trained.final[name] for name in ("fc1.weight", "fc2.weight")}
-        mask = prune(layers, mask, {"rate": 0.2, "scope": "global"})
-        fields = FIELDS | {"round": number, "start": {"mask": {}, "weights": {}}}
-        trained = train(fields, {"mask": mask, "weights": rewound}, images)
+        mask = prune(layers, mask, ByRate(0.2, scope="global"))
+        fields = FIELDS | {"round": number, "start": {"mask": MASK, "weights": WEIGHTS}}
+        trained = train(Train.from_fields(fields), {"mask": mask, "weights": rewound}, images)
     return time.perf_counter() - started, trained.summary["test_accuracy"]
 
 
@@ -143,7 +149,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
     deterministic()
-    images = load(FIELDS["data"], options.data)
+    images = load(DataSet.from_fields(FIELDS["data"]), options.data)
     loops = {
         "train, 80 % pruned, with metrics": ours(images),
         "bare loop": bare(images),

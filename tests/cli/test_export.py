@@ -10,10 +10,11 @@ from torch import nn
 
 from pipeline import Ticket
 from pipeline.lottery import models
+from pipeline.recipes.models import model_from
 
 
 def lenet() -> nn.Module:
-    return models.build({"name": "lenet", "hidden": [20, 10]}, [1, 8, 8], 5, None)
+    return models.build(model_from({"name": "lenet", "hidden": [20, 10]}), [1, 8, 8], 5, None)
 
 
 def test_the_default_is_the_winning_ticket_of_the_last_round_and_the_first_seed(

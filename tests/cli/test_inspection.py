@@ -104,7 +104,9 @@ def test_show_finds_a_stage_by_the_beginning_of_its_key(finished: Path, tickets:
     from pipeline.engine.store import Store
 
     snapshot = Store(".tickets/store").snapshot()
-    keys = sorted(key for key in snapshot if (snapshot.record(key) or {}).get("label") == "low seed 1 round 1")
+    keys = sorted(
+        key for key in snapshot if (record := snapshot.record(key)) and record.get("label") == "low seed 1 round 1"
+    )
     facts = parsed(tickets("show", keys[0][:10], "--json"))
     assert facts["key"] == keys[0]
     assert [entry["iteration"] for entry in facts["history"]] == [12, 24]

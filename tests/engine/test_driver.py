@@ -79,15 +79,15 @@ def test_a_stage_that_fails_is_retried_its_descendants_skipped_and_the_exit_code
     import pipeline.engine.execute as execute
 
     calls: list[str] = []
-    original = execute.prune
+    original = execute.next_mask
 
-    def fail_on_high(weights: Any, *rest: Any) -> Any:
+    def fail_on_high(*arguments: Any) -> Any:
         calls.append("prune")
         if len(calls) <= 4:  # two chains, two attempts each
             raise RuntimeError("no such luck")
-        return original(weights, *rest)
+        return original(*arguments)
 
-    monkeypatch.setattr(execute, "prune", fail_on_high)
+    monkeypatch.setattr(execute, "next_mask", fail_on_high)
     summary, listener = run_locally(small, tmp_path)
     assert summary.exit_code == 1 and len(summary.failed) == 2 and len(summary.skipped) > 2
     assert sum(isinstance(event, Retried) for event in listener.events) == 2
@@ -104,7 +104,7 @@ def test_fail_fast_stops_at_the_first_failure(
     def fail(*arguments: Any) -> Any:
         raise RuntimeError("at once, by s3://AKIA:SECRET@bucket/store")
 
-    monkeypatch.setattr(execute, "prune", fail)
+    monkeypatch.setattr(execute, "next_mask", fail)
     summary, listener = run_locally(small, tmp_path, fail_fast=True)
     assert len(summary.failed) == 1 and summary.exit_code == 1
     assert summary.ran < len(small.stages) - 10

@@ -18,6 +18,8 @@ from pipeline.experiment.loading import load
 from pipeline.lottery.data import load as load_images
 from pipeline.lottery.files import load_mask, load_weights
 from pipeline.lottery.training import train
+from pipeline.recipes.datasets import DataSet
+from pipeline.recipes.training import Train
 
 GRID = """
 name: early
@@ -68,9 +70,14 @@ def test_their_weights_are_those_of_the_sources_record_with_the_smallest_loss(
     store: Path, grids: tuple[Grid, Grid]
 ) -> None:
     grid, kept = grids[1], Store(str(store))
-    fields = grid.stages[dense_key(grid)].fields
+    fields = grid.stages[dense_key(grid)].recipe.fields()
     torch.set_num_threads(1)
-    again = train(fields, {}, load_images(fields["data"], Path()), capture=frozenset(range(10, 91, 10)))
+    again = train(
+        Train.from_fields(fields),
+        {},
+        load_images(DataSet.from_fields(fields["data"]), Path()),
+        capture=frozenset(range(10, 91, 10)),
+    )
     losses = {record["iteration"]: record["validation_loss"] for record in again.history}
     best = min(losses, key=lambda iteration: losses[iteration])
     assert 10 < best < 90, "at an end the test shows little"

@@ -102,7 +102,7 @@ def test_a_run_remembers_its_grid_and_what_failed_and_forgets_it_when_it_is_mend
         raise ValueError("no room in the attic")
 
     with monkeypatch.context() as patched:
-        patched.setattr(execute, "prune", breaks)
+        patched.setattr(execute, "next_mask", breaks)
         run(grid, options, unheard)
     failed, skipped = failures(store, "one")
     assert recall(store, "one").points == grid.points

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from pipeline.experiment.catalogue import AnyDataset, Data, describe
 from pipeline.experiment.models import Convnet, Lenet
-from pipeline.experiment.user_files import UnfitError
+from pipeline.recipes.errors import UnfitError
 
 DATASET: TypeAdapter[Any] = TypeAdapter(AnyDataset)
 
@@ -26,7 +26,7 @@ def test_digits_have_the_counts_of_scikit_learn(tmp_path: Path) -> None:
     counts = np.bincount(labels)
     digits = described(tmp_path, name="digits")
     assert digits.images == sum(counts - counts // 5)
-    assert (digits.shape, digits.classes, digits.augment, digits.fields) == (
+    assert (digits.shape, digits.classes, digits.augment.fields(), digits.recipe.fields()) == (
         (1, 8, 8),
         10,
         {"crop": 1},
@@ -56,7 +56,7 @@ def test_planning_and_loading_agree_on_shape_classes_and_size(data_root: Path, o
     if "path" in options and not (data_root / options["path"]).is_dir():
         pytest.skip(f"needs {options['path']} in the data root")
     data = described(data_root, **options)
-    images = load(data.fields, data_root, data.location)
+    images = load(data.recipe, data_root, data.location)
     assert (len(images.train_x), (images.train_x.shape[1], *images.size)) == (data.images, data.shape)
     assert images.classes == data.classes
 
@@ -72,7 +72,7 @@ def test_the_fingerprint_of_a_folder_follows_its_content(tmp_path: Path) -> None
     assert (before.shape, before.images, before.classes) == ((3, 4, 6), 2, 2)
     Image.new("L", (8, 8), 7).save(tmp_path / "pets" / "train" / "dog" / "1.png")
     after = described(tmp_path, name="images", path="pets")
-    assert after.fields != before.fields
+    assert after.recipe.fields() != before.recipe.fields()
     (tmp_path / "pets" / "train" / "cat" / "0.png").unlink()
     Image.new("RGB", (9, 9)).save(tmp_path / "pets" / "train" / "cat" / "0.png")
     with pytest.raises(UnfitError, match="differ in size"):
@@ -98,15 +98,15 @@ def test_parquet_is_told_by_names_sizes_and_footers(tmp_path: Path) -> None:
 
     first = write([0, 1, 1, 3])
     assert (first.shape, first.classes, first.images) == ((1, 7, 5), 4, 4)
-    assert first.fields["image"] == "img"
-    assert first.fields["fingerprint"] == write([0, 1, 1, 3]).fields["fingerprint"]
-    assert first.fields["fingerprint"] != write([0, 1, 1, 2]).fields["fingerprint"]
+    assert first.recipe.fields()["image"] == "img"
+    assert first.recipe.fields()["fingerprint"] == write([0, 1, 1, 3]).recipe.fields()["fingerprint"]
+    assert first.recipe.fields()["fingerprint"] != write([0, 1, 1, 2]).recipe.fields()["fingerprint"]
     with pytest.raises(UnfitError, match=r"no column 'image'; set `image:` to one of img, label"):
         described(tmp_path, name="parquet", path=".")
 
 
 def test_grey_images_get_the_channels_a_model_wants_and_colour_stays(tmp_path: Path) -> None:
-    assert described(tmp_path, 3, name="digits").fields == {"name": "digits", "channels": 3}
+    assert described(tmp_path, 3, name="digits").recipe.fields() == {"name": "digits", "channels": 3}
     assert described(tmp_path, 3, name="digits").shape == (3, 8, 8)
     with pytest.raises(UnfitError, match="the model needs 3 channels"):
         describe(DATASET.validate_python({"name": "digits", "channels": 1}), tmp_path, 3)
@@ -117,11 +117,11 @@ def test_layer_shapes_are_those_of_the_model_that_is_built(model: Lenet | Convne
     from pipeline.lottery.models import describe as describe_model
 
     shape = (3, 9, 7)
-    assert list(model.layers(shape, 6)) == describe_model(model.fields(), shape, 6)
+    assert list(model.recipe().layers(shape, 6)) == describe_model(model.recipe(), shape, 6)
 
 
 def test_lenet_300_100_has_the_weights_of_the_paper() -> None:
-    layers = Lenet().layers((1, 28, 28), 10)
+    layers = Lenet().recipe().layers((1, 28, 28), 10)
     assert sum(math.prod(size) for _, size in layers) == 266_200
 
 
@@ -158,8 +158,8 @@ def test_a_data_set_of_the_users_is_measured(tmp_path: Path) -> None:
 )
 def test_published_sets_are_known_without_their_files(tmp_path: Path, name: str, facts: tuple[Any, ...]) -> None:
     data = described(tmp_path, name=name)
-    assert (data.shape, data.classes, data.images, data.augment) == facts
-    assert (data.fields, data.location) == ({"name": name}, None)
+    assert (data.shape, data.classes, data.images, data.augment.fields()) == facts
+    assert (data.recipe.fields(), data.location) == ({"name": name}, None)
 
 
 def test_counts_of_published_sets_add_up_to_their_images() -> None:
@@ -174,7 +174,7 @@ def test_counts_of_published_sets_add_up_to_their_images() -> None:
 def test_the_halves_of_cifar10_have_names_and_are_the_same_data(tmp_path: Path) -> None:
     a, b = described(tmp_path, name="cifar10a"), described(tmp_path, name="cifar10b", classes=(1, 2))
     assert a == described(tmp_path, name="cifar10", half="a") and a.images == 25_000
-    assert b.fields == {"name": "cifar10", "half": "b", "classes": [1, 2]} and b.images == 5000
+    assert b.recipe.fields() == {"name": "cifar10", "half": "b", "classes": [1, 2]} and b.images == 5000
     with pytest.raises(ValueError, match="cifar10a is half a of cifar10"):
         DATASET.validate_python({"name": "cifar10a", "half": "b"})
 
@@ -182,7 +182,7 @@ def test_the_halves_of_cifar10_have_names_and_are_the_same_data(tmp_path: Path) 
 def test_large_pictures_are_seen_at_seven_eighths_of_what_is_stored(tmp_path: Path) -> None:
     def seen(**options: int) -> tuple[dict[str, Any], tuple[int, ...]]:
         data = described(tmp_path, name="imagenet", **options)
-        return data.fields, data.shape
+        return data.recipe.fields(), data.shape
 
     assert seen(resize=256, crop=224) == seen() == ({"name": "imagenet"}, (3, 224, 224))
     assert seen(resize=64) == ({"name": "imagenet", "resize": 64, "crop": 56}, (3, 56, 56))
@@ -220,7 +220,11 @@ def test_a_selection_of_imagenet_reads_how_many_images_its_classes_have(
     prepared.mkdir()
     (prepared / "prepared.json").write_text('{"train": [1, 4]}')
     data = described(tmp_path, name="imagenet", classes=(1,), prepared=prepared.as_uri())
-    assert (data.images, data.location, data.fields) == (4, prepared.as_uri(), {"name": "imagenet", "classes": [1]})
+    assert (data.images, data.location, data.recipe.fields()) == (
+        4,
+        prepared.as_uri(),
+        {"name": "imagenet", "classes": [1]},
+    )
 
 
 def test_a_parquet_folder_is_the_same_data_by_path_and_by_uri(data_root: Path) -> None:

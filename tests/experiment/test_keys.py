@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.experiment.grid import Grid
-from pipeline.experiment.keys import canonical, key_of
+from pipeline.recipes.keys import canonical, key_of
 
 Expand = Callable[..., Grid]
 
@@ -86,7 +86,7 @@ def test_what_changes_results_changes_the_keys_it_should(expanded: Expand) -> No
 
 def test_a_data_split_is_the_classes_it_selects(expanded: Expand) -> None:
     split = expanded(("half: a", "split: {groups: 2, part: 0}"), ("half: b", "split: {groups: 2, part: 1}"))
-    chosen = [stage.fields["data"]["classes"] for stage in split.stages.values() if stage.kind == "train"]
+    chosen = [stage.recipe.fields()["data"]["classes"] for stage in split.stages.values() if stage.kind == "train"]
     parts = sorted({tuple(classes) for classes in chosen})
     assert sorted(label for part in parts for label in part) == list(range(10))
     assert [len(part) for part in parts] == [5, 5]

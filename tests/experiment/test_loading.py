@@ -8,7 +8,7 @@ from pipeline.experiment.errors import UserError
 from pipeline.experiment.loading import load
 from pipeline.experiment.spec import Spec
 from pipeline.experiment.spec_training import Adam, Sgd
-from pipeline.experiment.steps import Steps
+from pipeline.recipes.steps import Steps
 
 
 def loaded(tmp_path: Path, text: str, *overrides: str) -> Spec:
@@ -100,7 +100,7 @@ def test_a_grid_extends_several_files_each_laid_over_those_before(tmp_path: Path
     child.write_text("extends: [base.yaml, mini.yaml]\nname: child\ntraining: {length: 2ep}\n")
     spec = load(child)
     training = spec.sources[0].training
-    assert (spec.name, spec.seeds, spec.models[0].fields()["hidden"]) == ("child", (7,), [3])
+    assert (spec.name, spec.seeds, spec.models[0].recipe().fields()["hidden"]) == ("child", (7,), [3])
     assert (training.batch_size, training.length, training.optimizer) == (16, Steps(2), Sgd(lr=0.1))
     child.write_text("extends: [base.yaml, 3]\n")
     with pytest.raises(UserError, match=r"child.yaml:1: extends: should be the name of another YAML file, or a list"):
@@ -118,7 +118,7 @@ def test_set_overrides_nested_fields_list_items_and_bare_names(tmp_path: Path, s
     )  # fmt: skip
     assert spec.seeds == (3, 4)
     assert spec.sources[0].training.optimizer == Sgd(lr=1e-3)
-    assert [model.fields() for model in spec.models] == [{"name": "lenet", "hidden": [7]}]
+    assert [model.recipe().fields() for model in spec.models] == [{"name": "lenet", "hidden": [7]}]
     assert (spec.sources[1].name, spec.sources[1].prune.rewind) == ("again", Steps(1))
     assert loaded(tmp_path, small, "seeds=4").seeds == (0, 1, 2, 3)
 

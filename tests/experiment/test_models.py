@@ -7,8 +7,7 @@ import pytest
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import expand
 from pipeline.experiment.loading import load
-from pipeline.experiment.models import Cifarnet, Convnet, Linear, Perceptron, Vgg19
-from pipeline.experiment.resnets import Resnet18, Resnet20, Resnet50
+from pipeline.experiment.models import Cifarnet, Convnet, Linear, Perceptron, Resnet18, Resnet20, Resnet50, Vgg19
 
 TWO = """
 name: two
@@ -26,7 +25,7 @@ def test_a_perceptron_is_many_networks_of_two_classes(tmp_path: Path) -> None:
     from pipeline.lottery.models import describe
 
     model = Perceptron(hidden=3, networks=5)
-    assert list(model.layers((1, 1, 2), 2)) == describe(model.fields(), (1, 1, 2), 2)
+    assert list(model.recipe().layers((1, 1, 2), 2)) == describe(model.recipe(), (1, 1, 2), 2)
     file = tmp_path / "grid.yaml"
     file.write_text("name: g\nmodel: perceptron-4\nseeds: 1\ntraining: {length: 1ep}\nprune: {units: 1, rounds: 1}\n")
     with file.open("a") as text:
@@ -46,7 +45,7 @@ def test_layer_shapes_are_those_of_the_model_that_is_built(model: Vgg19 | Resnet
     from pipeline.lottery.models import describe
 
     shape = (3, 32, 28)
-    assert list(model.layers(shape, 6)) == describe(model.fields(), shape, 6)
+    assert list(model.recipe().layers(shape, 6)) == describe(model.recipe(), shape, 6)
 
 
 def test_images_too_small_for_vgg19_are_refused(tmp_path: Path) -> None:
@@ -113,7 +112,7 @@ def test_the_groups_of_a_smaller_last_batch_are_in_the_key_where_they_were_other
         f"sources: [{{name: f, dataset: {dataset}}}]\nresources: {{workers: {workers}}}\n"
     )
     trainings = [stage for stage in expand(load(file), tmp_path).stages.values() if stage.kind == "train"]
-    assert {stage.fields.get("norm_groups") for stage in trainings} == {groups}
+    assert {stage.recipe.fields().get("norm_groups") for stage in trainings} == {groups}
 
 
 @pytest.mark.parametrize(("norm", "groups"), [("nn.BatchNorm2d(4)", 2), ("nn.GroupNorm(2, 4)", None)])
@@ -131,7 +130,7 @@ def test_a_users_model_without_batch_norm_has_no_groups_in_its_key(
         "prune: {rounds: 1}\nsources: [{name: f, dataset: {name: fashion_mnist, per_class: 71}}]\n"
     )
     trainings = [stage for stage in expand(load(file), tmp_path).stages.values() if stage.kind == "train"]
-    assert {stage.fields.get("norm_groups") for stage in trainings} == {groups}
+    assert {stage.recipe.fields().get("norm_groups") for stage in trainings} == {groups}
 
 
 def test_groups_of_one_image_are_refused(tmp_path: Path) -> None:

@@ -63,7 +63,9 @@ def test_each_layer_of_a_grid_is_a_variant_and_all_share_their_dense_training(tm
     grid = expanded(tmp_path, sources=[source], prune=prune, targets=["digits"])
     names = ["digits-only=fc1", "digits-only=fc2", "digits-only=_fc1_head"]
     assert [side.name for side in grid.spec.sources] == names
-    dense = {stage.key for stage in grid.stages.values() if stage.kind == "train" and stage.fields["round"] == 0}
+    dense = {
+        stage.key for stage in grid.stages.values() if stage.kind == "train" and stage.recipe.fields()["round"] == 0
+    }
     assert len(dense) == 1
     random = {point.source: point.stage for point in grid.points if point.ticket == "random" and point.round == 1}
     assert len(set(random.values())) == 3 and set(random) == set(names)
@@ -111,5 +113,5 @@ def test_the_dense_network_of_a_target_that_trains_nothing_is_that_of_its_data(t
         assert len(dense) == count
         for stage in dense:
             trained = grid.stages[stage.inputs["weights"].stage]
-            assert stage.iterations == 0 and trained.fields["iterations"] == 46
-            assert "start" not in trained.fields and "head" not in stage.fields["start"]
+            assert stage.iterations == 0 and trained.recipe.fields()["iterations"] == 46
+            assert "start" not in trained.recipe.fields() and "head" not in stage.recipe.fields()["start"]

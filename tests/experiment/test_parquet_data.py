@@ -18,9 +18,10 @@ from torch import Tensor
 
 from pipeline.experiment.catalogue import AnyDataset, Data, describe
 from pipeline.experiment.looking import looking_once
-from pipeline.experiment.user_files import UnfitError
 from pipeline.lottery.data import DataError, Images, load
 from pipeline.lottery.locations import Folder
+from pipeline.recipes.datasets import DataSet
+from pipeline.recipes.errors import UnfitError
 
 DATASET: TypeAdapter[Any] = TypeAdapter(AnyDataset)
 EMBEDDED = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -51,7 +52,7 @@ def planned(folder: Path, **options: Any) -> Data:
 def agreed(folder: Path, **options: Any) -> tuple[Data, Images]:
     """What is planned, and what training reads of it, where they are of one mind."""
     data = planned(folder, **options)
-    images = load(data.fields, folder, data.location)
+    images = load(data.recipe, folder, data.location)
     assert (len(images.train_x), images.classes) == (data.images, data.classes)
     assert (images.train_x.shape[1], *images.size) == data.shape
     return data, images
@@ -62,7 +63,7 @@ def refused(folder: Path, **options: Any) -> str:
     with pytest.raises(UnfitError) as in_plan:
         planned(folder, **options)
     with pytest.raises(DataError) as in_training:
-        load({"name": "parquet", **options}, folder, ".")
+        load(DataSet("parquet", **options), folder, ".")
     assert in_plan.value.what == str(in_training.value)
     return in_plan.value.what
 
@@ -108,7 +109,7 @@ def test_files_of_right_layouts_have_the_fingerprints_that_they_always_had(tmp_p
         content = (tmp_path / file).read_bytes()
         footer = int.from_bytes(content[-8:-4], "little")
         digest.update(f"{file}\0{len(content)}\0".encode() + content[-8 - footer :])
-    assert planned(tmp_path).fields == {"name": "parquet", "fingerprint": digest.hexdigest()}
+    assert planned(tmp_path).recipe.fields() == {"name": "parquet", "fingerprint": digest.hexdigest()}
 
 
 @pytest.mark.parametrize("extra", ["trainval-00000-of-00001", "train_extra-00000-of-00001", "training", "testing-0"])
@@ -118,7 +119,7 @@ def test_the_name_of_a_split_is_matched_whole(tmp_path: Path, extra: str) -> Non
     before = planned(tmp_path)
     write(tmp_path / f"{extra}.parquet", [1, 2, 3])
     data, _ = agreed(tmp_path)
-    assert data.fields == before.fields
+    assert data.recipe.fields() == before.recipe.fields()
     assert [note.partition(": ")[2] for note in data.notes] == [f"of neither part, and so not read: {extra}.parquet."]
 
 
@@ -212,7 +213,7 @@ def test_training_refuses_files_that_came_after_planning(tmp_path: Path) -> None
     data = planned(tmp_path)
     write(tmp_path / "train-1.parquet", [0, 1])
     with pytest.raises(DataError, match="has changed since it was planned"):
-        load(data.fields, tmp_path, data.location)
+        load(data.recipe, tmp_path, data.location)
 
 
 # --- labels
@@ -310,12 +311,12 @@ def test_the_key_of_strings_follows_them(tmp_path: Path) -> None:
     def keyed(labels: list[str]) -> dict[str, Any]:
         # Without statistics and compression, a footer says nothing of the labels.
         write(tmp_path / TRAIN, labels, write_statistics=False, compression="none")
-        return planned(tmp_path).fields
+        return planned(tmp_path).recipe.fields()
 
     one, other = keyed(["cat", "dog"]), keyed(["dog", "cat"])
     assert one["fingerprint"] == other["fingerprint"] and one != other
     with pytest.raises(DataError, match="has changed since it was planned"):
-        load(one, tmp_path, ".")
+        load(DataSet.from_fields(one), tmp_path, ".")
 
 
 def test_labels_mean_the_same_in_every_file(tmp_path: Path) -> None:
@@ -350,7 +351,7 @@ def test_images_are_binary_or_a_struct_of_it(
     for file in (TRAIN, TEST):
         write(tmp_path / file, [0, 1], images)
     data, _ = agreed(tmp_path)
-    streaming = load(data.fields, tmp_path, ".", images="streaming").train_x
+    streaming = load(data.recipe, tmp_path, ".", images="streaming").train_x
     assert not isinstance(streaming, Tensor) and streaming.read([1]).shape == (1, 1, 3, 4)
 
 

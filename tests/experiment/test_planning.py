@@ -212,7 +212,7 @@ def timed(
     common = {"iterations": 1000, "timed_iterations": 100, "hardware": hardware}
     common["gpus_per_worker"] = float("gpu" in hardware) if share is None else share
     return [
-        {"fields": {**stage.fields, **fields}, "seconds": factor * seconds, **common}
+        {"fields": {**stage.recipe.fields(), **fields}, "seconds": factor * seconds, **common}
         for stage, factor in zip(trained, [10_000, *[100] * len(trained)], strict=False)
     ]
 

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from pipeline.experiment.model_base import Described
 from pipeline.experiment.models import Lenet, Perceptron
 from pipeline.experiment.spec_pruning import Prune
-from pipeline.experiment.survivors import schedule
-from pipeline.experiment.user_files import UnfitError
+from pipeline.experiment.survivors import planned_rounds
+from pipeline.recipes import models as recipes
+from pipeline.recipes.errors import UnfitError
+from pipeline.recipes.rules import ByRate, ByUnits, ToFraction
 
 MODEL = Lenet(hidden=(20, 10)).described((1, 8, 8), 10)
 LAYERS = MODEL.layers
@@ -28,7 +30,7 @@ def test_planned_counts_are_those_of_the_pruning_itself(
 
     from pipeline.lottery.pruning import prune as prune_weights
 
-    planned = schedule(
+    planned = planned_rounds(
         Prune.model_validate(
             {"rate": rate, "rounds": rounds, "scope": scope, "prune_output": output, "method": method}
         ),
@@ -43,22 +45,22 @@ def test_planned_counts_are_those_of_the_pruning_itself(
 
 
 def test_round_is_pythons_half_to_even() -> None:
-    planned = schedule(Prune(rate=0.5, rounds=3), Described((("a", (5,)), ("head", (1,))), {}))
+    planned = planned_rounds(Prune(rate=0.5, rounds=3), Described((("a", (5,)), ("head", (1,))), recipes.Linear()))
     assert planned.survivors == (5, 3, 1, 1)
 
 
 def test_fractions_are_cumulative() -> None:
-    planned = schedule(Prune(fractions=(0.25, 0.5, 0.9)), MODEL)
+    planned = planned_rounds(Prune(fractions=(0.25, 0.5, 0.9)), MODEL)
     assert planned.survivors == tuple(TOTAL - round(f * TOTAL) for f in (0, 0.25, 0.5, 0.9))
-    assert planned.rules[2] == {"fraction": 0.5, "scope": "global"}
+    assert planned.rules[2] == ToFraction(0.5)
 
 
 def test_rates_by_layer_are_resolved_to_parameters_and_only_where_they_differ() -> None:
     prune = Prune(
         rate=0.2, rounds=1, scope="layerwise", prune_output=True, rates={"head": 0.1, "fc1": 0.2, "fc2.weight": 0.5}
     )
-    planned = schedule(prune, MODEL)
-    assert planned.rules[1] == {"rate": 0.2, "scope": "layerwise", "rates": {"fc2.weight": 0.5, "head.weight": 0.1}}
+    planned = planned_rounds(prune, MODEL)
+    assert planned.rules[1] == ByRate(0.2, "layerwise", {"fc2.weight": 0.5, "head.weight": 0.1})
     assert planned.survivors[1] == sum(
         size - round(rate * size) for size, rate in zip((1280, 200, 100), (0.2, 0.5, 0.1), strict=True)
     )
@@ -67,30 +69,34 @@ def test_rates_by_layer_are_resolved_to_parameters_and_only_where_they_differ() 
 def test_the_output_layer_is_pruned_by_half_as_much_by_rates_and_by_fractions() -> None:
     """Frankle & Carbin 2018, sections 3.1 and 4.1."""
     of = {"scope": "layerwise", "prune_output": True, "relative": {"head": 0.5}}
-    iterative = schedule(Prune.model_validate({"rate": 0.2, "rounds": 1, **of}), MODEL)
-    assert iterative.rules[1] == {"rate": 0.2, "scope": "layerwise", "rates": {"head.weight": 0.1}}
+    iterative = planned_rounds(Prune.model_validate({"rate": 0.2, "rounds": 1, **of}), MODEL)
+    assert iterative.rules[1] == ByRate(0.2, "layerwise", {"head.weight": 0.1})
     assert iterative.survivors[1] == 1280 - 256 + 200 - 40 + 100 - 10
-    one_shot = schedule(Prune.model_validate({"fractions": [0.75], "method": "one-shot", **of}), MODEL)
+    one_shot = planned_rounds(Prune.model_validate({"fractions": [0.75], "method": "one-shot", **of}), MODEL)
     assert one_shot.rules[1] == {"fraction": 0.75, "scope": "layerwise", "fractions": {"head.weight": 0.375}}
     assert one_shot.survivors[1] == 1280 - 960 + 200 - 150 + 100 - 38
 
 
 def test_units_go_with_their_weights_in_both_layers() -> None:
-    planned = schedule(Prune(units=2, rounds=4), Perceptron(hidden=10, networks=7).described((1, 1, 2), 2))
+    planned = planned_rounds(Prune(units=2, rounds=4), Perceptron(hidden=10, networks=7).described((1, 1, 2), 2))
     assert planned.survivors == tuple(7 * left * 3 for left in (10, 8, 6, 4, 2))
-    assert planned.rules[3] == {"units": 2}
+    assert planned.rules[3] == ByUnits(2)
     with pytest.raises(UnfitError, match="round 5 leaves none of the 10 hidden units"):
-        schedule(Prune(units=2, rounds=5), Perceptron(hidden=10).described((1, 1, 2), 2))
+        planned_rounds(Prune(units=2, rounds=5), Perceptron(hidden=10).described((1, 1, 2), 2))
     with pytest.raises(UnfitError, match="one hidden layer"):
-        schedule(Prune(units=2, rounds=1), MODEL)
+        planned_rounds(Prune(units=2, rounds=1), MODEL)
 
 
 def test_the_papers_30_rounds_prune_99_88_percent() -> None:
-    planned = schedule(Prune(rate=0.2, rounds=30), Lenet().described((1, 28, 28), 10))
+    planned = planned_rounds(Prune(rate=0.2, rounds=30), Lenet().described((1, 28, 28), 10))
     assert 1 - planned.survivors[30] / planned.total == pytest.approx(0.9988, abs=5e-5)
-    assert planned.total == 300 * 784 + 100 * 300 == sum(math.prod(s) for _, s in Lenet().layers((1, 28, 28), 10)[:-1])
+    assert (
+        planned.total
+        == 300 * 784 + 100 * 300
+        == sum(math.prod(s) for _, s in recipes.Lenet().layers((1, 28, 28), 10)[:-1])
+    )
 
 
 def test_a_schedule_that_leaves_nothing_is_refused() -> None:
     with pytest.raises(UnfitError, match="round 1 leaves none of the 5"):
-        schedule(Prune(rate=0.95, rounds=2), Described((("a", (5,)), ("head", (1,))), {}))
+        planned_rounds(Prune(rate=0.95, rounds=2), Described((("a", (5,)), ("head", (1,))), recipes.Linear()))

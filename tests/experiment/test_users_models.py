@@ -138,7 +138,9 @@ def pruning(**fields: Any) -> dict[str, Any]:
 def fields_of(grid: Grid) -> dict[str, Any]:
     """Model fields of the stages, which are the same in all of them."""
     found = {
-        str(stage.fields["model"]): stage.fields["model"] for stage in grid.stages.values() if stage.kind == "train"
+        str(stage.recipe.fields()["model"]): stage.recipe.fields()["model"]
+        for stage in grid.stages.values()
+        if stage.kind == "train"
     }
     (only,) = found.values()
     return dict(only)
@@ -154,7 +156,7 @@ def test_a_key_has_an_output_layer_only_where_it_is_none_that_was_known_before(t
     assert fields_of(found)["output_layer"] == "classifier"
     assert list(found.stages) == list(expanded(tmp_path, {"name": "HeadFirst", "output_layer": "classifier"}).stages)
     prune = next(stage for stage in found.stages.values() if stage.kind == "prune")
-    assert prune.fields["layers"] == ["first.weight"]
+    assert prune.recipe.fields()["layers"] == ["first.weight"]
 
 
 @pytest.mark.parametrize(
@@ -219,11 +221,13 @@ def test_included_parameters_are_counted_pruned_and_in_the_key(tmp_path: Path) -
     }
     prune = [stage for stage in grid.stages.values() if stage.kind == "prune"]
     layers = ["embedding.weight", "attention.out_proj.weight", "attention.in_proj_weight"]
-    assert [stage.fields["layers"] for stage in prune] == [layers] * 2
-    masked = [stage for stage in grid.stages.values() if stage.kind == "train" and stage.fields["round"]]
-    assert masked and all(stage.fields["start"]["included"] == ["attention.in_proj_weight"] for stage in masked)
+    assert [stage.recipe.fields()["layers"] for stage in prune] == [layers] * 2
+    masked = [stage for stage in grid.stages.values() if stage.kind == "train" and stage.recipe.fields()["round"]]
+    assert masked and all(
+        stage.recipe.fields()["start"]["included"] == ["attention.in_proj_weight"] for stage in masked
+    )
     shared = set(grid.stages) & set(without.stages)
-    assert {grid.stages[key].fields["round"] for key in shared} == {0}, "only the dense networks are the same"
+    assert {grid.stages[key].recipe.fields()["round"] for key in shared} == {0}, "only the dense networks are the same"
     assert list(expanded(tmp_path, "Attention", prune=pruning(include=None)).stages) == list(without.stages)
     only = expanded(tmp_path, "Attention", prune=pruning(include="attention.in*", only="attention.in_proj_weight"))
     assert {point.total for point in only.points if point.ticket != "dense"} == {48 * 16}

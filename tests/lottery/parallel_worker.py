@@ -15,6 +15,10 @@ from pipeline.lottery.hooks import Hooks, Interrupted
 from pipeline.lottery.parallel import Group
 from pipeline.lottery.run import Run
 from pipeline.lottery.training import Trained, train
+from pipeline.recipes.datasets import DataSet
+from pipeline.recipes.training import Train
+
+MASK = {"stage": "0" * 64, "output": "mask"}
 
 MOMENTUM = {"name": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-2}
 EVEN = {"name": "digits", "per_class": 128}  # 1,280 images: 20 whole batches
@@ -73,8 +77,12 @@ def fields(group: Group, data: dict[str, Any], **changes: Any) -> dict[str, Any]
     return found | ({"world_size": group.size} if group.size > 1 else {})
 
 
+def recipe(group: Group, data: dict[str, Any], **changes: Any) -> Train:
+    return Train.from_fields(fields(group, data, **changes))
+
+
 def images(data: dict[str, Any]) -> Images:
-    return load(data, Path())
+    return load(DataSet.from_fields(data), Path())
 
 
 def ticket(seed: int = 0) -> dict[str, torch.Tensor]:
@@ -88,13 +96,13 @@ def result(trained: Trained) -> dict[str, Any]:
     return {"status": trained.status, "history": trained.history, **weights}
 
 
-CONVNET = {"model": {"name": "convnet", "width": 4}, "start": {"mask": {}}, "augment": {"flip": True, "crop": 1}}
+CONVNET = {"model": {"name": "convnet", "width": 4}, "start": {"mask": MASK}, "augment": {"flip": True, "crop": 1}}
 
 
 def steps(group: Group, folder: Path, **changes: Any) -> dict[str, Any]:
     """Ten steps of a sparse network with batch norm; `largest` weight that should be 0, after each of them."""
     mask = ticket()
-    run = Run(fields(group, EVEN, **CONVNET, **changes), {"mask": mask}, images(EVEN), torch.device("cpu"), None, group)
+    run = Run(recipe(group, EVEN, **CONVNET, **changes), {"mask": mask}, images(EVEN), torch.device("cpu"), None, group)
     parameters, largest = dict(run.model.named_parameters()), []
     for _ in range(10):
         run.step()
@@ -105,19 +113,19 @@ def steps(group: Group, folder: Path, **changes: Any) -> dict[str, Any]:
 
 
 def uneven(group: Group, folder: Path) -> dict[str, Any]:
-    return result(train(fields(group, UNEVEN), {}, images(UNEVEN), capture=frozenset({0, 3}), group=group))
+    return result(train(recipe(group, UNEVEN), {}, images(UNEVEN), capture=frozenset({0, 3}), group=group))
 
 
 def adam(group: Group, folder: Path) -> dict[str, Any]:
     options = {"optimizer": {"name": "adam", "lr": 1e-2}, "channels_last": True, "precision": "bf16"}
     mask = {"mask": ticket()}
-    return result(train(fields(group, UNEVEN, **CONVNET, **options), mask, images(UNEVEN), group=group))
+    return result(train(recipe(group, UNEVEN, **CONVNET, **options), mask, images(UNEVEN), group=group))
 
 
 def untrained(group: Group, folder: Path) -> dict[str, Any]:
     """A ticket is evaluated as it is."""
     nothing = fields(group, UNEVEN, **CONVNET, iterations=0, record_every=0)
-    return result(train(nothing, {"mask": ticket()}, images(UNEVEN), group=group))
+    return result(train(Train.from_fields(nothing), {"mask": ticket()}, images(UNEVEN), group=group))
 
 
 def resumed(group: Group, folder: Path) -> dict[str, Any]:
@@ -137,13 +145,13 @@ def resumed(group: Group, folder: Path) -> dict[str, Any]:
         "early_stop": True,
     }
     given |= {"model_file": file, "group": group}
-    whole = train(schedule, **given)
+    whole = train(Train.from_fields(schedule), **given)
     try:
-        train(schedule, **given, hooks=hooks)
+        train(Train.from_fields(schedule), **given, hooks=hooks)
     except Interrupted as interrupted:
         message = str(interrupted)
     data = group.decided(lambda: kept[0])
-    rest = train(schedule, **given, resume=Checkpoint.from_bytes(data))
+    rest = train(Train.from_fields(schedule), **given, resume=Checkpoint.from_bytes(data))
     return {"whole": result(whole), "rest": result(rest), "message": message, "handed over": len(kept)}
 
 
@@ -154,7 +162,7 @@ def late(group: Group, folder: Path) -> dict[str, Any]:
         file.write_text(LATE)
     group.everyone(None)
     model = {"name": "user", "class": "Net", "source": hashlib.sha256(LATE.encode()).hexdigest()}
-    run = Run(fields(group, UNEVEN, model=model), {}, images(UNEVEN), torch.device("cpu"), file, group)
+    run = Run(recipe(group, UNEVEN, model=model), {}, images(UNEVEN), torch.device("cpu"), file, group)
     start = {name: value.clone() for name, value in run.model.state_dict().items()}
     first: dict[str, int] = {}
     for step in range(8):
@@ -177,16 +185,20 @@ def differing(group: Group, folder: Path) -> dict[str, Any]:
     """Ranks that derive other masks, whose weights drift apart, whose last batch cannot be shared; and divergence."""
     device, data = torch.device("cpu"), images(UNEVEN)
     sparse = fields(group, UNEVEN, **CONVNET)
-    found = {"mask": error_of(lambda: Run(sparse, {"mask": ticket(group.rank)}, data, device, None, group))}
-    run = Run(sparse, {"mask": ticket()}, data, device, None, group)
+    found = {
+        "mask": error_of(
+            lambda: Run(Train.from_fields(sparse), {"mask": ticket(group.rank)}, data, device, None, group)
+        )
+    }
+    run = Run(Train.from_fields(sparse), {"mask": ticket()}, data, device, None, group)
     run.step()
     if not group.leads:
         with torch.no_grad():
             bias = run.model.get_parameter("head.bias")
             bias[:2] = bias[:2].flip(0).clone()  # the same numbers in another order
     found["drift"] = error_of(run.record)
-    found["batch"] = error_of(lambda: train(fields(group, UNEVEN, batch_size=199), {}, data, group=group))
-    diverged = train(fields(group, UNEVEN, optimizer={"name": "sgd", "lr": 1e30}), {}, data, group=group)
+    found["batch"] = error_of(lambda: train(recipe(group, UNEVEN, batch_size=199), {}, data, group=group))
+    diverged = train(recipe(group, UNEVEN, optimizer={"name": "sgd", "lr": 1e30}), {}, data, group=group)
     return found | {"status": diverged.status}
 
 

@@ -25,8 +25,16 @@ from pipeline.lottery.image_folders import image_folder
 from pipeline.lottery.locations import Folder
 from pipeline.lottery.normalization import Normalization
 from pipeline.lottery.parquet_files import fingerprint
+from pipeline.recipes.augmentation import Augment
+from pipeline.recipes.configuration import Configuration
+from pipeline.recipes.datasets import DataSet
+from pipeline.recipes.models import Linear
+from pipeline.recipes.optimizers import Sgd
+from pipeline.recipes.schedule import Schedule
+from pipeline.recipes.training import Train
 
 CPU = torch.device("cpu")
+NONE = Augment()
 Batch = tuple[Tensor, Tensor]
 
 
@@ -47,12 +55,13 @@ def pets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def opened(
-    images: Images, data: dict[str, Any], rank: int = 0, world_size: int = 1, **fields: Any
+    images: Images, data: dict[str, Any], rank: int = 0, world_size: int = 1, augment: Augment = NONE
 ) -> tuple[Batches, TestBatches]:
-    stage = {"data": data, "seed": 1, "round": 2, "batch_size": 5, "iterations": 12, **fields}
+    schedule = Schedule(batch_size=5, iterations=12, record_every=12)
+    of = Configuration(Linear(), (3, 8, 8), 2, DataSet.from_fields(data), Sgd(0.1), schedule, augment)
     normalize = Normalization(images.mean, images.std, CPU)
     return (
-        Batches(stage, images, normalize, CPU, rank, world_size),
+        Batches(Train(of, seed=1, round=2), images, normalize, CPU, rank, world_size),
         TestBatches(images, normalize, CPU, 4, rank, world_size),
     )
 
@@ -70,13 +79,13 @@ def seen(batches: Batches, test: TestBatches) -> Iterator[Batch]:
 
 
 PETS = {"name": "images", "resize": 12, "crop": 12}
-BOXES = {"flip": True, "resized_crop": True}
+BOXES = Augment(flip=True, resized_crop=True)
 
 
 def test_streamed_images_are_the_same_bits_as_images_in_memory(pets: Path) -> None:
     random = torch.get_rng_state()
-    resident = load(PETS, pets, ".")
-    streaming = load(PETS, pets, ".", images="streaming", decoders=2)
+    resident = load(DataSet.from_fields(PETS), pets, ".")
+    streaming = load(DataSet.from_fields(PETS), pets, ".", images="streaming", decoders=2)
     assert isinstance(resident.train_x, Tensor) and not isinstance(streaming.train_x, Tensor)
     assert streaming.train_x.shape == resident.train_x.shape == (12, 3, 12, 12)
     assert torch.equal(streaming.mean, resident.mean) and torch.equal(streaming.std, resident.std)
@@ -93,12 +102,12 @@ def test_streamed_images_are_the_same_bits_as_images_in_memory(pets: Path) -> No
 def test_large_sets_are_decoded_by_several_processes_to_the_same_bits(
     pets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = load(PETS, pets, ".")
+    expected = load(DataSet.from_fields(PETS), pets, ".")
     monkeypatch.setattr(reading, "WORTH_PROCESSES", 1)
     monkeypatch.setattr(reading, "CHUNK", 5)
     monkeypatch.setattr(feed, "CHUNK_BYTES", 2 * 3 * 12 * 12)
     for images in ("resident", "streaming"):
-        found = load(PETS, pets, ".", images=images, decoders=2)
+        found = load(DataSet.from_fields(PETS), pets, ".", images=images, decoders=2)
         assert torch.equal(found.mean, expected.mean) and torch.equal(found.std, expected.std)
         if isinstance(found.train_x, Tensor):
             assert torch.equal(found.train_x, torch.as_tensor(expected.train_x))
@@ -126,14 +135,14 @@ def planned(folder: Path) -> str:
 def test_parquet_streams_from_one_file_that_is_written_once(pets: Path) -> None:
     folder = parquet_of(pets)
     fields = {**PETS, "name": "parquet", "fingerprint": planned(folder), "classes": [1]}
-    resident = load(fields, folder, ".")
-    streaming = load(fields, folder, ".", images="streaming")
+    resident = load(DataSet.from_fields(fields), folder, ".")
+    streaming = load(DataSet.from_fields(fields), folder, ".", images="streaming")
     expected, found = (list(seen(*opened(images, fields))) for images in (resident, streaming))
     assert all(torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) for a, b in zip(expected, found, strict=True))
     spools = list((pets.parent / "cache" / "images").glob("*.arrow"))
     assert len(spools) == 2
     written = [file.stat().st_mtime_ns for file in spools]
-    again = load(fields, folder, "file://" + str(folder), images="streaming")
+    again = load(DataSet.from_fields(fields), folder, "file://" + str(folder), images="streaming")
     assert torch.equal(again.mean, resident.mean)
     assert [file.stat().st_mtime_ns for file in spools] == written
     assert not list((pets.parent / "cache").rglob(".part-*"))
@@ -141,15 +150,15 @@ def test_parquet_streams_from_one_file_that_is_written_once(pets: Path) -> None:
 
 def test_statistics_of_streamed_images_are_counted_once(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fields = {**PETS, "fingerprint": image_folder(pets).fingerprint}
-    first = load(fields, pets, ".", images="streaming")
+    first = load(DataSet.from_fields(fields), pets, ".", images="streaming")
     monkeypatch.setattr(statistics, "chunks", None)
-    again = load(fields, pets, ".", images="streaming")
+    again = load(DataSet.from_fields(fields), pets, ".", images="streaming")
     assert torch.equal(first.mean, again.mean) and torch.equal(first.std, again.std)
 
 
 @pytest.mark.parametrize(("images", "world_size"), [("resident", 2), ("resident", 3), ("streaming", 2)])
 def test_ranks_divide_each_batch_as_tensor_split_does(pets: Path, images: str, world_size: int) -> None:
-    loaded = load(PETS, pets, ".", images=images)
+    loaded = load(DataSet.from_fields(PETS), pets, ".", images=images)
     whole, whole_test = opened(loaded, PETS, augment=BOXES)
     ranks = [opened(loaded, PETS, rank, world_size, augment=BOXES) for rank in range(world_size)]
     for iteration in range(4):  # the batches of an epoch are 5, 5 and 2
@@ -170,7 +179,7 @@ def test_ranks_divide_each_batch_as_tensor_split_does(pets: Path, images: str, w
 
 
 def test_a_damaged_picture_stops_a_stream_with_its_name_and_the_processes_end(pets: Path) -> None:
-    streaming = load(PETS, pets, ".", images="streaming")
+    streaming = load(DataSet.from_fields(PETS), pets, ".", images="streaming")
     (pets / "train" / "dog" / "4.jpg").write_bytes(b"damaged")
     batches, test = opened(streaming, PETS)
     with pytest.raises(DataError, match=r"^\S*dog/4\.jpg cannot be read as an image: [^\n]*$"):
@@ -186,7 +195,7 @@ def test_a_damaged_picture_stops_a_stream_with_its_name_and_the_processes_end(pe
 
 
 def test_more_is_stored_than_is_seen_where_boxes_need_room(pets: Path) -> None:
-    whole = load(PETS, pets, ".")
+    whole = load(DataSet.from_fields(PETS), pets, ".")
     images = Images(
         whole.train_x, whole.train_y, whole.test_x, whole.test_y, whole.mean, whole.std, whole.classes, seen=(8, 8)
     )
@@ -211,22 +220,22 @@ def test_sets_stream_that_do_not_fit_and_can_be_forced(pets: Path, monkeypatch: 
     with pytest.raises(ValueError, match="use auto, resident or streaming"):
         streams("stream", 1, "cpu", None)
     decoded = (12 + 6) * 3 * 12 * 12
-    assert isinstance(load(PETS, pets, ".", limit_bytes=decoded).train_x, Tensor)
-    assert not isinstance(load(PETS, pets, ".", limit_bytes=decoded - 1).train_x, Tensor)
+    assert isinstance(load(DataSet.from_fields(PETS), pets, ".", limit_bytes=decoded).train_x, Tensor)
+    assert not isinstance(load(DataSet.from_fields(PETS), pets, ".", limit_bytes=decoded - 1).train_x, Tensor)
 
 
 def test_the_cache_tells_streamed_images_from_those_in_memory(pets: Path) -> None:
-    cache = ImageCache(pets, limit_bytes=10**6)
-    resident, streaming = cache.get(PETS, "."), cache.get(PETS, ".", images="streaming")
+    cache, chosen = ImageCache(pets, limit_bytes=10**6), DataSet.from_fields(PETS)
+    resident, streaming = cache.get(chosen, "."), cache.get(chosen, ".", images="streaming")
     assert isinstance(resident.train_x, Tensor) and not isinstance(streaming.train_x, Tensor)
-    assert cache.get(PETS, ".") is resident and cache.get(PETS, ".", images="streaming") is streaming
+    assert cache.get(chosen, ".") is resident and cache.get(chosen, ".", images="streaming") is streaming
     assert streaming.nbytes < resident.nbytes / 2
 
 
 def test_the_cache_counts_arrays_whatever_part_of_them_is_streamed() -> None:
     fields = {"name": "digits", "per_class": 1}
-    streaming = load(fields, Path("nowhere"), images="streaming")
-    assert streaming.nbytes > load({"name": "digits"}, Path("nowhere")).test_x.nbytes + 1442 * 64
+    streaming = load(DataSet.from_fields(fields), Path("nowhere"), images="streaming")
+    assert streaming.nbytes > load(DataSet("digits"), Path("nowhere")).test_x.nbytes + 1442 * 64
 
 
 def test_memory_that_is_available_is_less_than_all_there_is() -> None:
@@ -235,11 +244,11 @@ def test_memory_that_is_available_is_less_than_all_there_is() -> None:
 
 def test_rows_of_parquet_files_are_read_in_this_process(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, fields = parquet_of(pets), {**PETS, "name": "parquet"}
-    expected = load(fields, folder, ".")
+    expected = load(DataSet.from_fields(fields), folder, ".")
     monkeypatch.setattr(reading, "WORTH_PROCESSES", 1)
     monkeypatch.setattr(reading, "GROUPS", 5)
     monkeypatch.setattr(reading, "Feed", None)
-    found = load(fields, folder, ".", decoders=2)
+    found = load(DataSet.from_fields(fields), folder, ".", decoders=2)
     assert torch.equal(torch.as_tensor(found.train_x), torch.as_tensor(expected.train_x))
     assert torch.equal(torch.as_tensor(found.test_x), torch.as_tensor(expected.test_x))
 
@@ -256,19 +265,19 @@ def test_statistics_of_a_users_function_are_counted_each_time(tmp_path: Path, mo
     fields = {"name": "user", "function": "load", "source": hashlib.sha256(file.read_bytes()).hexdigest()}
     for value in (0, 51):
         (tmp_path / "value").write_text(str(value))
-        images = load(fields, tmp_path, str(file), images="streaming")
+        images = load(DataSet.from_fields(fields), tmp_path, str(file), images="streaming")
         assert images.mean.item() == pytest.approx(value / 255)
 
 
 def test_a_folder_that_changed_since_it_was_planned_is_refused(pets: Path) -> None:
     folder = parquet_of(pets)
     fields = {**PETS, "name": "parquet", "fingerprint": planned(folder)}
-    load(fields, folder, ".", images="streaming")
+    load(DataSet.from_fields(fields), folder, ".", images="streaming")
     table = pq.read_table(folder / "train.parquet")
     pq.write_table(table.slice(0, 11), folder / "train.parquet", row_group_size=4)
     for images in ("resident", "streaming"):
         with pytest.raises(DataError, match="has changed since it was planned"):
-            load(fields, folder, ".", images=images)
+            load(DataSet.from_fields(fields), folder, ".", images=images)
 
 
 def test_a_cache_folder_that_cannot_be_used_is_named(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,7 +285,7 @@ def test_a_cache_folder_that_cannot_be_used_is_named(pets: Path, monkeypatch: py
     shutil.rmtree(pets.parent / "cache", ignore_errors=True)
     (pets.parent / "cache").write_text("a file")
     with pytest.raises(DataError, match=r"cache.*set TICKETS_CACHE to another folder"):
-        load({**PETS, "name": "parquet"}, folder, ".", images="streaming")
+        load(DataSet.from_fields({**PETS, "name": "parquet"}), folder, ".", images="streaming")
 
 
 def test_what_several_ask_for_at_once_is_made_once(tmp_path: Path) -> None:

@@ -12,6 +12,10 @@ from pipeline.lottery.checkpoint import Checkpoint
 from pipeline.lottery.data import Images, load
 from pipeline.lottery.hooks import Hooks, Interrupted
 from pipeline.lottery.training import Trained, train
+from pipeline.recipes.datasets import DataSet
+from pipeline.recipes.training import Train
+
+MASK = {"stage": "0" * 64, "output": "mask"}
 
 DIGITS = {"name": "digits", "per_class": 20}  # 200 images: 7 iterations an epoch at batch 32, the last of 8 images
 FIELDS: dict[str, Any] = {
@@ -32,7 +36,7 @@ CONVNET = {"model": {"name": "convnet", "width": 4}}
 ADAM = {"optimizer": {"name": "adam", "lr": 1e-2, "betas": [0.9, 0.99], "weight_decay": 1e-4}}
 KINDS: dict[str, dict[str, Any]] = {
     "SGD with momentum, step decay": {"lr_decay": {"at": [4, 11], "factor": 0.1}},
-    "Adam, a ticket": ADAM | {"start": {"mask": {}}},
+    "Adam, a ticket": ADAM | {"start": {"mask": MASK}},
     "SGD, batch norm, augmentation": CONVNET | {"augment": {"flip": True, "crop": 2}},
     "Adam, batch norm in groups, bfloat16": CONVNET | ADAM | {"norm_batch": 16, "precision": "bf16"},
     "SGD, channels last": CONVNET | {"channels_last": True},
@@ -54,7 +58,7 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="module")
 def images() -> Images:
-    return load(DIGITS, Path())
+    return load(DataSet.from_fields(DIGITS), Path())
 
 
 def run(fields: dict[str, Any], images: Images, **options: Any) -> Trained:
@@ -63,7 +67,7 @@ def run(fields: dict[str, Any], images: Images, **options: Any) -> Trained:
         "fc1.weight": torch.rand(16, 64, generator=generator) < 0.3,
         "fc2.weight": torch.rand(8, 16, generator=generator) < 0.3,
     }
-    return train(fields, {"mask": mask}, images, **options)
+    return train(Train.from_fields(fields), {"mask": mask}, images, **options)
 
 
 def stopped_after(iteration: int, fields: dict[str, Any], images: Images, **options: Any) -> Checkpoint:

@@ -8,6 +8,7 @@ from torch import nn
 
 from pipeline.lottery.models import build, describe
 from pipeline.lottery.models.cifarnet import LocalResponseNorm
+from pipeline.recipes.models import model_from
 
 Array = NDArray[np.float64]
 
@@ -58,14 +59,14 @@ def test_the_gradient_of_the_normalization_is_that_of_torchs() -> None:
 
 @pytest.mark.parametrize("size", [28, 14, 32])
 def test_pooling_has_tensorflows_same_padding(size: int) -> None:
-    pool = build({"name": "cifarnet"}, [3, 28, 28], 5).get_submodule("pool1")
+    pool = build(model_from({"name": "cifarnet"}), [3, 28, 28], 5).get_submodule("pool1")
     x = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
     assert np.array_equal(pool(x).numpy(), pooled_with_same_padding(x.double().numpy(), 3, 2).astype(np.float32))
 
 
 def test_the_layers_are_those_of_table_1_in_its_order() -> None:
-    model = build({"name": "cifarnet"}, [3, 28, 28], 5)
-    assert describe({"name": "cifarnet"}, [3, 28, 28], 5) == [
+    model = build(model_from({"name": "cifarnet"}), [3, 28, 28], 5)
+    assert describe(model_from({"name": "cifarnet"}), [3, 28, 28], 5) == [
         ("conv1.weight", (64, 3, 5, 5)),
         ("conv2.weight", (64, 64, 5, 5)),
         ("fc1.weight", (384, 7 * 7 * 64)),

@@ -12,11 +12,11 @@ import numpy as np
 from PIL import Image
 
 from pipeline.experiment.image_folders import size_of
-from pipeline.experiment.user_files import UnfitError
 from pipeline.lottery.data import DataError
 from pipeline.lottery.data.decoding import decode
 from pipeline.lottery.data.geometry import Geometry
 from pipeline.lottery.pictures import FORMATS
+from pipeline.recipes.errors import UnfitError
 
 SEED, MUTATIONS, SECONDS = 16, 4000, 5
 """On a slow machine the time ends it first."""

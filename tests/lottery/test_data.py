@@ -22,6 +22,7 @@ from torchvision.transforms.v2 import functional
 
 from pipeline.lottery.data import DataError, ImageCache, Images, load
 from pipeline.lottery.data import statistics as statistics_module
+from pipeline.recipes.datasets import DataSet
 
 NOWHERE = Path("no-data-root-is-needed")
 
@@ -33,7 +34,7 @@ def resident(pixels: object) -> Tensor:
 
 
 def digits(**fields: Any) -> Images:
-    return load({"name": "digits", **fields}, NOWHERE)
+    return load(DataSet("digits", **fields), NOWHERE)
 
 
 def rows(x: Tensor) -> set[bytes]:
@@ -133,7 +134,6 @@ def test_n_per_class_nest_and_come_out_of_the_half() -> None:
         ({"classes": [0, 10]}, "must be different labels of 0..9"),
         ({"classes": [1, 1]}, "must be different labels"),
         ({"classes": []}, "at least one"),
-        ({"half": "c"}, "must be 'a' or 'b'"),
         ({"per_class": 10_000}, "10,000 images are asked of class 0, which has"),
         ({"crop": 9}, "crop: 9 does not fit into an image of 8x8"),
     ],
@@ -145,7 +145,7 @@ def test_subsets_that_cannot_be_are_refused(fields: dict[str, Any], message: str
 
 def test_an_unknown_data_set_is_answered_with_the_nearest_name() -> None:
     with pytest.raises(LookupError, match="Did you mean 'digits'"):
-        load({"name": "digit"}, NOWHERE)
+        load(DataSet("digit"), NOWHERE)
 
 
 # --- sizes and channels
@@ -178,14 +178,14 @@ def test_colour_is_not_made_into_other_channels(tmp_path: Path) -> None:
     for part in ("train", "val"):
         picture(tmp_path / part / "x" / "1.png", (4, 4))
     with pytest.raises(DataError, match="channels: 1 is asked of images with 3 channels"):
-        load({"name": "images", "channels": 1}, tmp_path, ".")
+        load(DataSet("images", channels=1), tmp_path, ".")
 
 
 # --- MNIST and Fashion-MNIST
 
 
 def test_mnist_is_read_from_a_root_that_holds_archives_only(data_root: Path) -> None:
-    images = load({"name": "mnist"}, data_root)
+    images = load(DataSet("mnist"), data_root)
     assert images.train_x.shape == (60_000, 1, 28, 28) and images.test_x.shape == (10_000, 1, 28, 28)
     assert images.train_y[:5].tolist() == [5, 0, 4, 1, 9] and images.classes == 10
     assert images.mean.item() == pytest.approx(0.1307, abs=1e-4) and images.std.item() == pytest.approx(
@@ -194,7 +194,7 @@ def test_mnist_is_read_from_a_root_that_holds_archives_only(data_root: Path) -> 
 
 
 def test_fashion_mnist_is_another_set(data_root: Path) -> None:
-    images = load({"name": "fashion_mnist"}, data_root)
+    images = load(DataSet("fashion_mnist"), data_root)
     assert images.train_x.shape == (60_000, 1, 28, 28) and counts(images.test_y) == [1000] * 10
     assert images.mean.item() == pytest.approx(0.2860, abs=1e-4) and images.std.item() == pytest.approx(
         0.3530, abs=1e-4
@@ -206,11 +206,11 @@ def test_unpacked_files_are_read_too_and_equal_torchvisions(data_root: Path, tmp
     raw.mkdir(parents=True)
     for archive in (data_root / "MNIST" / "raw").glob("*.gz"):
         (raw / archive.stem).write_bytes(gzip.decompress(archive.read_bytes()))
-    images, theirs = load({"name": "mnist"}, tmp_path), datasets.MNIST(tmp_path, train=False)
+    images, theirs = load(DataSet("mnist"), tmp_path), datasets.MNIST(tmp_path, train=False)
     assert torch.equal(resident(images.test_x)[:, 0], theirs.data) and torch.equal(images.test_y, theirs.targets)
     (raw / "t10k-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01\0\0")
     with pytest.raises(DataError, match="t10k-labels-idx1-ubyte is not a whole IDX file"):
-        load({"name": "mnist"}, tmp_path)
+        load(DataSet("mnist"), tmp_path)
 
 
 def test_a_damaged_archive_is_named(data_root: Path, tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_a_damaged_archive_is_named(data_root: Path, tmp_path: Path) -> None:
     content[1000] ^= 1
     damaged.write_bytes(content)
     with pytest.raises(DataError, match=r"t10k-images-idx3-ubyte\.gz is damaged: its MD5"):
-        load({"name": "mnist"}, tmp_path)
+        load(DataSet("mnist"), tmp_path)
 
 
 def test_what_is_missing_is_downloaded_by_torchvision(
@@ -230,7 +230,7 @@ def test_what_is_missing_is_downloaded_by_torchvision(
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), files) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setattr(datasets.MNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
-        images = load({"name": "mnist"}, tmp_path / "new")
+        images = load(DataSet("mnist"), tmp_path / "new")
         server.shutdown()
     assert len(images.train_x) == 60_000
     left = sorted(path.relative_to(tmp_path / "new").as_posix() for path in (tmp_path / "new").rglob("*.gz"))
@@ -243,7 +243,7 @@ def test_without_files_and_network_the_error_says_what_goes_where(
 ) -> None:
     monkeypatch.setattr(datasets.FashionMNIST, "mirrors", ["http://127.0.0.1:9/"])
     with pytest.raises(DataError) as raised:
-        load({"name": "fashion_mnist"}, tmp_path)
+        load(DataSet("fashion_mnist"), tmp_path)
     message = str(raised.value)
     assert str(tmp_path / "FashionMNIST" / "raw") in message and "TICKETS_DATA" in message
     assert all(archive in message for archive, _ in datasets.FashionMNIST.resources)
@@ -253,7 +253,7 @@ def test_without_files_and_network_the_error_says_what_goes_where(
 
 
 def test_parquet_images_are_the_pixels_that_pillow_sees(data_root: Path) -> None:
-    images = load({"name": "parquet", "classes": [3, 5], "per_class": 40, "half": "b"}, data_root, "cifar10")
+    images = load(DataSet("parquet", classes=(3, 5), per_class=40, half="b"), data_root, "cifar10")
     assert images.train_x.shape == (80, 3, 32, 32) and counts(images.test_y) == [1000, 1000]
     table = pq.read_table(data_root / "cifar10" / "test-00000-of-00002.parquet")
     labels = table["label"].to_pylist()
@@ -269,27 +269,27 @@ def test_a_parquet_set_may_be_anywhere_and_have_its_own_columns(tmp_path: Path) 
     table = pa.table({"img": [{"bytes": stream.getvalue(), "path": "x.png"}] * 3, "fine_label": [0, 1, 2]})
     pq.write_table(table, tmp_path / "train.parquet")
     pq.write_table(table, tmp_path / "validation-0.parquet")
-    images = load({"name": "parquet", "image": "img", "label": "fine_label"}, NOWHERE, str(tmp_path))
+    images = load(DataSet("parquet", image="img", label="fine_label"), NOWHERE, str(tmp_path))
     assert (
         resident(images.train_x).shape == (3, 1, 4, 5)
         and resident(images.train_x).eq(200).all()
         and images.classes == 3
     )
     with pytest.raises(DataError, match="has no column 'image'; set `image:` to one of img, fine_label"):
-        load({"name": "parquet"}, NOWHERE, str(tmp_path))
+        load(DataSet("parquet"), NOWHERE, str(tmp_path))
     with pytest.raises(DataError, match="'fine_label' is int64"):
-        load({"name": "parquet", "image": "fine_label", "label": "fine_label"}, NOWHERE, str(tmp_path))
+        load(DataSet("parquet", image="fine_label", label="fine_label"), NOWHERE, str(tmp_path))
 
 
 def test_a_parquet_folder_without_its_files_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"has no train part. Expected"):
-        load({"name": "parquet"}, tmp_path, ".")
+        load(DataSet("parquet"), tmp_path, ".")
     with pytest.raises(DataError, match="elsewhere is not a folder"):
-        load({"name": "parquet"}, tmp_path, "elsewhere")
+        load(DataSet("parquet"), tmp_path, "elsewhere")
     (tmp_path / "train.parquet").write_bytes(b"PAR1 not really")
     (tmp_path / "test.parquet").write_bytes(b"")
     with pytest.raises(DataError, match=r"train\.parquet cannot be read as Parquet"):
-        load({"name": "parquet"}, tmp_path, ".")
+        load(DataSet("parquet"), tmp_path, ".")
 
 
 def test_a_damaged_picture_is_named_by_file_and_row(tmp_path: Path) -> None:
@@ -297,14 +297,14 @@ def test_a_damaged_picture_is_named_by_file_and_row(tmp_path: Path) -> None:
     for part in ("train", "test"):
         pq.write_table(table, tmp_path / f"{part}.parquet")
     with pytest.raises(DataError, match=r"train\.parquet, row 0 cannot be read as an image"):
-        load({"name": "parquet"}, tmp_path, ".")
+        load(DataSet("parquet"), tmp_path, ".")
 
 
 # --- image folders
 
 
 def test_an_image_folder_is_labelled_by_its_class_folders(data_root: Path) -> None:
-    images = load({"name": "images", "resize": 48, "crop": 32}, data_root, "imagenette")
+    images = load(DataSet("images", resize=48, crop=32), data_root, "imagenette")
     theirs = datasets.ImageFolder(str(data_root / "imagenette" / "val"))
     assert images.test_y.tolist() == theirs.targets and images.classes == 10
     native = functional.pil_to_tensor(theirs[25][0])
@@ -317,29 +317,29 @@ def test_pictures_of_different_sizes_need_a_resize_and_a_crop(tmp_path: Path) ->
         picture(tmp_path / part / "a" / "1.png", (20, 10))
         picture(tmp_path / part / "b" / "2.jpg", (12, 30))
     with pytest.raises(DataError, match=r"b/2\.jpg is \[3, 30, 12\].*1\.png is \[3, 10, 20\].*Set `resize` and `crop`"):
-        load({"name": "images"}, tmp_path, ".")
-    assert load({"name": "images", "resize": 8, "crop": 8}, tmp_path, ".").train_x.shape == (2, 3, 8, 8)
+        load(DataSet("images"), tmp_path, ".")
+    assert load(DataSet("images", resize=8, crop=8), tmp_path, ".").train_x.shape == (2, 3, 8, 8)
 
 
 def test_a_grey_picture_in_a_coloured_set_is_repeated(tmp_path: Path) -> None:
     for part in ("train", "val"):
         picture(tmp_path / part / "a" / "1.png", (4, 4))
         picture(tmp_path / part / "a" / "2.png", (4, 4), "L", 77)
-    assert resident(load({"name": "images"}, tmp_path, ".").train_x)[1].eq(77).all()
+    assert resident(load(DataSet("images"), tmp_path, ".").train_x)[1].eq(77).all()
 
 
 def test_what_is_wrong_with_an_image_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="lacks train/"):
-        load({"name": "images"}, tmp_path, ".")
+        load(DataSet("images"), tmp_path, ".")
     picture(tmp_path / "train" / "a" / "1.png", (4, 4))
     with pytest.raises(DataError, match="lacks val/ or test/"):
-        load({"name": "images"}, tmp_path, ".")
+        load(DataSet("images"), tmp_path, ".")
     picture(tmp_path / "val" / "b" / "1.png", (4, 4))
     with pytest.raises(DataError, match="b are no classes of"):
-        load({"name": "images"}, tmp_path, ".")
+        load(DataSet("images"), tmp_path, ".")
     (tmp_path / "train" / "b").mkdir()
     with pytest.raises(DataError, match="no images in b"):
-        load({"name": "images"}, tmp_path, ".")
+        load(DataSet("images"), tmp_path, ".")
 
 
 # --- a user's own
@@ -354,7 +354,7 @@ def user_data(tmp_path: Path, body: str) -> tuple[dict[str, Any], str]:
 def test_a_users_function_gives_the_images_and_subsets_apply_to_them(tmp_path: Path) -> None:
     arrays = "np.arange(36 * 4, dtype=np.uint8).reshape(36, 1, 2, 2), np.arange(36) % 3"
     fields, file = user_data(tmp_path, f"return {arrays}, {arrays}")
-    images = load({**fields, "classes": [2, 0], "per_class": 4, "channels": 3}, tmp_path, file)
+    images = load(DataSet.from_fields({**fields, "classes": [2, 0], "per_class": 4, "channels": 3}), tmp_path, file)
     assert (
         images.train_x.shape == (8, 3, 2, 2) and counts(images.train_y) == [4, 4] and counts(images.test_y) == [12, 12]
     )
@@ -377,7 +377,7 @@ def test_a_users_function_gives_the_images_and_subsets_apply_to_them(tmp_path: P
 def test_mistakes_in_a_users_function_are_named(tmp_path: Path, body: str, message: str) -> None:
     fields, file = user_data(tmp_path, body)
     with pytest.raises(DataError, match=message):
-        load(fields, tmp_path, file)
+        load(DataSet.from_fields(fields), tmp_path, file)
 
 
 # --- the cache
@@ -388,7 +388,7 @@ def test_the_cache_answers_the_same_fields_from_memory_and_never_exceeds_its_lim
     cache = ImageCache(NOWHERE, limit_bytes=int(2.5 * one))
 
     def get(label: int) -> Images:
-        return cache.get({"name": "digits", "classes": [label]})
+        return cache.get(DataSet("digits", classes=(label,)))
 
     first, second = get(1), get(2)
     assert get(1) is first and get(2) is second
@@ -401,6 +401,6 @@ def test_the_cache_answers_the_same_fields_from_memory_and_never_exceeds_its_lim
 
 def test_a_set_larger_than_the_cache_is_loaded_and_displaces_nothing() -> None:
     cache = ImageCache(NOWHERE, limit_bytes=digits(classes=[1]).nbytes)
-    kept = cache.get({"name": "digits", "classes": [1]})
-    assert len(cache.get({"name": "digits"}).train_x) == 1442
-    assert cache.get({"classes": [1], "name": "digits"}) is kept
+    kept = cache.get(DataSet("digits", classes=(1,)))
+    assert len(cache.get(DataSet("digits")).train_x) == 1442
+    assert cache.get(DataSet("digits", classes=(1,))) is kept

@@ -13,6 +13,8 @@ from pipeline.lottery.checkpoint import Checkpoint
 from pipeline.lottery.data import Images, load
 from pipeline.lottery.hooks import Hooks, Interrupted
 from pipeline.lottery.training import Trained, train
+from pipeline.recipes.datasets import DataSet
+from pipeline.recipes.training import Train
 
 DIGITS = {"name": "digits", "per_class": 20, "validation": 60}  # 140 images to train on: 5 iterations an epoch
 FIELDS: dict[str, Any] = {
@@ -53,13 +55,13 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="module")
 def images() -> Images:
-    return load(DIGITS, Path())
+    return load(DataSet.from_fields(DIGITS), Path())
 
 
 @pytest.fixture(scope="module")
 def whole(images: Images) -> Trained:
     """Uninterrupted, with the weights of every record."""
-    return train(FIELDS, {}, images, capture=frozenset(RECORDS), early_stop=True)
+    return train(Train.from_fields(FIELDS), {}, images, capture=frozenset(RECORDS), early_stop=True)
 
 
 def assert_equal(one: dict[str, Tensor] | None, other: dict[str, Tensor] | None) -> None:
@@ -91,11 +93,11 @@ def test_they_are_those_of_the_record_whose_validation_loss_is_the_smallest(whol
 
 
 def test_asking_for_them_changes_nothing_else(whole: Trained, images: Images) -> None:
-    plain = train(FIELDS, {}, images)
+    plain = train(Train.from_fields(FIELDS), {}, images)
     assert (plain.history, plain.summary) == (whole.history, whole.summary)
     assert_equal(plain.final, whole.final)
     assert plain.early_stop is None
-    alone = train(FIELDS, {}, images, early_stop=True)
+    alone = train(Train.from_fields(FIELDS), {}, images, early_stop=True)
     assert alone.captured == {}
     assert_equal(alone.early_stop, whole.early_stop)
 
@@ -106,7 +108,7 @@ def stopped_after(iteration: int, images: Images, **options: Any) -> Checkpoint:
     asked = iter(range(1, FIELDS["iterations"]))
     hooks = Hooks(should_stop=lambda: next(asked) == iteration, checkpoint=lambda it: kept.append(it.to_bytes()))
     with pytest.raises(Interrupted):
-        train(FIELDS, {}, images, hooks=hooks, **options)
+        train(Train.from_fields(FIELDS), {}, images, hooks=hooks, **options)
     return Checkpoint.from_bytes(kept[0])
 
 
@@ -114,7 +116,7 @@ def stopped_after(iteration: int, images: Images, **options: Any) -> Checkpoint:
 def test_a_resumed_run_has_the_same(iteration: int, whole: Trained, images: Images) -> None:
     checkpoint = stopped_after(iteration, images, early_stop=True)
     assert len(checkpoint.captured) == (iteration >= 5), "no others are carried along"
-    resumed = train(FIELDS, {}, images, early_stop=True, resume=checkpoint)
+    resumed = train(Train.from_fields(FIELDS), {}, images, early_stop=True, resume=checkpoint)
     assert_equal(resumed.early_stop, whole.early_stop)
     assert_equal(resumed.final, whole.final)
     assert resumed.history == whole.history
@@ -125,7 +127,7 @@ def test_a_checkpoint_of_a_run_that_did_not_keep_them_is_passed_over(whole: Trai
 
     def resumed(checkpoint: Checkpoint) -> Trained:
         hooks = Hooks(progress=lambda iteration, record: begun.append(iteration) if record else None)
-        return train(FIELDS, {}, images, early_stop=True, resume=checkpoint, hooks=hooks)
+        return train(Train.from_fields(FIELDS), {}, images, early_stop=True, resume=checkpoint, hooks=hooks)
 
     for interrupted, first in ((38, 5), (3, 5)):
         begun.clear()
@@ -150,7 +152,7 @@ def test_of_equal_losses_the_first_counts_and_a_loss_that_is_nan_never(
     lost: int, expected: int, images: Images, tmp_path: Path
 ) -> None:
     fields, file = counting(tmp_path, lost)
-    trained = train(fields, {}, images, early_stop=True, model_file=file)
+    trained = train(Train.from_fields(fields), {}, images, early_stop=True, model_file=file)
     losses = [record["validation_loss"] for record in trained.history]
     assert losses.count(None) == lost // 5 and len({loss for loss in losses if loss is not None}) == 1
     assert trained.status == "ok" and trained.early_stop is not None
@@ -160,24 +162,24 @@ def test_of_equal_losses_the_first_counts_and_a_loss_that_is_nan_never(
 def test_without_a_finite_validation_loss_there_are_none_and_the_error_says_so(images: Images, tmp_path: Path) -> None:
     fields, file = counting(tmp_path, lost=60)
     with pytest.raises(ValueError, match=r"none of 12 records has a finite one\. Let the ticket start from the final"):
-        train(fields, {}, images, early_stop=True, model_file=file)
-    assert train(fields, {}, images, model_file=file).status == "ok"
+        train(Train.from_fields(fields), {}, images, early_stop=True, model_file=file)
+    assert train(Train.from_fields(fields), {}, images, model_file=file).status == "ok"
 
 
 def test_without_validation_images_the_run_does_not_begin() -> None:
-    plain = load({"name": "digits", "per_class": 20}, Path())
+    plain = load(DataSet("digits", per_class=20), Path())
     with pytest.raises(ValueError, match="no images are held out: set validation"):
-        train(FIELDS, {}, plain, early_stop=True)
+        train(Train.from_fields(FIELDS), {}, plain, early_stop=True)
 
 
 def test_a_training_that_diverges_leaves_none(images: Images) -> None:
     fields = {**FIELDS, "lr_decay": {"at": [22], "to": [1e30]}}
-    trained = train(fields, {}, images, early_stop=True)
+    trained = train(Train.from_fields(fields), {}, images, early_stop=True)
     assert trained.status == "diverged" and len(trained.history) > 3
     assert trained.early_stop is None and trained.final is None
 
 
 def test_streamed_images_give_the_same_bits(whole: Trained) -> None:
-    streamed = load(DIGITS, Path(), images="streaming")
+    streamed = load(DataSet.from_fields(DIGITS), Path(), images="streaming")
     assert not isinstance(streamed.train_x, Tensor)
-    assert_equal(train(FIELDS, {}, streamed, early_stop=True).early_stop, whole.early_stop)
+    assert_equal(train(Train.from_fields(FIELDS), {}, streamed, early_stop=True).early_stop, whole.early_stop)

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from pipeline.lottery.files import FormatError, load_mask, load_weights, save_mask, save_weights
 from pipeline.lottery.models import build, initialize
+from pipeline.recipes.models import model_from
 
 CONVNET = {"name": "convnet", "width": 4}
 
 
 def state() -> dict[str, torch.Tensor]:
-    model = build(CONVNET, [3, 8, 8], 10)
-    initialize(model, 0, CONVNET)
+    model = build(model_from(CONVNET), [3, 8, 8], 10)
+    initialize(model, 0, model_from(CONVNET))
     return model.state_dict()
 
 

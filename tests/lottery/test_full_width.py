@@ -10,6 +10,12 @@ from pipeline.lottery.data import Images
 from pipeline.lottery.layers import prunable
 from pipeline.lottery.pruning import prune
 from pipeline.lottery.training import train
+from pipeline.recipes.models import model_from
+from pipeline.recipes.rules import ByRate
+from pipeline.recipes.training import Train
+
+MASK = {"stage": "0" * 64, "output": "mask"}
+WEIGHTS = {"stage": "0" * 64, "output": "it0"}
 
 FIELDS: dict[str, Any] = {
     "input": [3, 32, 32],
@@ -37,13 +43,16 @@ def noise() -> Images:
 def test_a_round_of_the_papers_network(name: str, total: int, noise: Images) -> None:
     fields = FIELDS | {"model": {"name": name}}
     # what is captured, not what is final: after one step, batch norm's statistics make ResNet50's evaluation overflow
-    dense = train(fields, {}, noise, capture={0, 1})
-    layers = list(prunable(models.build({"name": name}, [3, 32, 32], 10)))
-    mask = prune({layer: dense.captured[1][layer] for layer in layers}, None, {"rate": 0.2, "scope": "global"})
+    dense = train(Train.from_fields(fields), {}, noise, capture={0, 1})
+    layers = list(prunable(models.build(model_from({"name": name}), [3, 32, 32], 10)))
+    mask = prune({layer: dense.captured[1][layer] for layer in layers}, None, ByRate(0.2, scope="global"))
     assert sum(kept.numel() for kept in mask.values()) == total
-    start: dict[str, Any] = {"mask": {}, "weights": {}}
+    start: dict[str, Any] = {"mask": MASK, "weights": WEIGHTS}
     ticket = train(
-        fields | {"round": 1, "start": start}, {"mask": mask, "weights": dense.captured[0]}, noise, capture={1}
+        Train.from_fields(fields | {"round": 1, "start": start}),
+        {"mask": mask, "weights": dense.captured[0]},
+        noise,
+        capture={1},
     )
     assert ticket.summary["fraction_pruned"] == pytest.approx(0.2)
     for layer, kept in mask.items():

@@ -17,9 +17,10 @@ from pipeline.experiment import image_folders as planned_folders
 from pipeline.experiment.catalogue import Data, describe
 from pipeline.experiment.image_folders import Images
 from pipeline.experiment.looking import looking_once
-from pipeline.experiment.user_files import UnfitError
 from pipeline.lottery import content_hashes, image_folders
 from pipeline.lottery.data import DataError, load
+from pipeline.recipes.datasets import DataSet
+from pipeline.recipes.errors import UnfitError
 
 RANDOM = np.random.default_rng(0)
 
@@ -60,7 +61,7 @@ def planned(folder: Path, **options: Any) -> Data:
 def counts(folder: Path) -> dict[str, int]:
     """Training images by class, once a plan and a training have agreed on them."""
     data = planned(folder)
-    loaded = load(data.fields, folder.parent, data.location)
+    loaded = load(data.recipe, folder.parent, data.location)
     assert len(loaded.train_x) == data.images and tuple(loaded.train_x.shape[1:]) == data.shape
     assert loaded.classes == data.classes
     names = image_folders.image_folder(folder).train.pictures
@@ -235,7 +236,7 @@ def test_planning_and_training_refuse_the_same_folders(pets: Path, change: Calla
     with pytest.raises(UnfitError, match=said):
         planned(pets)
     with pytest.raises(DataError, match=said):
-        load({"name": "images"}, pets.parent, "pets")
+        load(DataSet("images"), pets.parent, "pets")
 
 
 def test_what_cannot_be_read_is_named(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +251,7 @@ def test_what_cannot_be_read_is_named(pets: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(UnfitError, match=r"val/dog cannot be read: Permission denied\.$"):
         planned(pets)
     with pytest.raises(DataError, match=r"val/dog cannot be read: Permission denied\."):
-        load({"name": "images"}, pets.parent, "pets")
+        load(DataSet("images"), pets.parent, "pets")
 
 
 def test_names_that_cannot_be_printed_are_spelled_out(pets: Path) -> None:
@@ -262,7 +263,7 @@ def test_names_that_cannot_be_printed_are_spelled_out(pets: Path) -> None:
     with pytest.raises(UnfitError, match=said):
         planned(pets)
     with pytest.raises(DataError, match=said):
-        load({"name": "images"}, pets.parent, "pets")
+        load(DataSet("images"), pets.parent, "pets")
 
 
 def test_what_is_unusual_is_said(pets: Path) -> None:
@@ -309,7 +310,7 @@ def test_a_test_image_is_no_training_image(pets: Path, link_at: str, target: str
     with pytest.raises(UnfitError, match=f"{said.replace('P', str(pets))}: its images would be training and test"):
         planned(pets)
     with pytest.raises(DataError, match=f"{said.replace('P', str(pets))}: its images would be training and test"):
-        load({"name": "images"}, pets.parent, "pets")
+        load(DataSet("images"), pets.parent, "pets")
 
 
 def test_test_images_that_are_training_images_by_content_are_said(pets: Path) -> None:
@@ -324,7 +325,7 @@ def test_test_images_that_are_training_images_by_content_are_said(pets: Path) ->
 def test_grey_images_among_coloured_ones_become_coloured(pets: Path) -> None:
     Image.new("L", (4, 4), 9).save(pets / "train/cat/0.bmp")
     assert counts(pets) == {"cat": 4, "dog": 4} and planned(pets).shape == (3, 4, 4)
-    assert resident(load(planned(pets).fields, pets.parent, "pets").train_x)[0].eq(9).all()
+    assert resident(load(planned(pets).recipe, pets.parent, "pets").train_x)[0].eq(9).all()
     assert planned(pets, classes=[1]).shape == (3, 4, 4)
 
 
@@ -332,7 +333,7 @@ def test_grey_images_among_coloured_ones_become_coloured(pets: Path) -> None:
 
 
 def key(folder: Path) -> str:
-    return str(planned(folder).fields["fingerprint"])
+    return str(planned(folder).recipe.fingerprint)
 
 
 def test_a_key_follows_the_content_not_the_size_or_the_time(pets: Path) -> None:
@@ -353,11 +354,11 @@ def test_a_key_follows_the_content_not_the_size_or_the_time(pets: Path) -> None:
 
 def test_a_folder_that_changed_since_it_was_planned_is_refused(pets: Path) -> None:
     data = planned(pets)
-    load(data.fields, pets.parent, data.location)
+    load(data.recipe, pets.parent, data.location)
     file = pets / "train/cat/0.bmp"
     file.write_bytes(file.read_bytes()[:-1] + b"\0")
     with pytest.raises(DataError, match="pets has changed since it was planned: other images are there now"):
-        load(data.fields, pets.parent, data.location)
+        load(data.recipe, pets.parent, data.location)
 
 
 @pytest.fixture
@@ -442,7 +443,7 @@ def test_a_plan_looks_at_a_folder_once(pets: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(planned_folders, "size_of", noted_size)
     once = ["pets", "train/cat/0.bmp", "train/dog/0.bmp"]
     with looking_once():
-        assert planned(pets).fields == planned(pets).fields
+        assert planned(pets).recipe == planned(pets).recipe
     assert looks == once
     planned(pets)
     assert looks == once * 2

@@ -22,6 +22,12 @@ from pipeline.lottery.data import Images, load
 from pipeline.lottery.files import load_mask, load_weights
 from pipeline.lottery.layers import counted
 from pipeline.lottery.training import train
+from pipeline.recipes.datasets import DataSet
+from pipeline.recipes.layers import MaskedLayers
+from pipeline.recipes.models import model_from
+from pipeline.recipes.training import Train
+
+MASK = {"stage": "0" * 64, "output": "mask"}
 
 MODELS = """
 import torch
@@ -62,7 +68,7 @@ LAYERS = ["embedding.weight", "attention.out_proj.weight", *INCLUDED]
 
 @pytest.fixture(scope="module")
 def images() -> Images:
-    return load({"name": "digits"}, Path())
+    return load(DataSet("digits"), Path())
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +80,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def masks(file: Path) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(1)
-    model = models.build(FIELDS["model"], (1, 8, 8), 10, file)
+    model = models.build(model_from(FIELDS["model"]), (1, 8, 8), 10, file)
     return {name: torch.rand(model.get_parameter(name).shape, generator=generator) < 0.3 for name in LAYERS}
 
 
@@ -84,10 +90,16 @@ def masks(file: Path) -> dict[str, Tensor]:
 )
 def test_controls_move_and_redraw_included_parameters_too(mask: str, weights: str, images: Images, file: Path) -> None:
     given = masks(file)
-    start = {"included": INCLUDED, "mask": {}, "control": {"mask": mask, "weights": weights}}
-    trained = train(FIELDS | {"start": start}, {"mask": given}, images, model_file=file, capture=frozenset({0, 5}))
-    model = models.build(FIELDS["model"], (1, 8, 8), 10, file)
-    models.initialize(model, 0, FIELDS["model"])
+    start = {"included": INCLUDED, "mask": MASK, "control": {"mask": mask, "weights": weights}}
+    trained = train(
+        Train.from_fields(FIELDS | {"start": start}),
+        {"mask": given},
+        images,
+        model_file=file,
+        capture=frozenset({0, 5}),
+    )
+    model = models.build(model_from(FIELDS["model"]), (1, 8, 8), 10, file)
+    models.initialize(model, 0, model_from(FIELDS["model"]))
     fresh = model.state_dict()
     first, last = trained.captured[0], trained.captured[5]
     survivors = {name: first[name] != 0 for name in LAYERS}
@@ -103,19 +115,29 @@ def test_controls_move_and_redraw_included_parameters_too(mask: str, weights: st
 def test_without_a_mask_of_them_they_are_whole_and_a_mask_of_others_is_refused(images: Images, file: Path) -> None:
     given = masks(file)
     hidden = {name: given[name] for name in LAYERS[:2]}
-    trained = train(FIELDS | {"start": {"mask": {}}}, {"mask": hidden}, images, model_file=file)
+    trained = train(Train.from_fields(FIELDS | {"start": {"mask": MASK}}), {"mask": hidden}, images, model_file=file)
     assert trained.final is not None and all(trained.final[name].all() for name in INCLUDED)
     with pytest.raises(ValueError, match="The mask must cover these weights"):
-        train(FIELDS | {"start": {"mask": {}, "included": INCLUDED}}, {"mask": hidden}, images, model_file=file)
+        train(
+            Train.from_fields(FIELDS | {"start": {"mask": MASK, "included": INCLUDED}}),
+            {"mask": hidden},
+            images,
+            model_file=file,
+        )
     with pytest.raises(ValueError, match=r"up\.wight is no parameter of this Net"):
-        train(FIELDS | {"start": {"mask": {}, "included": ["up.wight"]}}, {"mask": hidden}, images, model_file=file)
+        train(
+            Train.from_fields(FIELDS | {"start": {"mask": MASK, "included": ["up.wight"]}}),
+            {"mask": hidden},
+            images,
+            model_file=file,
+        )
 
 
 def test_frozen_features_keep_included_parameters_as_they_are(images: Images, file: Path) -> None:
     given = masks(file)
-    start = {"included": INCLUDED, "mask": {}}
+    start = {"included": INCLUDED, "mask": MASK}
     trained = train(
-        FIELDS | {"start": start, "frozen": "features"},
+        Train.from_fields(FIELDS | {"start": start, "frozen": "features"}),
         {"mask": given},
         images,
         model_file=file,
@@ -158,7 +180,7 @@ def finished(file: Path) -> tuple[Grid, Store]:
 def test_a_chain_prunes_and_rewinds_them_as_torchs_own_pruning_does(finished: tuple[Grid, Store], file: Path) -> None:
     grid, store = finished
     trainings = {
-        stage.fields["round"]: stage
+        stage.recipe.fields()["round"]: stage
         for key, stage in grid.stages.items()
         if stage.kind == "train" and grid.roles[key] == "chain"
     }
@@ -166,7 +188,7 @@ def test_a_chain_prunes_and_rewinds_them_as_torchs_own_pruning_does(finished: tu
     for number in (1, 2):
         pruning = next(s for s in grid.stages.values() if s.kind == "prune" and s.label.endswith(f"prune {number}"))
         trained = load_weights(store.read(trainings[number - 1].key, "final"))
-        model = models.build(FIELDS["model"], (1, 8, 8), 5, file)
+        model = models.build(model_from(FIELDS["model"]), (1, 8, 8), 5, file)
         model.load_state_dict(trained)
         pairs = [(model.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2]) for name in LAYERS]
         for (module, leaf), name in zip(pairs, LAYERS, strict=True):
@@ -196,13 +218,13 @@ def test_a_ticket_of_them_goes_through_its_file_into_a_model(
     assemble(grid, point, store).save(tmp_path / "ticket.safetensors")
     ticket = Ticket.load(tmp_path / "ticket.safetensors")
     assert ticket.fraction_pruned == pytest.approx(0.75, abs=0.001)
-    model = models.build(FIELDS["model"], (1, 8, 8), 7, file)
+    model = models.build(model_from(FIELDS["model"]), (1, 8, 8), 7, file)
     ticket.apply(model)
     optimizer = torch.optim.AdamW(model.parameters())
     nn.functional.cross_entropy(model(torch.randn(4, 1, 8, 8)), torch.arange(4)).backward()
     optimizer.step()
     assert all(not model.get_parameter(name)[~kept].any() for name, kept in ticket.mask.items())
-    assert list(counted(model, {"included": INCLUDED})) == LAYERS
+    assert list(counted(model, MaskedLayers(included=tuple(INCLUDED)))) == LAYERS
 
 
 def test_the_report_says_what_no_mask_covers(file: Path, tmp_path: Path) -> None:

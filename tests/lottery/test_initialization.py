@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pipeline.lottery import models
 from pipeline.lottery.randomness import stream
+from pipeline.recipes.models import model_from
 
 LENET = {"name": "lenet", "hidden": [300, 100]}
 CONVNET = {"name": "convnet", "width": 16}
@@ -25,8 +26,8 @@ def initialized(
     classes: int = 10,
     file: Path | None = None,
 ) -> dict[str, Tensor]:
-    model = models.build(fields, shape, classes, file)
-    models.initialize(model, seed, fields)
+    model = models.build(model_from(fields), shape, classes, file)
+    models.initialize(model, seed, model_from(fields))
     return model.state_dict()
 
 
@@ -93,14 +94,14 @@ def test_convolutions_count_their_receptive_field_in_xaviers_fans() -> None:
 
 
 def test_initializing_a_used_model_again_makes_its_batch_norm_fresh() -> None:
-    model = models.build(CONVNET, [1, 8, 8], 10)
-    models.initialize(model, 0, CONVNET)
+    model = models.build(model_from(CONVNET), [1, 8, 8], 10)
+    models.initialize(model, 0, model_from(CONVNET))
     fresh = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     model(torch.rand(4, 1, 8, 8)).square().mean().backward()
     optimizer.step()
     assert not torch.equal(model.state_dict()["bn1.running_mean"], fresh["bn1.running_mean"])
-    models.initialize(model, 0, CONVNET)
+    models.initialize(model, 0, model_from(CONVNET))
     assert all(torch.equal(tensor, fresh[name]) for name, tensor in model.state_dict().items())
     assert fresh["bn1.weight"].eq(1).all() and fresh["bn1.running_var"].eq(1).all()
     assert not fresh["bn1.bias"].any() and not fresh["bn1.num_batches_tracked"].any()
@@ -146,12 +147,12 @@ def test_the_global_random_numbers_neither_matter_nor_move(tmp_path: Path) -> No
 
 
 def test_a_controls_stream_redraws_from_the_same_distribution() -> None:
-    model = models.build(LENET, [1, 28, 28], 10)
+    model = models.build(model_from(LENET), [1, 28, 28], 10)
     draws = []
     streams: list[tuple[str, list[str | int]]] = [("init", [])]
     streams += [("control", [survivors, 3, "{}", "weights"]) for survivors in (500, 501)]
     for what, more in streams:
-        models.initialize(model, 0, LENET, what, *more)
+        models.initialize(model, 0, model_from(LENET), what, *more)
         draws.append(model.get_parameter("fc1.weight").detach().clone())
     assert all(not torch.equal(a, b) for a, b in ((draws[0], draws[1]), (draws[1], draws[2])))
     assert draws[1].std().item() == pytest.approx(draws[0].std().item(), rel=0.02)
@@ -163,7 +164,7 @@ def test_a_users_modules_are_reset_each_from_its_own_stream(tmp_path: Path) -> N
     fields, file = user_model(tmp_path, LAYERS)
     state = initialized(fields, 7, file=file)
     with torch.random.fork_rng():
-        torch.manual_seed(stream("init", 7, models.model_id(fields), "body.0"))
+        torch.manual_seed(stream("init", 7, models.model_id(model_from(fields)), "body.0"))
         reference = nn.Conv2d(1, 4, 3)
     assert reference.bias is not None
     assert torch.equal(state["body.0.weight"], reference.weight) and torch.equal(state["body.0.bias"], reference.bias)
@@ -203,6 +204,6 @@ def test_a_users_parameter_that_nothing_initializes_is_refused(tmp_path: Path) -
 
 def test_a_model_that_is_not_on_the_cpu_is_refused() -> None:
     with torch.device("meta"):
-        model = models.build(LENET, [1, 8, 8], 10)
+        model = models.build(model_from(LENET), [1, 8, 8], 10)
     with pytest.raises(ValueError, match="on the CPU"):
-        models.initialize(model, 0, LENET)
+        models.initialize(model, 0, model_from(LENET))

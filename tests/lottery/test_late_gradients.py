@@ -13,6 +13,11 @@ from pipeline.lottery.data import Images, load
 from pipeline.lottery.hooks import Hooks, Interrupted
 from pipeline.lottery.optimizers import build_optimizer, restore, state_of
 from pipeline.lottery.training import train
+from pipeline.recipes.datasets import DataSet
+from pipeline.recipes.optimizers import optimizer_from
+from pipeline.recipes.training import Train
+
+MASK = {"stage": "0" * 64, "output": "mask"}
 
 OPTIMIZERS: list[dict[str, Any]] = [
     {"name": "sgd", "lr": 0.1},
@@ -42,11 +47,11 @@ def test_late_gradients_make_the_same_steps_as_torchs_plain_optimizers(fields: d
     ours, theirs = parameters(), parameters()
     plain = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[fields["name"]]
     expected = plain(theirs, **{k: v for k, v in fields.items() if k != "name"}, foreach=False, fused=False)
-    optimizer = build_optimizer(fields, ours)
+    optimizer = build_optimizer(optimizer_from(fields), ours)
     for step in COMES:
         if restored:
             states = state_of(optimizer)
-            optimizer = build_optimizer(fields, ours)
+            optimizer = build_optimizer(optimizer_from(fields), ours)
             restore(optimizer, {position: state for position, state in states.items() if state})
         give_gradients(ours, step)
         give_gradients(theirs, step)
@@ -64,7 +69,7 @@ def test_late_gradients_make_the_same_steps_as_torchs_plain_optimizers(fields: d
 def test_a_late_momentum_begins_as_the_gradient_to_the_bit() -> None:
     """Also where that is a zero with a sign."""
     weights = parameters()
-    optimizer = build_optimizer(OPTIMIZERS[1] | {"weight_decay": 0}, weights)
+    optimizer = build_optimizer(optimizer_from(OPTIMIZERS[1] | {"weight_decay": 0}), weights)
     for step in (0, 1):
         give_gradients(weights, step, zeros=True)
         optimizer.step()
@@ -76,7 +81,7 @@ def test_a_late_momentum_begins_as_the_gradient_to_the_bit() -> None:
 @pytest.mark.parametrize("fields", OPTIMIZERS[1:3], ids=str)
 def test_gradients_that_all_come_at_once_give_the_bits_of_torchs_fused_step(fields: dict[str, Any]) -> None:
     ours, theirs = parameters(), parameters()
-    optimizer = build_optimizer(fields, ours)
+    optimizer = build_optimizer(optimizer_from(fields), ours)
     fused = torch.optim.SGD(theirs, **{k: v for k, v in fields.items() if k != "name"}, fused=True)
     for step in range(4):
         for weights in (ours, theirs):
@@ -111,7 +116,7 @@ class Net(nn.Module):
 
 @pytest.fixture(scope="module")
 def images() -> Images:
-    return load({"name": "digits"}, Path())
+    return load(DataSet("digits"), Path())
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS[1:], ids=str)
@@ -132,13 +137,13 @@ def test_stochastic_depth_trains_and_goes_on_to_the_same_bits(
         "record_every": 6,
         "seed": 0,
         "round": 1,
-        "start": {"mask": {}},
+        "start": {"mask": MASK},
     }
     generator = torch.Generator().manual_seed(0)
     mask = {f"layers.{n}.weight": torch.rand(64, 64, generator=generator) < 0.3 for n in range(4)}
     mask["never.weight"] = torch.ones(2, 2, dtype=torch.bool)
     given: dict[str, Any] = {"inputs": {"mask": mask}, "images": images, "model_file": file}
-    whole = train(fields, **given)
+    whole = train(Train.from_fields(fields), **given)
     assert whole.final is not None
     for name, kept in mask.items():
         assert not whole.final[name][~kept].any() and whole.final[name][kept].all()
@@ -146,7 +151,7 @@ def test_stochastic_depth_trains_and_goes_on_to_the_same_bits(
     done = iter(range(1, 100))
     hooks = Hooks(should_stop=lambda: next(done) == stopped, checkpoint=lambda kept: found.append(kept.to_bytes()))
     with pytest.raises(Interrupted):
-        train(fields, **given, hooks=hooks)
-    rest = train(fields, **given, resume=Checkpoint.from_bytes(found[0]))
+        train(Train.from_fields(fields), **given, hooks=hooks)
+    rest = train(Train.from_fields(fields), **given, resume=Checkpoint.from_bytes(found[0]))
     assert rest.history == whole.history and rest.final is not None
     assert all(torch.equal(value, rest.final[name]) for name, value in whole.final.items())

@@ -12,6 +12,9 @@ from pipeline.lottery.data import load
 from pipeline.lottery.many_networks import of_each
 from pipeline.lottery.models import build, initialize
 from pipeline.lottery.training import train
+from pipeline.recipes.datasets import DataSet
+from pipeline.recipes.models import model_from
+from pipeline.recipes.training import Train
 
 NETWORKS, HIDDEN = 7, 3
 MODEL = {
@@ -36,7 +39,7 @@ FIELDS: dict[str, Any] = {
 }
 POINTS = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 LABELS = torch.tensor([0, 1, 1, 0])
-XOR = load({"name": "xor"}, Path("no-data-root-is-needed"))
+XOR = load(DataSet("xor"), Path("no-data-root-is-needed"))
 assert isinstance(XOR.train_x, Tensor) and isinstance(XOR.test_x, Tensor)
 PIXELS, TESTED = XOR.train_x, XOR.test_x
 
@@ -47,8 +50,8 @@ def one_thread() -> None:
 
 
 def initial() -> dict[str, Tensor]:
-    model = build(MODEL, [1, 1, 2], 2)
-    initialize(model, 0, MODEL)
+    model = build(model_from(MODEL), [1, 1, 2], 2)
+    initialize(model, 0, model_from(MODEL))
     return {name: value.clone() for name, value in model.state_dict().items()}
 
 
@@ -85,7 +88,7 @@ def test_the_points_are_those_of_exclusive_or_as_they_are() -> None:
 
 
 def test_each_network_trains_as_if_it_were_alone() -> None:
-    trained = train(FIELDS, {}, XOR)
+    trained = train(Train.from_fields(FIELDS), {}, XOR)
     assert trained.final is not None
     weights = initial()
     for number in range(NETWORKS):
@@ -102,7 +105,9 @@ def test_pruned_units_stay_gone_and_the_others_train_as_if_they_had_never_been()
         "head.weight": mask[:, None, :].clone(),
     }
     reference = {"stage": "0", "output": "mask"}
-    trained = train(FIELDS | {"start": {"mask": reference, "prunes_output": True}}, {"mask": masks}, XOR)
+    trained = train(
+        Train.from_fields(FIELDS | {"start": {"mask": reference, "prunes_output": True}}), {"mask": masks}, XOR
+    )
     assert trained.final is not None
     for name, kept in masks.items():
         assert torch.equal(trained.final[name] != 0, kept)
@@ -112,7 +117,7 @@ def test_pruned_units_stay_gone_and_the_others_train_as_if_they_had_never_been()
 
 
 def test_what_became_of_each_network_is_in_the_summary() -> None:
-    summary = train(FIELDS, {}, XOR).summary
+    summary = train(Train.from_fields(FIELDS), {}, XOR).summary
     each = summary["networks"]
     assert {len(values) for values in each.values()} == {NETWORKS}
     for number in range(NETWORKS):
@@ -127,8 +132,8 @@ def test_what_became_of_each_network_is_in_the_summary() -> None:
 
 
 def test_a_network_of_nan_is_wrong_and_spoils_no_other() -> None:
-    model = build(MODEL, [1, 1, 2], 2)
-    initialize(model, 0, MODEL)
+    model = build(model_from(MODEL), [1, 1, 2], 2)
+    initialize(model, 0, model_from(MODEL))
     batch = [(POINTS.view(4, 1, 1, 2), LABELS)]
     before = of_each(model, batch)
     with torch.no_grad():
@@ -141,7 +146,7 @@ def test_a_network_of_nan_is_wrong_and_spoils_no_other() -> None:
 
 
 def test_a_network_that_is_lost_in_training_costs_no_other_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = train(FIELDS, {}, XOR)
+    whole = train(Train.from_fields(FIELDS), {}, XOR)
 
     def lose_the_third(model: nn.Module, *arguments: Any) -> None:
         initialize(model, *arguments)
@@ -149,16 +154,16 @@ def test_a_network_that_is_lost_in_training_costs_no_other_one(monkeypatch: pyte
             model.get_parameter("head.weight")[2] = torch.nan
 
     monkeypatch.setattr("pipeline.lottery.transfer.initialize", lose_the_third)
-    lost = train(FIELDS, {}, XOR)
+    lost = train(Train.from_fields(FIELDS), {}, XOR)
     assert lost.status == "ok" and lost.history[-1]["iteration"] == FIELDS["iterations"]
     expected, found = whole.summary["networks"]["test_loss"], lost.summary["networks"]["test_loss"]
     assert found == [*expected[:2], None, *expected[3:]]
 
 
 def test_accuracy_while_training_counts_every_network() -> None:
-    record = train(FIELDS | {"iterations": 1, "record_every": 1}, {}, XOR).history[0]
-    model = build(MODEL, [1, 1, 2], 2)
-    initialize(model, 0, MODEL)
+    record = train(Train.from_fields(FIELDS | {"iterations": 1, "record_every": 1}), {}, XOR).history[0]
+    model = build(model_from(MODEL), [1, 1, 2], 2)
+    initialize(model, 0, model_from(MODEL))
     outputs = model(POINTS.view(4, 1, 1, 2))
     assert record["train_accuracy"] == pytest.approx((outputs.argmax(-1) == LABELS).double().mean().item())
     loss = F.cross_entropy(outputs.flatten(0, 1), LABELS.repeat(NETWORKS))

@@ -16,11 +16,11 @@ from PIL import EpsImagePlugin, Image
 from pipeline.experiment.catalogue import describe
 from pipeline.experiment.image_folders import Images, size_of, turning_of
 from pipeline.experiment.parquet_data import Parquet
-from pipeline.experiment.user_files import UnfitError
 from pipeline.lottery.data import DataError, load
 from pipeline.lottery.data.decoding import decode
 from pipeline.lottery.data.geometry import Geometry
 from pipeline.lottery.pictures import FORMATS, SUFFIXES
+from pipeline.recipes.errors import UnfitError
 
 UPRIGHT = np.random.default_rng(0).integers(0, 256, (5, 8, 3), dtype=np.uint8)
 """Height, width, channels."""
@@ -95,7 +95,7 @@ def test_folders_and_parquet_are_planned_and_read_upright(tmp_path: Path) -> Non
     for data in (describe(Images(path="set"), tmp_path, None), describe(Parquet(path="."), tmp_path, None)):
         assert data.shape == (3, 5, 8)
         for images in ("resident", "streaming"):
-            loaded = load(data.fields, tmp_path, data.location, images=images).train_x
+            loaded = load(data.recipe, tmp_path, data.location, images=images).train_x
             pixels = loaded if isinstance(loaded, torch.Tensor) else loaded.read([0])
             assert np.array_equal(pixels[0].permute(1, 2, 0).numpy(), UPRIGHT)
 
@@ -114,10 +114,10 @@ def test_the_first_picture_of_every_file_says_whether_any_may_be_turned(tmp_path
     names = [f"train-{number}.parquet" for number in range(3)] + ["test-0.parquet", "test-1.parquet"]
     for name in names:
         write(name, turned(1, "PNG"))
-    assert "orientation" not in describe(Parquet(path="."), tmp_path, None).fields
+    assert describe(Parquet(path="."), tmp_path, None).recipe.orientation is None
     for name in names:
         write(name, turned(1, "JPEG"))
-        assert describe(Parquet(path="."), tmp_path, None).fields["orientation"] == "exif"
+        assert describe(Parquet(path="."), tmp_path, None).recipe.orientation == "exif"
         write(name, turned(1, "PNG"))
 
 

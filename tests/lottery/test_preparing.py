@@ -18,6 +18,7 @@ from pipeline.lottery.data import DataError, Images, load, preparing
 from pipeline.lottery.data.preparing import prepare
 from pipeline.lottery.locations import Folder
 from pipeline.lottery.published_data import PUBLISHED
+from pipeline.recipes.datasets import DataSet
 
 NOWHERE = Path("no-data-root-is-needed")
 
@@ -33,7 +34,7 @@ def same(first: Images, second: Images) -> bool:
 def told(folder: Path, fields: dict[str, Any], root: Path, location: str | None = None, size: int = 10**6) -> list[str]:
     """What `prepare` says of each shard, its size left out."""
     said: list[str] = []
-    prepare(fields, root, location, Folder(str(folder)), size, said.append)
+    prepare(DataSet.from_fields(fields), root, location, Folder(str(folder)), size, said.append)
     return [line.split(",")[0] for line in said]
 
 
@@ -63,16 +64,16 @@ def test_encoded_images_are_kept_as_they_are_in_the_layout_of_hugging_face(pets:
     files = sorted((pets / "train").rglob("*.jpg"))
     assert table["image"].to_pylist() == [{"bytes": file.read_bytes(), "path": file.name} for file in files]
     sizes = {"resize": 12, "crop": 12}
-    assert same(load({"name": "images", **sizes}, pets, "."), load({"name": "parquet", **sizes}, out, "."))
+    assert same(load(DataSet("images", **sizes), pets, "."), load(DataSet("parquet", **sizes), out, "."))
 
 
 def test_arrays_and_resized_images_are_kept_without_loss(pets: Path, tmp_path: Path) -> None:
     fields: dict[str, Any] = {"name": "digits", "classes": [7, 2], "half": "a"}
     told(tmp_path / "digits", fields, NOWHERE)
-    assert same(load(fields, NOWHERE), load({"name": "parquet"}, tmp_path / "digits", "."))
+    assert same(load(DataSet.from_fields(fields), NOWHERE), load(DataSet("parquet"), tmp_path / "digits", "."))
     fields = {"name": "images", "resize": 9, "crop": 8}
     told(tmp_path / "small", fields, pets, ".")
-    assert same(load(fields, pets, "."), load({"name": "parquet"}, tmp_path / "small", "."))
+    assert same(load(DataSet.from_fields(fields), pets, "."), load(DataSet("parquet"), tmp_path / "small", "."))
 
 
 def test_row_groups_are_small_enough_to_read_one_image(tmp_path: Path) -> None:
@@ -98,7 +99,7 @@ def test_killed_in_the_middle_it_goes_on_after_the_shards_that_are_whole(
         told(out, {"name": "images"}, pets, ".", size=4000)
     assert not (out / "prepared.json").exists()
     with pytest.raises(DataError, match=r"has no prepared\.json: it is not prepared to its end"):
-        load({"name": "mnist"}, tmp_path, "out")
+        load(DataSet("mnist"), tmp_path, "out")
     monkeypatch.setattr(preparing, "_put", put)
     assert told(out, {"name": "images"}, pets, ".", size=4000) == [
         "train-00000-of-00002.parquet: whole",
@@ -174,13 +175,13 @@ def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("far")
 def test_shards_go_to_and_stream_from_a_file_system_that_is_not_this_machines(pets: Path) -> None:
     shards: list[str] = []
-    prepare({"name": "images"}, pets, ".", Folder("far://bucket/pets"), tell=shards.append)
-    prepare({"name": "images"}, NOWHERE, ".", Folder("far://bucket/pets"), tell=shards.append)
+    prepare(DataSet("images"), pets, ".", Folder("far://bucket/pets"), tell=shards.append)
+    prepare(DataSet("images"), NOWHERE, ".", Folder("far://bucket/pets"), tell=shards.append)
     assert [line.split(": ")[1][:5] for line in shards] == ["made,", "made,", "whole", "whole"]
     sizes = {"resize": 12, "crop": 12}
-    expected = load({"name": "images", **sizes}, pets, ".")
-    assert same(load({"name": "parquet", **sizes}, NOWHERE, "far://bucket/pets"), expected)
-    streaming = load({"name": "parquet", **sizes}, NOWHERE, "far://bucket/pets", images="streaming").train_x
+    expected = load(DataSet("images", **sizes), pets, ".")
+    assert same(load(DataSet("parquet", **sizes), NOWHERE, "far://bucket/pets"), expected)
+    streaming = load(DataSet("parquet", **sizes), NOWHERE, "far://bucket/pets", images="streaming").train_x
     assert not isinstance(streaming, Tensor)
     assert torch.equal(streaming.read([3, 9]), torch.as_tensor(expected.train_x)[[3, 9]])
 
@@ -188,7 +189,7 @@ def test_shards_go_to_and_stream_from_a_file_system_that_is_not_this_machines(pe
 @pytest.mark.usefixtures("far")
 def test_what_a_network_says_is_no_mistake_of_the_users(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place, fields = "far://bucket/pets", {"name": "parquet", "resize": 12, "crop": 12}
-    prepare({"name": "images"}, pets, ".", Folder(place))
+    prepare(DataSet("images"), pets, ".", Folder(place))
     away = OSError("AWS Error NETWORK_CONNECTION during GetObject operation")
     left = 0  # files that are opened before the network is gone
 
@@ -205,17 +206,17 @@ def test_what_a_network_says_is_no_mistake_of_the_users(pets: Path, monkeypatch:
         for files in (0, 2, 3, 4):  # at the labels, the first image of each part, the images that are spooled
             left = files
             with pytest.raises(OSError, match="NETWORK_CONNECTION"):
-                load(fields, NOWHERE, place, images="streaming")
+                load(DataSet.from_fields(fields), NOWHERE, place, images="streaming")
     with pytest.raises(DataError, match=r"elsewhere is not a folder"):
-        load(fields, NOWHERE, "far://bucket/elsewhere")
+        load(DataSet.from_fields(fields), NOWHERE, "far://bucket/elsewhere")
     (pets.parent / "far" / "bucket" / "pets" / "train-00000-of-00001.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(DataError, match="cannot be read as Parquet"):
-        load(fields, NOWHERE, place)
+        load(DataSet.from_fields(fields), NOWHERE, place)
     monkeypatch.setattr(Folder, "listed", lambda self: (_ for _ in ()).throw(away))
     with pytest.raises(OSError, match="NETWORK_CONNECTION"):
-        load(fields, NOWHERE, place)
+        load(DataSet.from_fields(fields), NOWHERE, place)
     with pytest.raises(DataError, match="NETWORK_CONNECTION"):
-        load(fields, pets, ".")
+        load(DataSet.from_fields(fields), pets, ".")
 
 
 # --- named sets
@@ -242,27 +243,27 @@ def mnist(data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 def test_a_prepared_set_is_the_named_set_under_the_same_fields(mnist: Path) -> None:
     fields = {"name": "mnist", "classes": [3, 8], "half": "b", "channels": 3}
-    original = load(fields, mnist)
+    original = load(DataSet.from_fields(fields), mnist)
     told(mnist / "elsewhere", {"name": "mnist"}, mnist, size=50_000)
     assert len(list((mnist / "elsewhere").glob("train-*"))) > 2
-    assert same(load(fields, NOWHERE, f"file://{mnist}/elsewhere"), original)
-    assert same(load(fields, mnist, "elsewhere"), original)
+    assert same(load(DataSet.from_fields(fields), NOWHERE, f"file://{mnist}/elsewhere"), original)
+    assert same(load(DataSet.from_fields(fields), mnist, "elsewhere"), original)
     (mnist / "root" / "prepared").mkdir(parents=True)
     (mnist / "elsewhere").rename(mnist / "root" / "prepared" / "mnist")
-    assert same(load(fields, mnist / "root"), original)
+    assert same(load(DataSet.from_fields(fields), mnist / "root"), original)
 
 
 def test_a_prepared_set_that_is_not_whole_or_not_this_one_is_refused(mnist: Path) -> None:
     told(mnist / "half", {"name": "mnist", "half": "a"}, mnist)
     with pytest.raises(DataError, match=r'half holds \{"name": "mnist", "half": "a"\}, not the whole of mnist'):
-        load({"name": "mnist"}, mnist, "half")
+        load(DataSet("mnist"), mnist, "half")
     told(mnist / "whole", {"name": "mnist"}, mnist)
     with pytest.raises(DataError, match="not the whole of fashion_mnist"):
-        load({"name": "fashion_mnist"}, mnist, "whole")
+        load(DataSet("fashion_mnist"), mnist, "whole")
     shard = mnist / "whole" / "train-00000-of-00001.parquet"
     shard.write_bytes(shard.read_bytes()[:-1])
     with pytest.raises(DataError, match=r"train-00000-of-00001\.parquet has .* bytes\. Give `tickets prepare mnist"):
-        load({"name": "mnist"}, mnist, "whole")
+        load(DataSet("mnist"), mnist, "whole")
 
 
 def test_a_prepared_set_whose_labels_are_not_those_of_its_manifest_is_refused(mnist: Path) -> None:
@@ -271,10 +272,10 @@ def test_a_prepared_set_whose_labels_are_not_those_of_its_manifest_is_refused(mn
     manifest = json.loads(file.read_text())
     file.write_text(json.dumps({**manifest, "test": manifest["test"][::-1]}))
     with pytest.raises(DataError, match=r"has other labels than prepared\.json counts\. Give `tickets prepare mnist"):
-        load({"name": "mnist"}, mnist, "out")
+        load(DataSet("mnist"), mnist, "out")
     file.write_text(json.dumps({**manifest, "train": None}))
     with pytest.raises(DataError, match=r"prepared\.json is damaged"):
-        load({"name": "mnist"}, mnist, "out")
+        load(DataSet("mnist"), mnist, "out")
 
 
 def test_a_prepared_set_of_other_counts_is_not_said_to_be_unpacked_wrongly(
@@ -283,4 +284,4 @@ def test_a_prepared_set_of_other_counts_is_not_said_to_be_unpacked_wrongly(
     told(mnist / "out", {"name": "mnist"}, mnist)
     monkeypatch.setitem(published_data.PUBLISHED, "mnist", PUBLISHED["svhn"])
     with pytest.raises(DataError, match=r"300 and 80 are in \S*out/prepared\.json\..*`tickets prepare mnist \S*out`"):
-        load({"name": "mnist"}, mnist, "out")
+        load(DataSet("mnist"), mnist, "out")

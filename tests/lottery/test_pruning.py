@@ -12,6 +12,8 @@ from torch.nn.utils import prune as reference
 from pipeline.lottery.layers import prunable
 from pipeline.lottery.models import build
 from pipeline.lottery.pruning import CRITERIA, magnitude, prune
+from pipeline.recipes.models import model_from
+from pipeline.recipes.rules import ByRate, ToFraction
 
 
 class Net(nn.Module):
@@ -47,7 +49,7 @@ def test_ten_rounds_prune_what_torch_prunes_weight_for_weight(scope: str, rate: 
         else:
             for module, name in modules:
                 reference.l1_unstructured(module, name, amount=rate)
-        mask = prune(trained, mask, {"rate": rate, "scope": scope})
+        mask = prune(trained, mask, ByRate(rate, scope=scope))
         for name in names:
             assert torch.equal(mask[f"{name}.weight"], net.get_submodule(name).get_buffer("weight_mask").bool())
 
@@ -67,7 +69,7 @@ def test_prunes_the_stated_count_in_a_stable_order_of_magnitude(
     case: tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]], rate: float, scope: str
 ) -> None:
     weights, mask = case
-    new = prune(weights, mask, {"rate": rate, "scope": scope})
+    new = prune(weights, mask, ByRate(rate, scope=scope))
     places = [(n, i) for n in weights for i in range(len(weights[n])) if mask[n][i]]
     groups = [places] if scope == "global" else [[p for p in places if p[0] == n] for n in weights]
     for group in groups:
@@ -84,7 +86,7 @@ def test_fraction_counts_all_weights_and_what_is_pruned_already(
     case: tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]], fraction: float, scope: str
 ) -> None:
     weights, mask = case
-    new = prune(weights, mask, {"fraction": fraction, "scope": scope})
+    new = prune(weights, mask, ToFraction(fraction, scope=scope))
     groups = [list(weights)] if scope == "global" else [[name] for name in weights]
     for group in groups:
         total = sum(weights[name].numel() for name in group)
@@ -94,7 +96,7 @@ def test_fraction_counts_all_weights_and_what_is_pruned_already(
 
 def test_of_equal_scores_the_first_weight_of_the_first_layer_goes() -> None:
     weights = {"b": torch.tensor([[1.0, -1.0], [1.0, 1.0]]), "a": torch.ones(2)}
-    mask = prune(weights, None, {"rate": 0.5})
+    mask = prune(weights, None, ByRate(0.5))
     assert mask["b"].tolist() == [[False, False], [False, True]]
     assert mask["a"].tolist() == [True, True]
 
@@ -102,75 +104,56 @@ def test_of_equal_scores_the_first_weight_of_the_first_layer_goes() -> None:
 def test_pruned_weights_do_not_count_even_when_they_have_become_the_largest() -> None:
     weights = {"w": torch.tensor([9.0, 1.0, 2.0, float("nan")])}
     mask = {"w": torch.tensor([False, True, True, False])}
-    assert prune(weights, mask, {"rate": 0.5})["w"].tolist() == [False, False, True, False]
+    assert prune(weights, mask, ByRate(0.5))["w"].tolist() == [False, False, True, False]
 
 
 def test_layerwise_rates_override_the_rate() -> None:
     weights = {"fc1.weight": torch.rand(100), "fc2.weight": torch.rand(100)}
-    rule = {"rate": 0.2, "scope": "layerwise", "rates": {"fc2.weight": 0.1}}
+    rule = ByRate(0.2, "layerwise", {"fc2.weight": 0.1})
     assert survivors(prune(weights, None, rule)) == {"fc1.weight": 80, "fc2.weight": 90}
 
 
 def test_a_layer_may_end_up_empty_and_stay_so() -> None:
     weights = {"small": torch.full((10,), 0.01), "large": torch.ones(10)}
-    mask = prune(weights, None, {"rate": 0.5})
+    mask = prune(weights, None, ByRate(0.5))
     assert survivors(mask) == {"small": 0, "large": 10}
-    assert survivors(prune(weights, mask, {"rate": 0.5, "scope": "layerwise"})) == {"small": 0, "large": 5}
+    assert survivors(prune(weights, mask, ByRate(0.5, scope="layerwise"))) == {"small": 0, "large": 5}
 
 
 def test_batch_norm_and_biases_are_never_prunable() -> None:
-    model = build({"name": "convnet", "width": 4}, [3, 8, 8], 10)
+    model = build(model_from({"name": "convnet", "width": 4}), [3, 8, 8], 10)
     assert list(prunable(model)) == ["conv1.weight", "conv2.weight", "conv3.weight"]
     assert list(prunable(model, output=True)) == ["conv1.weight", "conv2.weight", "conv3.weight", "head.weight"]
 
 
 def test_a_criterion_of_the_user_decides() -> None:
     weights = {"w": torch.tensor([-5.0, 1.0, 3.0, 4.0])}
-    assert prune(weights, None, {"rate": 0.5}, lambda w: w)["w"].tolist() == [False, False, True, True]
+    assert prune(weights, None, ByRate(0.5), lambda w: w)["w"].tolist() == [False, False, True, True]
     assert CRITERIA["magnitude"] is magnitude
 
 
-@pytest.mark.parametrize(
-    ("rule", "message"),
-    [
-        ({"rate": 0.2, "scope": "global", "rates": {"w": 0.1}}, "layerwise"),
-        ({"rate": 0.2, "scope": "layerwise", "rates": {"v": 0.1}}, "given for v"),
-        ({"rate": 0.2, "scope": "local"}, "'local'"),
-        ({"rate": 1.2}, "between 0 and 1"),
-        ({"rate": float("nan")}, "between 0 and 1"),
-        ({"rate": 0.2, "fraction": 0.5}, "either"),
-        ({}, "either"),
-    ],
-)
-def test_impossible_rules_are_refused(rule: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        prune({"w": torch.rand(4)}, None, rule)
+def test_a_rule_for_other_layers_is_refused() -> None:
+    with pytest.raises(ValueError, match="given for v"):
+        prune({"w": torch.rand(4)}, None, ByRate(0.2, "layerwise", {"v": 0.1}))
 
 
 def test_scores_and_masks_that_cannot_be_used_are_refused() -> None:
     weights = {"w": torch.tensor([1.0, float("nan")])}
     with pytest.raises(ValueError, match="NaN for weights of w"):
-        prune(weights, None, {"rate": 0.5})
+        prune(weights, None, ByRate(0.5))
     with pytest.raises(ValueError, match="no scores for w"):
-        prune(weights, None, {"rate": 0.5}, lambda w: {})
+        prune(weights, None, ByRate(0.5), lambda w: {})
     with pytest.raises(ValueError, match="does not cover w"):
-        prune(weights, {}, {"rate": 0.5})
+        prune(weights, {}, ByRate(0.5))
     with pytest.raises(ValueError, match="covers v"):
-        prune({"w": torch.ones(2)}, {"w": torch.ones(2).bool(), "v": torch.ones(2).bool()}, {"rate": 0.5})
+        prune({"w": torch.ones(2)}, {"w": torch.ones(2).bool(), "v": torch.ones(2).bool()}, ByRate(0.5))
     with pytest.raises(ValueError, match="bool"):
-        prune(weights, {"w": torch.ones(2)}, {"rate": 0.5})
-
-
-def test_planning_knows_the_same_criteria() -> None:
-    from pipeline.experiment.spec_pruning import CRITERIA as PLANNED
-    from pipeline.lottery.pruning import CRITERIA
-
-    assert set(PLANNED) == set(CRITERIA)
+        prune(weights, {"w": torch.ones(2)}, ByRate(0.5))
 
 
 def test_twenty_million_weights_take_seconds() -> None:
     weights = {f"w{i}": torch.rand(2_500_000).round(decimals=3) for i in range(8)}  # many ties
     begin = time.perf_counter()
-    mask = prune(weights, None, {"rate": 0.2})
+    mask = prune(weights, None, ByRate(0.2))
     assert time.perf_counter() - begin < 20
     assert sum(survivors(mask).values()) == 16_000_000

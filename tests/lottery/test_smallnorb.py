@@ -25,6 +25,7 @@ from pipeline.lottery.data import DataError, load
 from pipeline.lottery.data.geometry import Geometry
 from pipeline.lottery.data.smallnorb import smallnorb
 from pipeline.lottery.published_data import PUBLISHED
+from pipeline.recipes.datasets import DataSet
 
 TRAIN, TEST = "smallnorb-5x46789x9x18x6x2x96x96-training", "smallnorb-5x01235x9x18x6x2x96x96-testing"
 TOYS = {TRAIN: (4, 6, 7, 8, 9), TEST: (0, 1, 2, 3, 5)}
@@ -88,21 +89,21 @@ def give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
 
 
 def test_the_left_images_are_read_with_their_labels_packed_or_not(tmp_path: Path, norb: dict[str, Array]) -> None:
-    images = load({"name": "smallnorb"}, tmp_path)
+    images = load(DataSet("smallnorb"), tmp_path)
     assert torch.equal(resident(images.train_x), torch.from_numpy(norb[TRAIN][:, :1]))
     assert torch.equal(resident(images.test_x), torch.from_numpy(norb[TEST][:, :1]))
     assert images.train_y.tolist() == images.test_y.tolist() == [0, 1, 2, 3, 4] * 10 and images.classes == 5
     for file in (tmp_path / "smallnorb").iterdir():
         file.with_suffix("").write_bytes(gzip.decompress(file.read_bytes()))
         file.unlink()
-    unpacked = load({"name": "smallnorb"}, tmp_path)
+    unpacked = load(DataSet("smallnorb"), tmp_path)
     assert torch.equal(resident(unpacked.train_x), resident(images.train_x)) and torch.equal(
         unpacked.test_y, images.test_y
     )
 
 
 def test_images_are_resized_as_the_grid_says(tmp_path: Path, norb: dict[str, Array]) -> None:
-    images = load({"name": "smallnorb", "resize": 32, "channels": 3}, tmp_path)
+    images = load(DataSet("smallnorb", resize=32, channels=3), tmp_path)
     assert images.train_x.shape == (50, 3, 32, 32)
     alone = Geometry(resize=32)(torch.from_numpy(norb[TRAIN][7, :1]))
     assert all(torch.equal(resident(images.train_x)[7, channel], alone[0]) for channel in range(3))
@@ -116,7 +117,7 @@ def test_files_of_the_published_size_are_read_without_keeping_the_right_images(t
         write(tmp_path, {f"{part}-cat": matrix(labels), f"{part}-info": matrix(views)})
         (tmp_path / "smallnorb" / f"{part}-dat.mat.gz").write_bytes(images)
     tracemalloc.start()
-    raw = smallnorb({}, tmp_path, None)
+    raw = smallnorb(DataSet("smallnorb"), tmp_path, None)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert raw.train.labels.bincount().tolist() == raw.test.labels.bincount().tolist() == [4860] * 5
@@ -156,8 +157,8 @@ def test_prepare_copies_it_and_a_grid_reads_the_same_images(
     assert "50 training and 50 test images in 2 shards" in said
     assert f"in a grid: dataset: {{name: smallnorb, prepared: '{tmp_path / 'copy'}'}}" in said
     fields = {"name": "smallnorb", "half": "b", "resize": 32}
-    published = load(fields, tmp_path)
-    copied = load(fields, tmp_path / "nothing else", str(tmp_path / "copy"))
+    published = load(DataSet.from_fields(fields), tmp_path)
+    copied = load(DataSet.from_fields(fields), tmp_path / "nothing else", str(tmp_path / "copy"))
     for name in ("train_x", "train_y", "test_x", "test_y", "mean", "std"):
         assert torch.equal(getattr(copied, name), getattr(published, name))
 
@@ -189,7 +190,7 @@ def test_a_file_that_is_not_what_was_published_is_refused(tmp_path: Path, norb: 
     what, content, said = DAMAGES[damage]
     write(tmp_path, {f"{TRAIN}-{what}": content})
     with pytest.raises(DataError) as raised:
-        load({"name": "smallnorb"}, tmp_path)
+        load(DataSet("smallnorb"), tmp_path)
     message = str(raised.value)
     where = f"{TRAIN}-info.mat.gz" if damage == "other labels" else f"{TRAIN}-{what}.mat.gz"
     assert f"{tmp_path / 'smallnorb' / where} is damaged: " in message and said in message
@@ -213,7 +214,7 @@ def test_a_damaged_archive_is_refused(
     file = tmp_path / "smallnorb" / f"{TEST}-dat.mat.gz"
     file.write_bytes(spoil(file.read_bytes()))
     with pytest.raises(DataError, match=f"{TEST}-dat.mat.gz is damaged: it {said}"):
-        load({"name": "smallnorb"}, tmp_path)
+        load(DataSet("smallnorb"), tmp_path)
 
 
 def test_missing_files_are_named_with_their_place_and_where_they_are_published(
@@ -221,7 +222,7 @@ def test_missing_files_are_named_with_their_place_and_where_they_are_published(
 ) -> None:
     (tmp_path / "smallnorb" / f"{TEST}-cat.mat.gz").unlink()
     with pytest.raises(DataError) as raised:
-        load({"name": "smallnorb"}, tmp_path)
+        load(DataSet("smallnorb"), tmp_path)
     message = str(raised.value)
     where = tmp_path / "smallnorb"
     assert message.startswith(

@@ -18,6 +18,7 @@ from pipeline import Ticket
 from pipeline.lottery.layers import prunable
 from pipeline.lottery.pruning import prune
 from pipeline.lottery.ticket import TicketError
+from pipeline.recipes.rules import ByRate
 
 
 class Net(nn.Sequential):
@@ -32,7 +33,7 @@ class Net(nn.Sequential):
 
 def ticket_of(model: nn.Module, rate: float = 0.7, **provenance: Any) -> Ticket:
     weights = {name: weight.detach() for name, weight in prunable(model).items()}
-    return Ticket(prune(weights, None, {"rate": rate}), model.state_dict(), provenance)
+    return Ticket(prune(weights, None, ByRate(rate)), model.state_dict(), provenance)
 
 
 def assert_sparse(model: nn.Module, ticket: Ticket) -> None:
@@ -207,7 +208,7 @@ def test_a_resnet18_ticket_with_ten_classes_goes_into_one_with_a_hundred(tmp_pat
 def test_a_pruned_head_stays_pruned_and_another_size_of_it_is_left_alone() -> None:
     source = Net()
     weights = {name: weight.detach() for name, weight in prunable(source, output=True).items()}
-    ticket = Ticket(prune(weights, None, {"rate": 0.5}), source.state_dict())
+    ticket = Ticket(prune(weights, None, ByRate(0.5)), source.state_dict())
     same, other = Net(), Net(classes=9)
     ticket.apply(same)
     step(same, torch.optim.SGD(same.parameters(), lr=0.1, momentum=0.9))
@@ -240,7 +241,7 @@ def test_a_hidden_layer_that_is_taken_for_the_head_is_not_left_out_silently() ->
 
     source, model = net(5), net(7)
     weights = {name: source.get_parameter(name).detach() for name in ("a.weight", "b.weight")}
-    ticket = Ticket(prune(weights, None, {"rate": 0.5}), source.state_dict())
+    ticket = Ticket(prune(weights, None, ByRate(0.5)), source.state_dict())
     before = {name: value.clone() for name, value in model.state_dict().items()}
     with pytest.raises(
         TicketError, match=r"b is masked in the ticket and of another size .* model\.output_layer = 'b'"

@@ -24,6 +24,7 @@ from pipeline.lottery.data import DataError, load
 from pipeline.lottery.data.preparing import prepare
 from pipeline.lottery.locations import Folder
 from pipeline.lottery.published_data import IMAGENET_STATISTICS, PUBLISHED
+from pipeline.recipes.datasets import DataSet
 
 RANDOM = np.random.default_rng(0)
 
@@ -78,7 +79,7 @@ def test_cifar_is_read_from_torchvisions_batches(
 ) -> None:
     written = write_cifar(tmp_path, name, monkeypatch, key)
     holds(name, 4 * files, 4)
-    images = load({"name": name}, tmp_path)
+    images = load(DataSet(name), tmp_path)
     *train, test = written.values()
     assert torch.equal(resident(images.train_x), torch.from_numpy(np.concatenate([pixels for pixels, _ in train])))
     assert images.train_y.tolist() == [label for _, labels in train for label in labels]
@@ -92,7 +93,7 @@ def test_a_damaged_batch_is_refused_with_what_to_do(
     holds("cifar10", 20, 4)
     (tmp_path / "cifar-10-batches-py" / "data_batch_3").write_bytes(b"damaged")
     with pytest.raises(DataError, match=r"(?s)cifar-10-batches-py cannot be read: .*corrupted.*Delete what is damaged"):
-        load({"name": "cifar10"}, tmp_path)
+        load(DataSet("cifar10"), tmp_path)
 
 
 def test_svhn_is_read_with_ten_as_zero_and_channels_first(
@@ -107,7 +108,7 @@ def test_svhn_is_read_with_ten_as_zero_and_channels_first(
         tables[part] = [*tables[part][:2], md5(file)]
     monkeypatch.setattr(datasets.SVHN, "split_list", tables)
     holds("svhn", 6, 6)
-    images = load({"name": "svhn"}, tmp_path)
+    images = load(DataSet("svhn"), tmp_path)
     assert images.train_y.tolist() == [1, 0, 2, 3, 4, 5]
     assert torch.equal(resident(images.test_x), torch.from_numpy(pixels.transpose(3, 2, 0, 1)))
 
@@ -133,7 +134,7 @@ def test_imagenet_is_stored_as_the_middle_square_and_seen_at_224(tmp_path: Path,
 
     write_imagenet(tmp_path)
     holds("imagenet", 4, 2)
-    images = load({"name": "imagenet"}, tmp_path, images=mode)
+    images = load(DataSet("imagenet"), tmp_path, images=mode)
     assert images.train_x.shape == (4, 3, 256, 256) and images.size == (224, 224)
     assert images.train_y.tolist() == [0, 0, 1, 1] and images.test_y.tolist() == [0, 1]
     assert images.mean.tolist() == pytest.approx(IMAGENET_STATISTICS[0])
@@ -142,18 +143,18 @@ def test_imagenet_is_stored_as_the_middle_square_and_seen_at_224(tmp_path: Path,
     opened = functional.pil_to_tensor(Image.open(tmp_path / "imagenet" / "val" / "n02" / "n02_0.JPEG"))
     assert torch.equal(test[1], functional.center_crop(functional.resize(opened, [256], antialias=True), [256]))
     assert torch.equal(test[0, 0], test[0, 2]), "grey pictures have three channels"
-    small = load({"name": "imagenet", "resize": 32, "crop": 28, "classes": [1]}, tmp_path, images=mode)
+    small = load(DataSet("imagenet", resize=32, crop=28, classes=(1,)), tmp_path, images=mode)
     assert small.train_x.shape == (2, 3, 32, 32) and small.size == (28, 28)
 
 
 def test_what_is_hidden_in_imagenet_is_no_class_and_no_image(tmp_path: Path, holds: Holds) -> None:
     write_imagenet(tmp_path)
     holds("imagenet", 4, 2)
-    expected = load({"name": "imagenet"}, tmp_path)
+    expected = load(DataSet("imagenet"), tmp_path)
     picture(tmp_path / "imagenet" / "train" / ".ipynb_checkpoints" / "x.JPEG", (300, 280))
     picture(tmp_path / "imagenet" / "train" / "n01" / "._n01_0.JPEG", (300, 280))
     (tmp_path / "imagenet" / "val" / "n02" / ".DS_Store").touch()
-    found = load({"name": "imagenet"}, tmp_path)
+    found = load(DataSet("imagenet"), tmp_path)
     assert found.train_y.tolist() == expected.train_y.tolist() and found.classes == 2
     assert torch.equal(torch.as_tensor(found.train_x), torch.as_tensor(expected.train_x))
 
@@ -163,7 +164,7 @@ def test_pictures_of_published_sets_are_not_turned_for_torchvision_does_not_eith
 ) -> None:
     write_imagenet(tmp_path)
     holds("imagenet", 4, 2)
-    expected = load({"name": "imagenet"}, tmp_path)
+    expected = load(DataSet("imagenet"), tmp_path)
     exif = Image.Exif()
     exif[0x0112] = 6
     for file in (tmp_path / "imagenet").rglob("*.JPEG"):
@@ -171,9 +172,9 @@ def test_pictures_of_published_sets_are_not_turned_for_torchvision_does_not_eith
         length = (len(exif.tobytes()) + 2).to_bytes(2, "big")
         file.write_bytes(data[:2] + b"\xff\xe1" + length + exif.tobytes() + data[2:])
         assert Image.open(file).getexif()[0x0112] == 6
-    prepare({"name": "imagenet"}, tmp_path, None, Folder(str(tmp_path / "shards")))
+    prepare(DataSet("imagenet"), tmp_path, None, Folder(str(tmp_path / "shards")))
     for location in (None, "shards"):
-        found = load({"name": "imagenet"}, tmp_path, location)
+        found = load(DataSet("imagenet"), tmp_path, location)
         assert torch.equal(torch.as_tensor(found.train_x), torch.as_tensor(expected.train_x))
 
 
@@ -200,7 +201,7 @@ def test_places365_is_read_at_256_by_torchvisions_lists(
         datasets.Places365, "_FILE_LIST_META", {part: (file, md5(folder / file)) for part, file in sums.items()}
     )
     holds("places365", 2, 1)
-    images = load({"name": "places365"}, tmp_path)
+    images = load(DataSet("places365"), tmp_path)
     assert isinstance(images.train_x, Tensor)
     assert images.train_y.tolist() == [1, 0] and images.size == (224, 224)
     first = np.asarray(Image.open(folder / "data_256_standard/b/beach/1.jpg"))
@@ -211,7 +212,7 @@ def test_a_set_that_was_unpacked_in_part_is_refused(tmp_path: Path, holds: Holds
     write_imagenet(tmp_path)
     holds("imagenet", 5, 2)
     with pytest.raises(DataError, match="imagenet has 5 training and 2 test images, but 4 and 2 are there"):
-        load({"name": "imagenet"}, tmp_path)
+        load(DataSet("imagenet"), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +231,7 @@ def test_missing_files_are_named_with_their_place_and_how_to_get_them(
     tables = {part: ["http://127.0.0.1:9/x.mat", *rest] for part, (_, *rest) in datasets.SVHN.split_list.items()}
     monkeypatch.setattr(datasets.SVHN, "split_list", tables)
     with pytest.raises(DataError) as raised:
-        load({"name": name}, tmp_path)
+        load(DataSet(name), tmp_path)
     message = str(raised.value)
     assert all(part in message for part in [*said, str(tmp_path), "TICKETS_DATA", f"tickets prepare {name}"])
     assert not list(tmp_path.glob("download-*"))
@@ -249,7 +250,7 @@ def test_what_torchvision_downloads_is_put_where_it_belongs(
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), files) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setattr(datasets.CIFAR100, "url", f"http://127.0.0.1:{server.server_port}/{archive.name}")
-        images = load({"name": "cifar100"}, tmp_path / "data")
+        images = load(DataSet("cifar100"), tmp_path / "data")
         server.shutdown()
     assert len(images.train_x) == 4
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["cifar-100-python"]

@@ -18,9 +18,13 @@ from pipeline.lottery.evaluation import evaluate
 from pipeline.lottery.history import Record, Tally
 from pipeline.lottery.hooks import Hooks
 from pipeline.lottery.normalization import Normalization
-from pipeline.lottery.optimizers import learning_rate
 from pipeline.lottery.run import Run
 from pipeline.lottery.training import Trained, train
+from pipeline.recipes.datasets import DataSet
+from pipeline.recipes.training import Train
+
+MASK = {"stage": "0" * 64, "output": "mask"}
+WEIGHTS = {"stage": "0" * 64, "output": "it0"}
 
 FIELDS: dict[str, Any] = {
     "kind": "train",
@@ -56,11 +60,15 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="module")
 def images() -> Images:
-    return load({"name": "digits"}, Path())
+    return load(DataSet("digits"), Path())
 
 
 def fields(**changes: Any) -> dict[str, Any]:
     return FIELDS | changes
+
+
+def recipe(**changes: Any) -> Train:
+    return Train.from_fields(FIELDS | changes)
 
 
 def ticket() -> dict[str, Tensor]:
@@ -70,7 +78,7 @@ def ticket() -> dict[str, Tensor]:
 
 
 def begin(fields: dict[str, Any], images: Images, **inputs: dict[str, Tensor]) -> Run:
-    return Run(fields, inputs, images, CPU, None)
+    return Run(Train.from_fields(fields), inputs, images, CPU, None)
 
 
 def assert_equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
@@ -88,7 +96,7 @@ def final(trained: Trained) -> dict[str, Tensor]:
 
 
 def test_the_loss_goes_down_and_digits_are_learned(images: Images) -> None:
-    trained = train(fields(iterations=72, optimizer=MOMENTUM | {"weight_decay": 1e-4}), {}, images)
+    trained = train(recipe(iterations=72, optimizer=MOMENTUM | {"weight_decay": 1e-4}), {}, images)
     losses = [loss for record in trained.history if (loss := record["train_loss"]) is not None]
     assert trained.status == "ok" and len(losses) == len(trained.history)
     assert losses == sorted(losses, reverse=True)
@@ -98,9 +106,9 @@ def test_the_loss_goes_down_and_digits_are_learned(images: Images) -> None:
 def test_mnist_is_learned_from_its_real_files(data_root: Path) -> None:
     data = {"name": "mnist", "per_class": 200}
     trained = train(
-        fields(model={"name": "lenet", "hidden": [64]}, input=[1, 28, 28], data=data, iterations=64),
+        recipe(model={"name": "lenet", "hidden": [64]}, input=[1, 28, 28], data=data, iterations=64),
         {},
-        load(data, data_root),
+        load(DataSet.from_fields(data), data_root),
     )
     assert trained.summary["test_accuracy"] > 0.8
 
@@ -109,7 +117,7 @@ def test_mnist_is_learned_from_its_real_files(data_root: Path) -> None:
 def test_the_run_equals_a_plain_loop(optimizer: dict[str, Any], images: Images) -> None:
     """Masks, fused steps, gathering and folded normalization change nothing but the last bits."""
     mask = ticket()
-    run = begin(fields(start={"mask": {}}, optimizer=optimizer), images, mask=mask)
+    run = begin(fields(start={"mask": MASK}, optimizer=optimizer), images, mask=mask)
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, 10))
     for parameter, start in zip(model.parameters(), run.model.parameters(), strict=True):
         parameter.data.copy_(start.data)
@@ -137,8 +145,10 @@ def test_the_run_equals_a_plain_loop(optimizer: dict[str, Any], images: Images) 
 @pytest.mark.parametrize("optimizer", [MOMENTUM, NESTEROV, ADAM], ids=str)
 def test_pruned_weights_are_zero_at_every_step(optimizer: dict[str, Any], images: Images) -> None:
     mask = ticket()
-    weights = final(train(fields(iterations=12), {}, images))
-    run = begin(fields(start={"mask": {}, "weights": {}}, optimizer=optimizer), images, mask=mask, weights=weights)
+    weights = final(train(recipe(iterations=12), {}, images))
+    run = begin(
+        fields(start={"mask": MASK, "weights": WEIGHTS}, optimizer=optimizer), images, mask=mask, weights=weights
+    )
     parameters = dict(run.model.named_parameters())
     before = {name: parameters[name].detach().clone() for name in mask}
     for _ in range(24):
@@ -153,26 +163,26 @@ def test_pruned_weights_are_zero_at_every_step(optimizer: dict[str, Any], images
 
 
 def test_the_weights_of_a_ticket_are_not_trained_along(images: Images) -> None:
-    source = train(fields(), {}, images, capture=frozenset({5}))
+    source = train(recipe(), {}, images, capture=frozenset({5}))
     weights = source.captured[5]
     before = {name: value.clone() for name, value in weights.items()}
-    train(fields(start={"weights": {}, "mask": {}}, round=1), {"mask": ticket(), "weights": weights}, images)
+    train(recipe(start={"weights": WEIGHTS, "mask": MASK}, round=1), {"mask": ticket(), "weights": weights}, images)
     assert_equal(weights, before)
 
 
 def test_survivors_are_reported_by_layer(images: Images) -> None:
-    dense = train(fields(iterations=1), {}, images).summary
+    dense = train(recipe(iterations=1), {}, images).summary
     total = {"fc1.weight": 2048, "fc2.weight": 512}
     assert (dense["survivors"], dense["total"], dense["fraction_pruned"]) == (total, total, 0.0)
 
     mask = ticket()
-    sparse = train(fields(iterations=1, start={"mask": {}}), {"mask": mask}, images).summary
+    sparse = train(recipe(iterations=1, start={"mask": MASK}), {"mask": mask}, images).summary
     survivors = {name: int(kept.sum()) for name, kept in mask.items()}
     assert (sparse["survivors"], sparse["total"]) == (survivors, total)
     assert sparse["fraction_pruned"] == pytest.approx(1 - sum(survivors.values()) / 2560)
 
     output = {"head.weight": torch.ones(10, 16, dtype=torch.bool)}
-    whole = train(fields(iterations=1, start={"mask": {}, "prunes_output": True}), {"mask": mask | output}, images)
+    whole = train(recipe(iterations=1, start={"mask": MASK, "prunes_output": True}), {"mask": mask | output}, images)
     assert whole.summary["total"] == total | {"head.weight": 160}
 
 
@@ -181,7 +191,7 @@ def test_survivors_are_reported_by_layer(images: Images) -> None:
 
 def test_captured_weights_are_those_after_so_many_steps_bit_for_bit(images: Images) -> None:
     wanted = frozenset({0, 1, 12, 17, 24})
-    trained = train(fields(**CONVNET, optimizer=MOMENTUM), {}, images, capture=wanted)
+    trained = train(recipe(**CONVNET, optimizer=MOMENTUM), {}, images, capture=wanted)
     assert trained.captured.keys() == wanted
     run = begin(fields(**CONVNET, optimizer=MOMENTUM), images)
     for iteration in range(25):
@@ -195,7 +205,7 @@ def test_captured_weights_are_those_after_so_many_steps_bit_for_bit(images: Imag
 
 
 def test_captured_weights_share_no_memory_with_anything(images: Images) -> None:
-    trained = train(fields(), {}, images, capture=frozenset({0, 24}))
+    trained = train(recipe(), {}, images, capture=frozenset({0, 24}))
     states = [final(trained), *trained.captured.values()]
     addresses = [tensor.data_ptr() for state in states for tensor in state.values()]
     assert len(set(addresses)) == len(addresses)
@@ -218,7 +228,7 @@ def same(one: list[Tensor], other: list[Tensor]) -> bool:
 def test_tickets_of_one_round_see_the_same_images_augmented_alike(images: Images) -> None:
     paired = fields(augment={"flip": True, "crop": 2})
     dense = order(paired, images)
-    assert same(dense, order(paired | {"start": {"mask": {}}}, images, mask=ticket()))
+    assert same(dense, order(paired | {"start": {"mask": MASK}}, images, mask=ticket()))
     assert same(dense, order(paired | {"optimizer": ADAM, "model": {"name": "convnet", "width": 2}}, images))
     for change in ({"seed": 1}, {"round": 1}, {"data": {"name": "digits", "half": "a"}}):
         assert not same(dense, order(paired | change, images))
@@ -253,11 +263,11 @@ def test_augmentation_is_drawn_anew_for_every_epoch(images: Images) -> None:
 def test_the_same_fields_give_the_same_bits_whatever_was_drawn_before(images: Images) -> None:
     augmented = fields(**CONVNET, augment={"flip": True, "crop": 1}, optimizer=ADAM)
     torch.manual_seed(1)
-    one = train(augmented, {}, images)
+    one = train(Train.from_fields(augmented), {}, images)
     torch.manual_seed(2)
     torch.rand(5)
     untouched = torch.get_rng_state()
-    other = train(augmented, {}, images)
+    other = train(Train.from_fields(augmented), {}, images)
     assert_equal(final(one), final(other))
     assert one.history == other.history
     assert torch.equal(torch.get_rng_state(), untouched), "the surroundings' generator is left as it was"
@@ -265,17 +275,17 @@ def test_the_same_fields_give_the_same_bits_whatever_was_drawn_before(images: Im
 
 def test_the_remainder_begins_in_the_middle_of_schedule_and_order(images: Images) -> None:
     whole = fields(lr_decay={"at": [6, 20], "factor": 0.1})
-    captured = train(whole, {}, images, capture=frozenset({15})).captured[15]
+    captured = train(Train.from_fields(whole), {}, images, capture=frozenset({15})).captured[15]
     seen: list[Record] = []
     rest = train(
-        whole | {"first_iteration": 15, "start": {"weights": {}}},
+        Train.from_fields(whole | {"first_iteration": 15, "start": {"weights": WEIGHTS}}),
         {"weights": captured},
         images,
         capture=frozenset({15}),
         hooks=Hooks(progress=lambda iteration, record: seen.append(record) if record else None),
     )
     assert_equal(rest.captured[15], captured)
-    assert_equal(final(rest), final(train(whole, {}, images)))  # plain SGD has no state of its own
+    assert_equal(final(rest), final(train(Train.from_fields(whole), {}, images)))  # plain SGD has no state of its own
     (record,) = seen
     assert record["iteration"] == 24 and record["lr"] == pytest.approx(0.001)
 
@@ -303,7 +313,7 @@ def test_records_come_at_multiples_and_at_the_end(images: Images) -> None:
     seen: list[tuple[int, Record | None]] = []
     hooks = Hooks(progress=lambda iteration, record: seen.append((iteration, record)))
     trained = train(
-        fields(iterations=17, record_every=5, lr_decay={"at": [10, 12], "factor": 0.5}), {}, images, hooks=hooks
+        recipe(iterations=17, record_every=5, lr_decay={"at": [10, 12], "factor": 0.5}), {}, images, hooks=hooks
     )
     assert [record["iteration"] for record in trained.history] == [5, 10, 15, 17]
     assert [record["epoch"] for record in trained.history] == [5 / 12, 10 / 12, 15 / 12, 17 / 12]
@@ -317,16 +327,8 @@ def test_records_come_at_multiples_and_at_the_end(images: Images) -> None:
     assert trained.summary["iterations"] == 17
 
 
-def test_the_learning_rate_falls_with_the_iteration_that_follows_a_milestone() -> None:
-    decay = {"optimizer": {"lr": 1.0}, "lr_decay": {"at": [2, 4], "factor": 0.5}}
-    assert [learning_rate(decay, done) for done in range(6)] == [1, 1, 0.5, 0.5, 0.25, 0.25]
-    assert learning_rate({"optimizer": {"lr": 0.3}}, 99) == 0.3
-    given = {"optimizer": {"lr": 1.0}, "lr_decay": {"at": [2, 4], "to": [0.3, 0.01]}}
-    assert [learning_rate(given, done) for done in range(6)] == [1, 1, 0.3, 0.3, 0.01, 0.01]
-
-
 def test_training_metrics_are_means_over_the_images_since_the_last_record(images: Images) -> None:
-    trained = train(fields(iterations=36), {}, images)
+    trained = train(recipe(iterations=36), {}, images)
     run = begin(FIELDS, images)
     losses, right, sizes = [], [], []
     for iteration in range(36):
@@ -364,13 +366,13 @@ def test_progress_is_reported_between_records_but_not_at_every_iteration(
     monkeypatch.setattr("pipeline.lottery.training.time.monotonic", lambda: next(clock))
     seen: list[int] = []
     hooks = Hooks(progress=lambda iteration, record: seen.append(iteration))
-    train(fields(record_every=24), {}, images, hooks=hooks)
+    train(recipe(record_every=24), {}, images, hooks=hooks)
     assert 2 < len(seen) < 8 and seen[-1] == 24 and len(set(seen)) == len(seen)
 
 
 @pytest.mark.parametrize("optimizer", [{"name": "sgd", "lr": 1e20}, ADAM | {"lr": 1e30}], ids=str)
 def test_a_diverged_run_is_a_result_without_final_weights(optimizer: dict[str, Any], images: Images) -> None:
-    trained = train(fields(optimizer=optimizer, iterations=48), {}, images, capture=frozenset({0}))
+    trained = train(recipe(optimizer=optimizer, iterations=48), {}, images, capture=frozenset({0}))
     assert trained.status == "diverged"
     assert trained.final is None
     assert trained.captured.keys() == {0}
@@ -456,7 +458,7 @@ def test_the_smaller_last_batch_has_as_many_groups_as_the_devices_are(
     last: int, groups: list[int], images: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Batch 512 in groups of 256: two devices share the last one, however small; the first one's statistics stay."""
-    run = Run(fields(**CONVNET, batch_size=512, norm_batch=256), {}, images, torch.device("cpu"), None)
+    run = Run(recipe(**CONVNET, batch_size=512, norm_batch=256), {}, images, torch.device("cpu"), None)
     norm = next(module for module in run.model.modules() if isinstance(module, nn.BatchNorm2d))
     seen: list[int] = []
     function = torch.nn.functional.batch_norm
@@ -471,17 +473,17 @@ def test_the_smaller_last_batch_has_as_many_groups_as_the_devices_are(
 
 
 def test_groups_of_a_whole_batch_are_ordinary_batch_norm(images: Images) -> None:
-    whole = train(fields(**CONVNET), {}, images)
-    assert_equal(final(train(fields(**CONVNET, norm_batch=128), {}, images)), final(whole))
+    whole = train(recipe(**CONVNET), {}, images)
+    assert_equal(final(train(recipe(**CONVNET, norm_batch=128), {}, images)), final(whole))
     assert not torch.equal(
-        final(train(fields(**CONVNET, norm_batch=64), {}, images))["conv1.weight"], final(whole)["conv1.weight"]
+        final(train(recipe(**CONVNET, norm_batch=64), {}, images))["conv1.weight"], final(whole)["conv1.weight"]
     )
 
 
 @pytest.mark.parametrize("option", [{"channels_last": True}, {"precision": "bf16"}], ids=str)
 def test_layout_and_precision_change_the_result_little(option: dict[str, Any], images: Images) -> None:
-    plain = train(fields(**CONVNET), {}, images)
-    other = train(fields(**CONVNET, **option), {}, images)
+    plain = train(recipe(**CONVNET), {}, images)
+    other = train(recipe(**CONVNET, **option), {}, images)
     assert other.summary["test_loss"] == pytest.approx(plain.summary["test_loss"], rel=0.02)
     assert all(value.is_contiguous() for value in final(other).values())
     assert all(value.dtype == final(plain)[name].dtype for name, value in final(other).items())
@@ -499,8 +501,8 @@ def test_a_compiled_network_keeps_its_names_and_trains_the_same(
         return compile(model, backend="eager", **more)
 
     monkeypatch.setattr(torch, "compile", graphs_only)
-    plain = train(fields(**CONVNET), {}, images, capture=frozenset({5}))
-    other = train(fields(**CONVNET, compile=True), {}, images, capture=frozenset({5}))
+    plain = train(recipe(**CONVNET), {}, images, capture=frozenset({5}))
+    other = train(recipe(**CONVNET, compile=True), {}, images, capture=frozenset({5}))
     assert_equal(final(other), final(plain))
     assert_equal(other.captured[5], plain.captured[5])
     assert other.history == plain.history
@@ -511,9 +513,9 @@ def test_a_ticket_is_evaluated_without_training(images: Images) -> None:
     """In one record, which is heard of; the weights stay those that it starts with."""
     heard: list[tuple[int, Record | None]] = []
     hooks = Hooks(progress=lambda iteration, record: heard.append((iteration, record)))
-    nothing = fields(start={"mask": {}}, iterations=0, record_every=0, optimizer=MOMENTUM)
-    trained = train(nothing, {"mask": ticket()}, images, capture=frozenset({0}), hooks=hooks)
-    started = begin(fields(start={"mask": {}}), images, mask=ticket())
+    nothing = fields(start={"mask": MASK}, iterations=0, record_every=0, optimizer=MOMENTUM)
+    trained = train(Train.from_fields(nothing), {"mask": ticket()}, images, capture=frozenset({0}), hooks=hooks)
+    started = begin(fields(start={"mask": MASK}), images, mask=ticket())
     assert trained.status == "ok" and heard == [(0, trained.history[0])]
     assert_equal(final(trained), dict(started.model.state_dict()))
     assert_equal(trained.captured[0], final(trained))
@@ -526,17 +528,14 @@ def test_a_ticket_is_evaluated_without_training(images: Images) -> None:
 def test_weights_without_a_finite_loss_have_diverged_even_if_nothing_trains_them(images: Images) -> None:
     weights = dict(begin(fields(), images).model.state_dict())
     weights["head.bias"] = torch.full_like(weights["head.bias"], torch.inf)
-    start = {"start": {"weights": {}}, "iterations": 0, "record_every": 0}
-    assert train(fields(**start), {"weights": weights}, images).status == "diverged"
+    start = {"start": {"weights": WEIGHTS}, "iterations": 0, "record_every": 0}
+    assert train(recipe(**start), {"weights": weights}, images).status == "diverged"
 
 
 @pytest.mark.parametrize(
     ("changes", "options", "message"),
     [
-        ({"optimizer": {"name": "lion", "lr": 0.1}}, {}, "sgd, adam"),
-        ({"precision": "fp8"}, {}, "bf16"),
         ({"world_size": 2}, {}, "world_size is 2, but 1 worker"),
-        ({"first_iteration": 24}, {}, "no iterations"),
         ({}, {"capture": frozenset({25})}, "after 25 iterations"),
     ],
     ids=lambda value: str(value),
@@ -545,4 +544,4 @@ def test_what_cannot_be_run_is_refused(
     changes: dict[str, Any], options: dict[str, Any], message: str, images: Images
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        train(fields(**changes), {}, images, **options)
+        train(recipe(**changes), {}, images, **options)

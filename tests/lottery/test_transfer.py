@@ -11,6 +11,9 @@ from pipeline.lottery.layers import prunable
 from pipeline.lottery.models import build, initialize
 from pipeline.lottery.pruning import prune
 from pipeline.lottery.transfer import starting_point
+from pipeline.recipes.models import model_from
+from pipeline.recipes.rules import ByRate
+from pipeline.recipes.training import Train
 
 CONVNET = {"name": "convnet", "width": 4}
 REF = {"stage": "0" * 64, "output": "it3"}
@@ -18,8 +21,8 @@ PRUNED = ["conv1.weight", "conv2.weight", "conv3.weight"]
 
 
 def fresh(classes: int = 10, seed: int = 0) -> nn.Module:
-    model = build(CONVNET, [3, 8, 8], classes)
-    initialize(model, seed, CONVNET)
+    model = build(model_from(CONVNET), [3, 8, 8], classes)
+    initialize(model, seed, model_from(CONVNET))
     return model
 
 
@@ -37,20 +40,25 @@ def trained(classes: int = 10) -> dict[str, Tensor]:
 
 
 def half(weights: Mapping[str, Tensor], names: list[str]) -> dict[str, Tensor]:
-    return prune({name: weights[name] for name in names}, None, {"rate": 0.5})
+    return prune({name: weights[name] for name in names}, None, ByRate(0.5))
 
 
-def fields(start: dict[str, Any] | None, *, seed: int = 0, round: int = 1) -> dict[str, Any]:
-    return {"model": CONVNET, "seed": seed, "round": round, **({"start": start} if start is not None else {})}
+def recipe(start: dict[str, Any] | None, *, seed: int = 0, round: int = 1) -> Train:
+    fields = {
+        **{"model": CONVNET, "input": [3, 8, 8], "classes": 10, "data": {"name": "digits", "channels": 3}},
+        **{"optimizer": {"name": "sgd", "lr": 0.1}, "batch_size": 8, "iterations": 1, "record_every": 1},
+        **{"seed": seed, "round": round, "start": start or {}},
+    }
+    return Train.from_fields(fields)
 
 
 def started(
     start: dict[str, Any] | None, inputs: Mapping[str, Mapping[str, Tensor]], classes: int = 10, **more: int
 ) -> tuple[nn.Module, dict[str, Tensor]]:
-    model = build(CONVNET, [3, 8, 8], classes)
+    model = build(model_from(CONVNET), [3, 8, 8], classes)
     for parameter in model.parameters():
         nn.init.constant_(parameter, 7.0)
-    mask = starting_point(model, fields(start, **more), inputs)
+    mask = starting_point(model, recipe(start, **more), inputs)
     return model, mask
 
 
@@ -156,7 +164,7 @@ def test_the_mask_must_cover_what_is_prunable() -> None:
         started({"mask": REF}, {"mask": half(weights, [*PRUNED, "head.weight"])})
     with pytest.raises(ValueError, match="output layer pruned in one"):
         started({"mask": REF, "prunes_output": True}, {"mask": half(weights, PRUNED)})
-    wide = prune({name: torch.rand(8, 8) for name in PRUNED}, None, {"rate": 0.5})
+    wide = prune({name: torch.rand(8, 8) for name in PRUNED}, None, ByRate(0.5))
     with pytest.raises(ValueError, match=r"mask of conv1.weight is \[8, 8\]"):
         started({"mask": REF}, {"mask": wide})
 
@@ -249,19 +257,6 @@ def test_a_control_of_a_pruned_output_layer_covers_it() -> None:
     assert not torch.equal(
         model.get_parameter("head.weight"), fresh().get_parameter("head.weight") * mask["head.weight"]
     )
-
-
-def test_incomplete_controls_are_refused() -> None:
-    mask = half(trained(), PRUNED)
-    with pytest.raises(ValueError, match="mask and of the weights"):
-        started({"mask": REF, "control": {"mask": "preserved"}}, {"mask": mask})
-    with pytest.raises(ValueError, match="count of survivors"):
-        started({"control": {"mask": "permuted-globally", "weights": "redrawn"}}, {})
-    with pytest.raises(ValueError, match="needs the control"):
-        started({"survivors": 5}, {})
-    for kinds in ({"mask": "permuted-globally", "weights": "shuffled"}, {"mask": "preserved", "weights": "kept"}):
-        with pytest.raises(ValueError, match="needs the ticket's mask"):
-            started({"survivors": 5, "control": kinds}, {})
 
 
 def test_a_dense_network_of_another_draw_has_its_own_initialization() -> None:

@@ -12,6 +12,8 @@ from torch import nn
 from pipeline.lottery import models
 from pipeline.lottery.layers import head, prunable
 from pipeline.lottery.models.examination import Examination, examine
+from pipeline.recipes.models import model_from
+from pipeline.recipes.users_model import UserModel
 
 BASE = """
 import torch
@@ -63,7 +65,7 @@ def user_model(folder: Path, body: str) -> tuple[dict[str, Any], Path]:
 
 def examined(folder: Path, body: str, classes: int = 5, **more: Any) -> Examination:
     fields, file = user_model(folder, body)
-    return examine(fields | more, (1, 8, 8), classes, file)
+    return examine(UserModel.from_fields(fields | more), (1, 8, 8), classes, file)
 
 
 FORWARD = "def forward(self, x): return "
@@ -313,8 +315,8 @@ def test_examination_and_lazy_layers_leave_random_numbers_and_statistics_alone(t
     body += f"{FORWARD}self.norm(super().forward(x))"
     fields, file = user_model(tmp_path, body)
     before = torch.random.get_rng_state()
-    found = examine(fields, (1, 8, 8), 5, file)
-    built = models.build(fields, (1, 8, 8), 5, file)
+    found = examine(UserModel.from_fields(fields), (1, 8, 8), 5, file)
+    built = models.build(model_from(fields), (1, 8, 8), 5, file)
     assert torch.equal(torch.random.get_rng_state(), before)
     assert found.layers == [("first.weight", (32, 64)), ("head.weight", (5, 32))]
     assert built.training and built.get_submodule("norm").training
@@ -325,8 +327,8 @@ def test_lazy_layers_start_as_layers_of_known_sizes(tmp_path: Path) -> None:
     starts = []
     for kind in ("nn.LazyLinear(32), nn.LazyLinear(self.classes)", "nn.Linear(64, 32), nn.Linear(32, self.classes)"):
         fields, file = user_model(tmp_path, f"initialize = None\ndef make(self): self.first, self.head = {kind}")
-        model = models.build(fields, (1, 8, 8), 5, file)
-        models.initialize(model, 3, fields | {"source": "one of both"})
+        model = models.build(model_from(fields), (1, 8, 8), 5, file)
+        models.initialize(model, 3, model_from(fields | {"source": "one of both"}))
         starts.append(model.state_dict())
     assert all(torch.equal(value, starts[1][name]) for name, value in starts[0].items())
 
@@ -340,8 +342,8 @@ def test_what_is_called_the_output_layer_changes_no_initial_weight(tmp_path: Pat
     fields, file = user_model(tmp_path, "initialize = None")
     states = []
     for named in ({}, {"output_layer": "first"}):
-        model = models.build(fields | named, (1, 8, 8), 5, file)
-        models.initialize(model, 0, fields | named)
+        model = models.build(model_from(fields | named), (1, 8, 8), 5, file)
+        models.initialize(model, 0, model_from(fields | named))
         states.append(model.state_dict())
         assert head(model) == named.get("output_layer", "head")
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())

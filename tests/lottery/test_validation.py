@@ -10,6 +10,8 @@ from torch import Tensor
 from pipeline.lottery.data import DataError, Images, load
 from pipeline.lottery.history import Record, early_stop
 from pipeline.lottery.training import train
+from pipeline.recipes.datasets import DataSet
+from pipeline.recipes.training import Train
 
 NOWHERE = Path("no-data-root-is-needed")
 FIELDS: dict[str, Any] = {
@@ -29,7 +31,7 @@ FIELDS: dict[str, Any] = {
 
 
 def digits(**fields: Any) -> Images:
-    return load({"name": "digits", **fields}, NOWHERE)
+    return load(DataSet("digits", **fields), NOWHERE)
 
 
 def resident(pixels: object) -> Tensor:
@@ -68,8 +70,8 @@ def test_they_are_held_out_of_what_the_other_options_choose() -> None:
 
 def test_validation_is_measured_at_each_record_and_changes_nothing_of_the_training() -> None:
     images = digits(validation=200)
-    measured = train(FIELDS, {}, images)
-    without = train(FIELDS, {}, Images(**{**vars(images), "validation": None}))
+    measured = train(Train.from_fields(FIELDS), {}, images)
+    without = train(Train.from_fields(FIELDS), {}, Images(**{**vars(images), "validation": None}))
     assert measured.final is not None and without.final is not None
     for name, value in measured.final.items():
         assert torch.equal(value, without.final[name])
@@ -79,7 +81,7 @@ def test_validation_is_measured_at_each_record_and_changes_nothing_of_the_traini
     assert "early_stop" not in without.summary
     held = images.validating
     assert held is not None
-    retested = train(FIELDS, {}, held)
+    retested = train(Train.from_fields(FIELDS), {}, held)
     assert [r["test_loss"] for r in retested.history] == [r["validation_loss"] for r in measured.history]
 
 

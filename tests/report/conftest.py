@@ -98,8 +98,8 @@ def findings_from(tmp_path_factory) -> Callable[..., Findings]:
         noise = np.random.default_rng(0)
         rows = [asdict(point) | {"test_accuracy": accuracy(point) + spread * noise.normal()} for point in grid.points]
         results = _completed(pd.DataFrame(rows), spec)
-        size = next(stage.fields["input"] for stage in grid.stages.values() if stage.kind == "train")
-        shapes = spec.sources[0].model.layers(tuple(size), 10)[:-1]
+        size = next(stage.recipe.fields()["input"] for stage in grid.stages.values() if stage.kind == "train")
+        shapes = spec.sources[0].model.recipe().layers(tuple(size), 10)[:-1]
         return _findings(spec, results, _global_layers(results, shapes), _overlap(spec, (0, 1)), 4, {}, text)
 
     return make

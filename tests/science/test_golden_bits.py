@@ -9,13 +9,13 @@ import hashlib
 import json
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from pipeline.engine.provenance import hardware, that_decides_bits, versions
-from pipeline.experiment.keys import canonical
+from pipeline.engine.store.records import Record
+from pipeline.recipes.keys import canonical
 
 GOLDENS = Path(__file__).with_name("goldens")
 GRIDS = ("bits.yaml", "bits-networks.yaml")
@@ -28,7 +28,7 @@ class Unheard:
 
     def planned(self, *arguments: object) -> None: ...
     def followed(self, *arguments: object) -> None: ...
-    def noted(self, *arguments: object) -> None: ...
+    def said(self, *arguments: object) -> None: ...
 
 
 def machine() -> str:
@@ -57,7 +57,7 @@ def run(grid: str, store: Path) -> dict[str, dict[str, str]]:
     return dict(sorted(found.items()))
 
 
-def _facts(record: dict[str, Any]) -> dict[str, str]:
+def _facts(record: Record) -> dict[str, str]:
     read = {f"read {role}": digest[:16] for role, digest in sorted(record["inputs"].items())}
     made = {name: entry["sha256"][:16] for name, entry in sorted(record["outputs"].items()) if "sha256" in entry}
     summary = hashlib.sha256(json.dumps(record["summary"], sort_keys=True).encode()).hexdigest()

@@ -288,7 +288,7 @@ def test_the_pipeline_equals_a_second_implementation_bit_for_bit(case: Any, tmp_
             key
             for key, stage in grid.stages.items()
             if stage.kind == "train"
-            and "start" not in stage.fields
-            and stage.fields["data"] == json.loads(data[name].name)
+            and "start" not in stage.recipe.fields()
+            and stage.recipe.fields()["data"] == json.loads(data[name].name)
         ]
         assert_bits(load_weights(store.read(keys[0], f"it{rewind}")), rewound, (name, "rewind point"))

@@ -68,7 +68,9 @@ def test_one_shot_pruning_to_fractions_is_torchs(scope: str, tmp_path: Path) -> 
     """Each fraction cuts the trained dense network anew."""
     fractions = [0.25, 0.5, 0.9]
     grid, store = made({"fractions": fractions, "method": "one-shot", "scope": scope}, tmp_path)
-    dense = next(key for key, stage in grid.stages.items() if stage.kind == "train" and "start" not in stage.fields)
+    dense = next(
+        key for key, stage in grid.stages.items() if stage.kind == "train" and "start" not in stage.recipe.fields()
+    )
     weights = load_weights(store.read(dense, "final"))
     for point in [point for point in grid.points if point.ticket == "winning"]:
         layers = {"fc1.weight": nn.Linear(64, 13), "fc2.weight": nn.Linear(13, 7)}

@@ -15,12 +15,15 @@ from torch.nn.utils import prune as torch_prune
 from pipeline.engine.assembly import assemble
 from pipeline.engine.driver import RunOptions, run
 from pipeline.engine.store import Store
+from pipeline.engine.store.records import Record
 from pipeline.experiment.grid import Grid, Point, expand
 from pipeline.experiment.loading import load
 from pipeline.lottery.data import load as load_images
 from pipeline.lottery.files import load_mask, load_weights
 from pipeline.lottery.models import build
 from pipeline.lottery.normalization import Normalization
+from pipeline.recipes.datasets import DataSet
+from pipeline.recipes.models import model_from
 
 SEED = 3
 FRACTIONS = [0.5, 0.9]
@@ -85,7 +88,7 @@ class Ran:
         (key,) = [key for key, stage in self.grid.stages.items() if self.grid.roles[key] == "chain"]
         return key
 
-    def record(self, key: str) -> dict[str, Any]:
+    def record(self, key: str) -> Record:
         record = self.store.record(key)
         assert record is not None
         return record
@@ -167,9 +170,9 @@ def test_controls_move_weights_within_the_chosen_layer_only(ran: Ran, control: s
 
 
 def test_an_evaluation_without_training_is_that_of_the_weights_by_hand(ran: Ran) -> None:
-    images = load_images({"name": "digits", "channels": 3}, Path())
+    images = load_images(DataSet("digits", channels=3), Path())
     normalize = Normalization(images.mean, images.std, torch.device("cpu"), False)
-    model = build({"name": "convnet", "width": 4}, [3, 8, 8], 10).eval()
+    model = build(model_from({"name": "convnet", "width": 4}), [3, 8, 8], 10).eval()
     accuracies = set()
     for ticket in ("pruned", "winning", "random"):
         for _, point in ran.points("as-is", ticket, 1):

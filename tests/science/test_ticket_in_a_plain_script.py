@@ -14,6 +14,7 @@ from torch import nn
 from pipeline import Ticket
 from pipeline.cli import main
 from pipeline.lottery.models import build, initialize
+from pipeline.recipes.models import model_from
 
 GRID = """
 name: vgg19-on-cifar10
@@ -132,8 +133,8 @@ def test_a_cifar10_ticket_keeps_its_sparsity_and_trains_in_a_plain_script(
 
 
 def test_a_ticket_of_the_full_vgg19_fits_torchvisions_convolutions(tmp_path: Path) -> None:
-    ours = build({"name": "vgg19"}, [3, 32, 32], 10)
-    initialize(ours, 0, {"name": "vgg19"})
+    ours = build(model_from({"name": "vgg19"}), [3, 32, 32], 10)
+    initialize(ours, 0, model_from({"name": "vgg19"}))
     state = ours.state_dict()
     mask = {name: torch.rand(state[name].shape) < 0.1 for name in state if state[name].ndim == 4}
     Ticket(mask, state).save(tmp_path / "ticket.safetensors")

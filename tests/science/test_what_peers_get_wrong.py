@@ -36,6 +36,12 @@ from pipeline.lottery.hooks import Hooks
 from pipeline.lottery.models import build
 from pipeline.lottery.training import train
 from pipeline.lottery.transfer import starting_point
+from pipeline.recipes.datasets import DataSet
+from pipeline.recipes.models import model_from
+from pipeline.recipes.training import Train
+
+MASK = {"stage": "0" * 64, "output": "mask"}
+REWOUND = {"stage": "0" * 64, "output": "it0"}
 
 MASKS = ("preserved", "permuted-within-layers", "permuted-globally")
 WEIGHTS = ("kept", "redrawn", "shuffled")
@@ -91,22 +97,28 @@ def ancestors(grid: Grid, key: str) -> Iterator[str]:
 @pytest.mark.parametrize("control", [None, *CONTROLS], ids=lambda control: control["name"] if control else "winning")
 def test_every_rank_has_the_same_mask_and_weights(control: dict[str, str] | None) -> None:
     """What a process has drawn before, or was seeded with, decides nothing: a mask is an input, a draw has a name."""
-    fields: dict[str, Any] = {"model": {"name": "lenet", "hidden": [16, 8]}, "seed": 0, "round": 2}
+    fields: dict[str, Any] = {
+        **{"model": {"name": "lenet", "hidden": [16, 8]}, "input": [1, 8, 8], "classes": 5, "seed": 0, "round": 2},
+        **{"data": {"name": "digits"}, "optimizer": {"name": "sgd", "lr": 0.1}},
+        **{"batch_size": 8, "iterations": 1, "record_every": 1},
+    }
     shapes = {"fc1.weight": (16, 64), "fc2.weight": (8, 16)}
     generator = torch.Generator().manual_seed(5)
     inputs = {
         "mask": {name: torch.rand(shape, generator=generator) < 0.3 for name, shape in shapes.items()},
-        "weights": {n: torch.ones_like(v) for n, v in build(fields["model"], [1, 8, 8], 5).state_dict().items()},
+        "weights": {
+            n: torch.ones_like(v) for n, v in build(model_from(fields["model"]), [1, 8, 8], 5).state_dict().items()
+        },
     }
-    start: dict[str, Any] = {"mask": {}, "weights": {}}
+    start: dict[str, Any] = {"mask": MASK, "weights": REWOUND}
     if control:
         start["control"] = {kind: control[kind] for kind in ("mask", "weights")}
     ranks = []
     for rank in range(2):
         torch.manual_seed(rank)
         torch.rand(rank)
-        model = build(fields["model"], [1, 8, 8], 5)
-        mask = starting_point(model, {**fields, "start": start}, inputs)
+        model = build(model_from(fields["model"]), [1, 8, 8], 5)
+        mask = starting_point(model, Train.from_fields({**fields, "start": start}), inputs)
         ranks.append({**model.state_dict(), **{f"mask of {name}": kept for name, kept in mask.items()}})
     one, other = ranks
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -115,13 +127,13 @@ def test_every_rank_has_the_same_mask_and_weights(control: dict[str, str] | None
 def test_the_seed_decides_the_initialization_and_nothing_drawn_before_does(tmp_path: Path) -> None:
     """Seeds set after the model is built leave every "replicate" with weights that no seed controls."""
     grid = grid_of(tmp_path, seeds=[0, 1])
-    images = data.load({"name": "digits", "classes": [0, 1, 2, 3, 4]}, tmp_path)
+    images = data.load(DataSet("digits", classes=(0, 1, 2, 3, 4)), tmp_path)
     started = []
     for point in [p for p in grid.points if p.ticket == "dense" and p.target == "low"]:
         repeated = []
         for before in (1, 2):
             torch.manual_seed(before)
-            repeated.append(train(grid.stages[point.stage].fields, {}, images, capture={0}).captured[0])
+            repeated.append(train(grid.stages[point.stage].recipe, {}, images, capture={0}).captured[0])
         assert all(torch.equal(repeated[0][name], repeated[1][name]) for name in repeated[0])
         started.append(repeated[0])
     for name in ("fc1.weight", "fc2.weight", "head.weight"):
@@ -137,11 +149,11 @@ def test_the_mask_travels_and_nothing_is_pruned_on_the_target(rewind: str, tmp_p
     for point in moved:
         stage = grid.stages[point.stage]
         assert stage.inputs["mask"].stage == point.mask
-        behind = [grid.stages[key].fields for key in ancestors(grid, point.stage)]
+        behind = [grid.stages[key].recipe.fields() for key in ancestors(grid, point.stage)]
         assert {tuple(fields["data"]["classes"]) for fields in behind if fields["kind"] == "train"} == {
             tuple(data_of[point.source])
         }
-        assert stage.fields["data"]["classes"] == data_of[point.target]
+        assert stage.recipe.fields()["data"]["classes"] == data_of[point.target]
 
 
 def test_a_folder_that_exists_is_not_a_result(tmp_path: Path) -> None:
@@ -175,9 +187,9 @@ def test_a_truncated_checkpoint_is_not_loaded(tmp_path: Path) -> None:
     }
     taken: list[Checkpoint] = []
     train(
-        stage.fields,
+        stage.recipe,
         inputs,
-        data.load(stage.fields["data"], tmp_path),
+        data.load(stage.training.configuration.data, tmp_path),
         hooks=Hooks(checkpoint_due=lambda: True, checkpoint=taken.append),
     )
     store = Store(str(tmp_path / "damaged"))

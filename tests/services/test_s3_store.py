@@ -37,9 +37,17 @@ def holds(folder: Path, secret: str) -> list[str]:
 
 
 def put_records(store: Store, count: int) -> None:
-    whole = {"fields": {"kind": "prune"}, "status": "ok", "outputs": {}, "inputs": {}, "summary": {}, "finished": 1}
     for number in range(count):
-        store.folder.write(f"done/{number:064x}.json", records.encode({"key": f"{number:064x}", **whole}))
+        whole: records.Record = {
+            "key": f"{number:064x}",
+            "fields": {"kind": "prune"},
+            "status": "ok",
+            "outputs": {},
+            "inputs": {},
+            "summary": {},
+            "finished": 1,
+        }
+        store.folder.write(f"done/{number:064x}.json", records.encode(whole))
 
 
 @pytest.fixture

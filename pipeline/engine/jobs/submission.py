@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pipeline.engine.jobs.cluster import Cluster
 from pipeline.engine.lanes.capacity import CONTROLLER_BYTES, fits, lane_limit
 from pipeline.experiment.errors import UserError
-from pipeline.experiment.keys import RECIPE
 from pipeline.experiment.stages import Shape
+from pipeline.recipes.keys import RECIPE
 
 DRIVER_BYTES = 1.5e9
 """Memory of the driver itself and of its board, beside the lanes' controllers."""

@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from pipeline.engine.store.layout import sha256
-from pipeline.experiment.keys import canonical
+from pipeline.recipes.keys import canonical
 
 _BEFORE_DIGEST = b',"sha256":"'
 _AFTER_DIGEST = b'"}\n'

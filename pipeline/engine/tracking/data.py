@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from pipeline.experiment.keys import canonical, key_of
 from pipeline.lottery.locations import own_name
+from pipeline.recipes.keys import canonical, key_of
 
 if TYPE_CHECKING:
     from pipeline.experiment.grid import Grid
@@ -42,10 +42,11 @@ class DataSet:
     @classmethod
     def of(cls, stage: Stage) -> DataSet:
         """The data of a train stage."""
-        data, shape = stage.fields["data"], tuple(stage.fields["input"])
+        configuration = stage.training.configuration
+        data, shape, classes = configuration.data.fields(), configuration.input, configuration.classes
         digest = key_of({"data": data, "input": shape})[:DIGEST_DIGITS]
         name = _name(data, stage.locations.get("data"))
-        return cls(name, digest, canonical(data), shape, stage.fields["classes"])
+        return cls(name, digest, canonical(data), shape, classes)
 
     def profile(self) -> str:
         """JSON of what there is to know without reading an image."""

@@ -14,7 +14,7 @@ from pipeline.engine.tracking.description import description
 from pipeline.engine.tracking.fingerprint import fingerprint_in
 from pipeline.engine.tracking.tracker import Tracker
 from pipeline.engine.tracking.uri import sqlite_path
-from pipeline.experiment.keys import key_of
+from pipeline.recipes.keys import key_of
 
 if TYPE_CHECKING:
     from pipeline.experiment.grid import Grid

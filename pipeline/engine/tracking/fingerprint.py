@@ -11,7 +11,7 @@ from urllib.parse import quote
 from pipeline.engine.tracking.client_runs import ROUNDS, ExistingRun, marks_in
 from pipeline.engine.tracking.registry import COPIED, TICKET, Registered
 from pipeline.engine.tracking.runs import KEY
-from pipeline.experiment.keys import key_of
+from pipeline.recipes.keys import key_of
 
 RUNS = """
     SELECT runs.run_uuid, keys.value, runs.status, rounds.value FROM runs JOIN experiments USING (experiment_id)

@@ -10,7 +10,7 @@ from pipeline.engine.store.records import Record
 from pipeline.engine.tracking.curves import curves_of
 from pipeline.engine.tracking.metrics import Measurement
 from pipeline.engine.tracking.runs import WantedRun
-from pipeline.experiment.keys import canonical
+from pipeline.recipes.keys import canonical
 
 if TYPE_CHECKING:
     from pipeline.experiment.grid import Grid, Point

@@ -10,7 +10,7 @@ import yaml
 
 from pipeline.engine.provenance import Provenance
 from pipeline.engine.tracking.runs import WantedRun
-from pipeline.experiment.keys import key_of
+from pipeline.recipes.keys import key_of
 
 if TYPE_CHECKING:
     from pipeline.experiment.grid import Grid

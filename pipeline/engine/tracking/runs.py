@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from pipeline.engine.tracking.data import DataSet
 from pipeline.engine.tracking.metrics import Entry
-from pipeline.experiment.keys import key_of
 from pipeline.lottery.printable import escaped
+from pipeline.recipes.keys import key_of
 
 KEY = "ticket_transfer.key"
 """Tag by which a run is found again, by any driver: MLflow chooses the run's id itself."""

@@ -12,11 +12,11 @@ from pipeline.engine.addresses import shown
 from pipeline.engine.store.records import Records
 from pipeline.engine.tracking.report import REPORT_RUN
 from pipeline.engine.tracking.runs import run_key
-from pipeline.experiment.keys import key_of
+from pipeline.recipes.keys import key_of
 
 if TYPE_CHECKING:
     from pipeline.experiment.grid import Grid, Point
-    from pipeline.experiment.stages import Input
+    from pipeline.recipes.references import Reference
 
 
 class Kept(Records, Protocol):
@@ -144,7 +144,7 @@ def _describe(point: Point, parts: Mapping[str, Mapping[str, Any]], store: str, 
     )
 
 
-def _part(snapshot: Kept, read: Input) -> dict[str, Any] | None:
+def _part(snapshot: Kept, read: Reference) -> dict[str, Any] | None:
     """Where one file of the ticket is, and its hash; None unless the store has it."""
     record = snapshot.record(read.stage)
     if record is None or not snapshot.available(read.stage, read.output):

@@ -1,13 +1,12 @@
 """Loaded images kept for the next stage: a lane trains on the same few data sets hundreds of times."""
 
-import json
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Hashable
 from pathlib import Path
-from typing import Any
 
 from pipeline.lottery.data.images import Images
 from pipeline.lottery.data.loading import load
+from pipeline.recipes.datasets import DataSet
 
 
 class ImageCache:
@@ -19,11 +18,11 @@ class ImageCache:
     def __init__(self, root: Path, limit_bytes: int) -> None:
         self._root = root
         self._limit = limit_bytes
-        self._kept: OrderedDict[str, Images] = OrderedDict()  # least recently used first
+        self._kept: OrderedDict[Hashable, Images] = OrderedDict()  # least recently used first
 
     def get(
         self,
-        data_fields: Mapping[str, Any],
+        data: DataSet,
         location: str | None = None,
         *,
         images: str = "auto",
@@ -32,11 +31,11 @@ class ImageCache:
         share: float = 1.0,
     ) -> Images:
         """As `load`, from memory where the same was loaded before."""
-        key = json.dumps([data_fields, location, images, device, decoders, share], sort_keys=True)
+        key = (data, location, images, device, decoders, share)
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
-        loaded = load(data_fields, self._root, location, images=images, device=device, decoders=decoders, share=share)
+        loaded = load(data, self._root, location, images=images, device=device, decoders=decoders, share=share)
         if loaded.nbytes <= self._limit:
             self._kept[key] = loaded
             while self.nbytes > self._limit:

@@ -1,15 +1,14 @@
 """scikit-learn's digits: 1,797 real handwritten digits of 8x8 grey pixels, part of the package, no download."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from pipeline.lottery.data.raw import RawSet, in_memory, raw_set
+from pipeline.recipes.datasets import DataSet
 
 
-def digits(fields: Mapping[str, Any], root: Path, location: str | None) -> RawSet:
+def digits(data: DataSet, root: Path, location: str | None) -> RawSet:
     """Values 0..16 become round(v * 255 / 16). Every fifth image of a class, in file order, is a test image."""
     # Imported here: scikit-learn takes a second, and only this data set needs it.
     from sklearn.datasets import load_digits

@@ -1,8 +1,6 @@
 """Any folder of images with one folder a class, in train/ and in val/ or test/."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -10,17 +8,17 @@ from pipeline.lottery import image_folders
 from pipeline.lottery.data.decoding import Files
 from pipeline.lottery.data.errors import DataError
 from pipeline.lottery.data.raw import RawPart, RawSet, raw_set
+from pipeline.recipes.datasets import DataSet
 
 
-def image_folder(fields: Mapping[str, Any], root: Path, location: str | None) -> RawSet:
+def image_folder(data: DataSet, root: Path, location: str | None) -> RawSet:
     """Labels count the class folders of train/ in name order; images of a class in path order. Raises DataError."""
     if location is None:
         raise DataError(f"images: no folder is given. {image_folders.LAYOUT}")
     folder = root / location
     try:
         found = image_folders.image_folder(folder)
-        planned = fields.get("fingerprint")
-        if planned is not None and found.fingerprint != planned:
+        if data.fingerprint is not None and found.fingerprint != data.fingerprint:
             raise DataError(f"{folder} has changed since it was planned: other images are there now. Plan it again.")
     except image_folders.FolderError as error:
         raise DataError(f"{error} Check the location and the data root (--data, TICKETS_DATA).") from error

@@ -1,12 +1,11 @@
 """Resize, then centre crop, then channels: the size that the model sees, made once when the data is loaded."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
 from pipeline.lottery.data.errors import DataError
+from pipeline.recipes.datasets import DataSet
 
 
 @dataclass(frozen=True)
@@ -20,8 +19,8 @@ class Geometry:
     """Whether a picture that says that it lies on its side is turned, before anything else."""
 
     @classmethod
-    def of(cls, fields: Mapping[str, Any]) -> "Geometry":
-        return cls(fields.get("resize"), fields.get("crop"), fields.get("channels"))
+    def of(cls, data: DataSet) -> "Geometry":
+        return cls(data.resize, data.crop, data.channels)
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """uint8 [..., C, H, W] -> contiguous uint8 [..., C', H', W']. Raises DataError for what does not fit."""

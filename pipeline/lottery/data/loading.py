@@ -1,10 +1,9 @@
-"""From a stage's data fields to images: classes, half, n per class, validation, resize, crop, channels, so ordered."""
+"""From a recipe of data to images: classes, half, n per class, validation, resize, crop, channels, so ordered."""
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,8 +29,9 @@ from pipeline.lottery.data.user import user
 from pipeline.lottery.data.xor import xor
 from pipeline.lottery.locations import folder_at
 from pipeline.lottery.published_data import PUBLISHED
+from pipeline.recipes.datasets import DataSet
 
-Loader = Callable[[Mapping[str, Any], Path, str | None], RawSet]
+Loader = Callable[[DataSet, Path, str | None], RawSet]
 
 LOADERS: dict[str, Loader] = {
     "digits": digits,
@@ -61,11 +61,11 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """What the data fields choose of a data set; no pixel is read yet."""
+    """What is chosen of a data set; no pixel is read yet."""
 
     train: Part
     validation: Part
-    """Training images that are held out; empty unless the fields ask for some."""
+    """Training images that are held out; empty unless some are asked for."""
     test: Part
     classes: int
     geometry: Geometry
@@ -75,7 +75,7 @@ class Selection:
 
 
 def load(
-    data_fields: Mapping[str, Any],
+    data: DataSet,
     root: Path,
     location: str | None = None,
     *,
@@ -85,22 +85,22 @@ def load(
     limit_bytes: int | None = None,
     share: float = 1.0,
 ) -> Images:
-    """The images that the fields describe, on the CPU, with statistics of the training images as they are used.
+    """The images that `data` describes, on the CPU, with statistics of the training images as they are used.
 
     `root` is the data root. `location` is the folder of `parquet`, `images` and prepared sets (a URI, or a path
     relative to the root, or absolute) or the Python file of `user`; it is where, not what, and so not in the key. The
-    same fields give the same images for every seed. `images` is auto, resident or streaming (`residency.streams`, with
+    same recipe gives the same images for every seed. `images` is auto, resident or streaming (`residency.streams`, with
     the `device`, `limit_bytes` and the `share` of the device); `decoders` processes decode. None of these changes a
-    result. Raises DataError for files that are missing, damaged or do not fit the fields, LookupError for an unknown
+    result. Raises DataError for files that are missing, damaged or do not fit `data`, LookupError for an unknown
     name, plugins.PluginError about a user's file, OSError about a network, which may pass.
     """
-    chosen = select(data_fields, root, location)
+    chosen = select(data, root, location)
     train, test = (
         streamed(part.source, part.indices, chosen.geometry, decoders) for part in (chosen.train, chosen.test)
     )
     if train.shape[1:] != test.shape[1:]:
         raise DataError(
-            f"{data_fields['name']}: training images are {list(train.shape[1:])} and test images "
+            f"{data.name}: training images are {list(train.shape[1:])} and test images "
             f"{list(test.shape[1:])} (channels, height, width): set `resize`, `crop` or `channels`."
         )
     decoded = train.shape.numel() + test.shape.numel()
@@ -112,7 +112,7 @@ def load(
     validation = None
     if len(held.indices):
         validation = placed(streamed(held.source, held.indices, chosen.geometry, decoders)), held.labels
-    mean, std = _statistics(chosen, pixels, data_fields)
+    mean, std = _statistics(chosen, pixels, data)
     return Images(
         train_x=pixels,
         train_y=chosen.train.labels,
@@ -126,21 +126,18 @@ def load(
     )
 
 
-def select(
-    data_fields: Mapping[str, Any], root: Path, location: str | None = None, *, original: bool = False
-) -> Selection:
-    """What the fields choose; with `original`, of published files, not of what was prepared. Raises as `load`."""
-    raw = _raw(data_fields, Path(root), location, original)
-    kept = subsets.kept_classes(data_fields, raw.classes)
-    chosen = subsets.training_indices(raw.train.labels, kept, data_fields)
-    train, validation = subsets.held_out(chosen, len(raw.train.labels), data_fields)
+def select(data: DataSet, root: Path, location: str | None = None, *, original: bool = False) -> Selection:
+    """What `data` chooses; with `original`, of published files, not of what was prepared. Raises as `load`."""
+    raw = _raw(data, Path(root), location, original)
+    kept = subsets.kept_classes(data, raw.classes)
+    chosen = subsets.training_indices(raw.train.labels, kept, data)
+    train, validation = subsets.held_out(chosen, len(raw.train.labels), data)
     test = subsets.test_indices(raw.test.labels, kept)
     if not len(train) or not len(test):
         raise DataError(
-            f"{data_fields['name']}: {len(train)} training and {len(test)} test images are left after classes {kept} "
-            "and half."
+            f"{data.name}: {len(train)} training and {len(test)} test images are left after classes {kept} and half."
         )
-    geometry, seen = _sizes(data_fields, raw.square)
+    geometry, seen = _sizes(data, raw.square)
     return Selection(
         Part(raw.train.source, train, subsets.relabelled(raw.train.labels[train], kept)),
         Part(raw.train.source, validation, subsets.relabelled(raw.train.labels[validation], kept)),
@@ -152,16 +149,16 @@ def select(
     )
 
 
-def _raw(data_fields: Mapping[str, Any], root: Path, location: str | None, original: bool) -> RawSet:
-    name = data_fields["name"]
+def _raw(data: DataSet, root: Path, location: str | None, original: bool) -> RawSet:
+    name = data.name
     if name not in LOADERS:
         near = difflib.get_close_matches(str(name), LOADERS, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise LookupError(f"There is no data set {name!r}.{hint} Data sets: {', '.join(LOADERS)}.")
     if name not in PUBLISHED:
-        return LOADERS[name](data_fields, root, location)
-    prepared = None if original else prepared_set(data_fields, root, location)
-    raw = prepared or LOADERS[name](data_fields, root, None)
+        return LOADERS[name](data, root, location)
+    prepared = None if original else prepared_set(data, root, location)
+    raw = prepared or LOADERS[name](data, root, None)
     published = PUBLISHED[name]
     found = len(raw.train.labels), len(raw.test.labels)
     if found != (published.images, published.test_images):
@@ -178,26 +175,25 @@ def _raw(data_fields: Mapping[str, Any], root: Path, location: str | None, origi
     return raw
 
 
-def _sizes(data_fields: Mapping[str, Any], square: int | None) -> tuple[Geometry, tuple[int, int] | None]:
+def _sizes(data: DataSet, square: int | None) -> tuple[Geometry, tuple[int, int] | None]:
     """What is stored of each image, and the size that models see if that is less."""
     if square is None:
-        geometry, margin = Geometry.of(data_fields), data_fields.get("margin", 0)
-        if not margin:
+        geometry, seen = Geometry.of(data), data.crop
+        if not data.margin or seen is None:
             return geometry, None
-        seen = data_fields["crop"]
-        return replace(geometry, crop=seen + 2 * margin), (seen, seen)
-    stored = data_fields.get("resize", square)
-    seen = data_fields.get("crop", stored * 7 // 8)
+        return replace(geometry, crop=seen + 2 * data.margin), (seen, seen)
+    stored = data.resize or square
+    seen = data.crop or stored * 7 // 8
     if seen > stored:
         raise DataError(f"crop: {seen} does not fit into images of {stored}x{stored}. Resize to {seen} or more.")
     # As torchvision reads these sets, and as everybody's results of them are: no picture is turned.
     return Geometry(stored, stored, 3, upright=False), (seen, seen)
 
 
-def _statistics(chosen: Selection, pixels: Pixels, data_fields: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-    if not data_fields.get("normalized", True):
+def _statistics(chosen: Selection, pixels: Pixels, data: DataSet) -> tuple[Tensor, Tensor]:
+    if not data.normalized:
         return torch.zeros(pixels.shape[1]), torch.ones(pixels.shape[1])
     if chosen.statistics is not None:
         mean, std = chosen.statistics
         return torch.tensor(mean), torch.tensor(std)
-    return streamed_statistics(pixels, data_fields) if isinstance(pixels, Streamed) else statistics(pixels)
+    return streamed_statistics(pixels, data) if isinstance(pixels, Streamed) else statistics(pixels)

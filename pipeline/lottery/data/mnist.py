@@ -7,7 +7,6 @@ data root may be read-only and hold nothing else; what is already unpacked is re
 import gzip
 import hashlib
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,15 @@ from pipeline.lottery.data.downloading import complete
 from pipeline.lottery.data.errors import DataError
 from pipeline.lottery.data.raw import RawPart, RawSet, in_memory, raw_set
 from pipeline.lottery.published_data import PUBLISHED
+from pipeline.recipes.datasets import DataSet
 
 
-def mnist(fields: Mapping[str, Any], root: Path, location: str | None) -> RawSet:
+def mnist(data: DataSet, root: Path, location: str | None) -> RawSet:
     """60,000 and 10,000 handwritten digits, 28x28 grey. Raises DataError."""
     return _load("mnist", root)
 
 
-def fashion_mnist(fields: Mapping[str, Any], root: Path, location: str | None) -> RawSet:
+def fashion_mnist(data: DataSet, root: Path, location: str | None) -> RawSet:
     """60,000 and 10,000 pictures of clothes, 28x28 grey. Raises DataError."""
     return _load("fashion_mnist", root)
 

@@ -26,30 +26,30 @@ from pipeline.lottery.parquet_columns import bytes_of
 from pipeline.lottery.parquet_files import ParquetError, fingerprint
 from pipeline.lottery.parquet_labels import read_labels
 from pipeline.lottery.parquet_layout import LAYOUT, parts
+from pipeline.recipes.datasets import DataSet
 
 ROWS = 64
 """Rows of a Parquet file that are in memory at a time."""
 
 
-def parquet(fields: Mapping[str, Any], root: Path, location: str | None) -> RawSet:
-    """Files in name order, rows in file order. Columns: the fields `image` and `label`.
+def parquet(data: DataSet, root: Path, location: str | None) -> RawSet:
+    """Files in name order, rows in file order. Columns: `image` and `label` of the recipe.
 
     Raises DataError, and OSError about a network, which may pass.
     """
     if location is None:
         raise DataError(f"parquet: no folder is given. {LAYOUT}.")
     folder = folder_at(location, root)
-    image, label = fields.get("image", "image"), fields.get("label", "label")
     with data_errors(folder):
         found = parts(folder)
-        content = fields.get("fingerprint")
+        content = data.fingerprint
         same = content is None or fingerprint(folder, found.files) == content
-        labels = read_labels(folder, found.train, found.test, image, label) if same else None
-        if labels is None or fields.get("labels") not in (None, labels.digest):
+        labels = read_labels(folder, found.train, found.test, data.image, data.label) if same else None
+        if labels is None or data.labels not in (None, labels.digest):
             raise DataError(f"{folder} has changed since it was planned: other files are there now. Plan it again.")
-        labels.refuse_unseen(folder, label, fields.get("classes"))
-    train = parquet_part(folder, found.train, labels.train, image, content)
-    return raw_set(train, parquet_part(folder, found.test, labels.test, image, content), str(folder))
+        labels.refuse_unseen(folder, data.label, data.classes)
+    train = parquet_part(folder, found.train, labels.train, data.image, content)
+    return raw_set(train, parquet_part(folder, found.test, labels.test, data.image, content), str(folder))
 
 
 @contextlib.contextmanager

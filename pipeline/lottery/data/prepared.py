@@ -1,7 +1,6 @@
 """A data set that `tickets prepare` wrote: Parquet shards and, last of all, the manifest that says what they are."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from pipeline.lottery.data.raw import RawSet, raw_set
 from pipeline.lottery.locations import Folder, folder_at
 from pipeline.lottery.parquet_labels import read_labels
 from pipeline.lottery.published_data import IMAGENET_STATISTICS, PUBLISHED, SQUARE
+from pipeline.recipes.datasets import DataSet
 
 MANIFEST = "prepared.json"
 IMAGE, LABEL = "image", "label"
@@ -61,12 +61,12 @@ def manifest_in(folder: Folder, name: str = MANIFEST) -> Manifest | None:
     return Manifest.of(data, folder.shown(name))
 
 
-def prepared_set(fields: Mapping[str, Any], root: Path, location: str | None) -> RawSet | None:
+def prepared_set(data: DataSet, root: Path, location: str | None) -> RawSet | None:
     """The named set as it was prepared at `location`, or in prepared/<name>/ of the data root if it is there.
 
     The same images in the same order as from the original files. Raises DataError, and OSError about a network.
     """
-    name = fields["name"]
+    name = data.name
     folder = folder_at(location or f"prepared/{name}", root)
     try:
         manifest = manifest_in(folder)

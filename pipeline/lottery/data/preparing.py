@@ -7,10 +7,9 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,6 +21,7 @@ from pipeline.lottery.data.prepared import IMAGE, LABEL, MANIFEST, Manifest, Sha
 from pipeline.lottery.data.source import Encoded, png
 from pipeline.lottery.data.streamed import streamed
 from pipeline.lottery.locations import OBJECT_STORES, Folder
+from pipeline.recipes.datasets import DataSet
 
 UNFINISHED = "preparing.json"
 """The manifest while shards are still missing."""
@@ -54,21 +54,21 @@ class Wanted:
 
 
 def prepare(
-    data_fields: Mapping[str, Any],
+    data: DataSet,
     root: Path,
     location: str | None,
     folder: Folder,
     shard_bytes: int = SHARD_BYTES,
     tell: Tell = lambda _: None,
 ) -> Manifest:
-    """Write what the fields choose as shards of about `shard_bytes`; `tell` hears of every shard.
+    """Write what `data` chooses as shards of about `shard_bytes`; `tell` hears of every shard.
 
-    Encoded images are kept as they are, unless the fields resize, crop or repeat channels; then, and from plain arrays,
-    they are PNG. Each shard is written whole. Given again after it was killed it goes on after the shards that are
-    there, and given again at the end it checks all of them: what is damaged is named and made anew.
+    Encoded images are kept as they are, unless they are resized, cropped or made to repeat channels; then, and from
+    plain arrays, they are PNG. Each shard is written whole. Given again after it was killed it goes on after the shards
+    that are there, and given again at the end it checks all of them: what is damaged is named and made anew.
     Raises DataError, OSError, and as `load`.
     """
-    fields = dict(data_fields)
+    fields = data.fields()
     with _alone_in(folder):
         finished = manifest_in(folder)
         begun = finished or manifest_in(folder, UNFINISHED) or Manifest(fields, [], [], [])
@@ -80,7 +80,7 @@ def prepare(
         if finished is not None and len(whole) == len(finished.shards):
             _refuse_others(folder, set(whole))
             return finished
-        chosen = select(fields, root, location, original=location is None)
+        chosen = select(data, root, location, original=location is None)
         encoding = _Resized(chosen) if any(name in fields for name in RESIZED) else _Kept()
         parts = {"train": chosen.train, "test": chosen.test}
         wanted = [

@@ -8,11 +8,10 @@ contradicts what is published; how far images are resized is the grid's to say.
 
 import gzip
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from pipeline.lottery.data.downloading import complete
 from pipeline.lottery.data.errors import DataError
 from pipeline.lottery.data.raw import RawPart, RawSet, in_memory, raw_set
 from pipeline.lottery.published_data import PUBLISHED
+from pipeline.recipes.datasets import DataSet
 
 BYTES, INTEGERS = 0x1E3D4C55, 0x1E3D4C54
 """Magic numbers of a matrix of unsigned bytes and of one of 32-bit integers."""
@@ -31,7 +31,7 @@ PAIRS = 256
 """Read at a time: 4.7 MB."""
 
 
-def smallnorb(fields: Mapping[str, Any], root: Path, location: str | None) -> RawSet:
+def smallnorb(data: DataSet, root: Path, location: str | None) -> RawSet:
     """24,300 and 24,300 toys of five kinds (animal, human, plane, truck, car), 96x96 grey. Raises DataError."""
     complete("smallnorb", root)
     published = PUBLISHED["smallnorb"]

@@ -1,10 +1,7 @@
 """Mean and standard deviation of the training images as they are used, for normalization."""
 
-import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import PIL
 import torch
@@ -13,6 +10,8 @@ from torch import Tensor
 from pipeline.lottery.data.cache_folder import cache_folder, made_once
 from pipeline.lottery.data.reading import chunks
 from pipeline.lottery.data.streamed import Streamed
+from pipeline.recipes.datasets import DataSet
+from pipeline.recipes.keys import key_of
 
 SMALLEST_STD = 1 / 255
 """One grey level: a channel that never varies is shifted, not divided by zero."""
@@ -30,17 +29,15 @@ def statistics(pixels: Tensor) -> tuple[Tensor, Tensor]:
     return _moments(_counts(pixels))
 
 
-def streamed_statistics(pixels: Streamed, data_fields: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+def streamed_statistics(pixels: Streamed, data: DataSet) -> tuple[Tensor, Tensor]:
     """The same numbers for images that are not in memory, from decoding them once: the result is kept on disk.
 
     Not that of a user's function, which may read what it likes. Raises DataError.
     """
-    name = data_fields["name"]
-    if name == "user" or (name in NAMED_BY_CONTENT and "fingerprint" not in data_fields):
+    if data.name == "user" or (data.name in NAMED_BY_CONTENT and data.fingerprint is None):
         return _moments(_streamed_counts(pixels))
-    made_by = {"data": data_fields, "counting": COUNTING, "pillow": PIL.__version__}
-    canonical = json.dumps(made_by, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    file = cache_folder() / "statistics" / f"{hashlib.sha256(canonical.encode()).hexdigest()}.json"
+    made_by = key_of({"data": data.fields(), "counting": COUNTING, "pillow": PIL.__version__})
+    file = cache_folder() / "statistics" / f"{made_by}.json"
     made_once(file, lambda part: _write(part, _streamed_counts(pixels)))
     return _moments(torch.tensor(json.loads(file.read_bytes()), dtype=torch.int64))
 

@@ -5,8 +5,7 @@ named by its label in the whole data set, so leaving classes out does not change
 validation images are drawn from one permutation of all, for they keep no shares of classes.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -14,38 +13,39 @@ from torch import Tensor
 from pipeline.lottery.counting import count_of
 from pipeline.lottery.data.errors import DataError
 from pipeline.lottery.randomness import generator
+from pipeline.recipes.datasets import DataSet
 
 
-def kept_classes(fields: Mapping[str, Any], total: int) -> list[int]:
+def kept_classes(data: DataSet, total: int) -> list[int]:
     """The original labels that are kept, in the order given; the position in this list is the new label.
 
     Raises DataError.
     """
-    kept = list(fields.get("classes", range(total)))
+    kept = list(range(total) if data.classes is None else data.classes)
     unknown = sorted(set(kept) - set(range(total)))
     if unknown or not kept or len(set(kept)) < len(kept):
         raise DataError(f"classes: {kept} must be different labels of 0..{total - 1}, at least one.")
     return kept
 
 
-def training_indices(labels: Tensor, kept: Sequence[int], fields: Mapping[str, Any]) -> Tensor:
+def training_indices(labels: Tensor, kept: Sequence[int], data: DataSet) -> Tensor:
     """Indices, ascending, of what `half` and `per_class` leave of each kept class, by the original `labels` [N]."""
-    chosen = [_per_class(_half(_places(labels, label), label, fields), label, fields) for label in kept]
+    chosen = [_per_class(_half(_places(labels, label), label, data), label, data) for label in kept]
     return torch.cat(chosen).sort().values
 
 
-def held_out(chosen: Tensor, total: int, fields: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+def held_out(chosen: Tensor, total: int, data: DataSet) -> tuple[Tensor, Tensor]:
     """`chosen` [N], ascending, of the `total` training images, in two parts, ascending too: to train on, to hold out.
 
     The first `validation` that are chosen, in one random order of the whole training set: choices that overlap hold
     out the same images first. Raises DataError.
     """
-    count = fields.get("validation", 0)
+    count = data.validation
     if not count:
         return chosen, chosen[:0]
-    if not 0 < count < len(chosen):
+    if count >= len(chosen):
         raise DataError(f"validation: {count_of(count, 'image')} cannot be held out of {len(chosen):,}.")
-    order = torch.randperm(total, generator=generator("validation", fields["name"]))
+    order = torch.randperm(total, generator=generator("validation", data.name))
     drawn = order[torch.isin(order, chosen)]
     return drawn[count:].sort().values, drawn[:count].sort().values
 
@@ -66,25 +66,22 @@ def _places(labels: Tensor, label: int) -> Tensor:
     return (labels == label).nonzero().flatten()
 
 
-def _half(places: Tensor, label: int, fields: Mapping[str, Any]) -> Tensor:
-    half = fields.get("half")
-    if half is None:
+def _half(places: Tensor, label: int, data: DataSet) -> Tensor:
+    if data.half is None:
         return places
-    if half not in ("a", "b"):
-        raise DataError(f"half: {half!r} must be 'a' or 'b'.")
-    shuffled = places[torch.randperm(len(places), generator=generator("half", fields["name"], label))]
+    shuffled = places[torch.randperm(len(places), generator=generator("half", data.name, label))]
     middle = -(-len(places) // 2)
-    return shuffled[:middle] if half == "a" else shuffled[middle:]
+    return shuffled[:middle] if data.half == "a" else shuffled[middle:]
 
 
-def _per_class(places: Tensor, label: int, fields: Mapping[str, Any]) -> Tensor:
-    count = fields.get("per_class")
+def _per_class(places: Tensor, label: int, data: DataSet) -> Tensor:
+    count = data.per_class
     if count is None:
         return places
-    if not 1 <= count <= len(places):
+    if count > len(places):
         raise DataError(
             f"per_class: {count_of(count, 'image is', 'images are')} asked of class {label}, which has {len(places)}."
         )
     # Sorted first: which images are chosen depends on the set of images, not on how a half was drawn.
     places = places.sort().values
-    return places[torch.randperm(len(places), generator=generator("per_class", fields["name"], label))[:count]]
+    return places[torch.randperm(len(places), generator=generator("per_class", data.name, label))[:count]]

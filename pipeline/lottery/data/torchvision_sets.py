@@ -1,6 +1,6 @@
 """CIFAR-10, CIFAR-100, SVHN, ImageNet and Places365, from the files that torchvision reads (and, where small, gets)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,20 @@ from pipeline.lottery.data.folder import labelled
 from pipeline.lottery.data.raw import RawPart, RawSet, in_memory, raw_set
 from pipeline.lottery.image_folders import FolderError, part_at
 from pipeline.lottery.published_data import IMAGENET_STATISTICS, PUBLISHED, SQUARE
+from pipeline.recipes.datasets import DataSet
 
 
-def cifar10(fields: Mapping[str, Any], root: Path, location: str | None) -> RawSet:
+def cifar10(data: DataSet, root: Path, location: str | None) -> RawSet:
     """50,000 and 10,000 pictures of ten kinds of things, 32x32. Raises DataError."""
     return _cifar("cifar10", root)
 
 
-def cifar100(fields: Mapping[str, Any], root: Path, location: str | None) -> RawSet:
+def cifar100(data: DataSet, root: Path, location: str | None) -> RawSet:
     """50,000 and 10,000 pictures of a hundred kinds of things, 32x32. Raises DataError."""
     return _cifar("cifar100", root)
 
 
-def svhn(fields: Mapping[str, Any], root: Path, location: str | None) -> RawSet:
+def svhn(data: DataSet, root: Path, location: str | None) -> RawSet:
     """73,257 and 26,032 house numbers, 32x32, without the extra ones. Raises DataError."""
     # Imported here, as in the other loaders: torchvision takes a second, and only these data sets need it.
     from torchvision.datasets import SVHN
@@ -41,7 +42,7 @@ def svhn(fields: Mapping[str, Any], root: Path, location: str | None) -> RawSet:
     return raw_set(part("train"), part("test"), str(root / "svhn"))
 
 
-def imagenet(fields: Mapping[str, Any], root: Path, location: str | None) -> RawSet:
+def imagenet(data: DataSet, root: Path, location: str | None) -> RawSet:
     """ILSVRC 2012: 1,281,167 pictures of 1,000 classes, and the 50,000 of its validation as test. Raises DataError.
 
     In torchvision's order; found by the same rule as in planning, which torchvision does not share (it sees hidden
@@ -57,7 +58,7 @@ def imagenet(fields: Mapping[str, Any], root: Path, location: str | None) -> Raw
     return raw_set(labelled(train, classes), labelled(test, classes), str(folder), SQUARE, IMAGENET_STATISTICS)
 
 
-def places365(fields: Mapping[str, Any], root: Path, location: str | None) -> RawSet:
+def places365(data: DataSet, root: Path, location: str | None) -> RawSet:
     """Places365-Standard at 256x256: 1,803,460 pictures of 365 scenes, its 36,500 for validation as test.
 
     Raises DataError.

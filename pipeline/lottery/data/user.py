@@ -9,19 +9,20 @@ class, resizing, cropping, channels and normalization are applied to what it ret
 it no randomness of its own: the key holds the file's source, and the same key must be the same images.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pipeline.lottery import plugins
 from pipeline.lottery.data.errors import DataError
 from pipeline.lottery.data.raw import RawSet, in_memory, raw_set
+from pipeline.recipes.datasets import DataSet
 
 
-def user(fields: Mapping[str, Any], root: Path, location: str | None) -> RawSet:
+def user(data: DataSet, root: Path, location: str | None) -> RawSet:
     """`location` is the file. Raises plugins.PluginError about the file, DataError about what the function returns."""
-    name = fields["function"]
-    function = plugins.load(location, name, fields["source"])
+    name, source = data.function, data.source
+    if name is None or source is None:
+        raise DataError("user: no function is given.")
+    function = plugins.load(location, name, source)
     where = f"{location}:{name}"
     try:
         returned = function(root)

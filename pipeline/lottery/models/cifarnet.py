@@ -5,12 +5,15 @@ from collections import OrderedDict
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pipeline.recipes.model_base import ImageShape
+from pipeline.recipes.models import Cifarnet
+
 RADIUS = 4
 """Depth radius of the local response normalization (Table I of the paper)."""
 ALPHA = 0.001 / 9
 
 
-def cifarnet(input_shape: tuple[int, int, int], classes: int, width: int) -> nn.Sequential:
+def cifarnet(model: Cifarnet, input_shape: ImageShape, classes: int) -> nn.Sequential:
     """Two convolutions, each pooled and normalized over neighbouring channels, then 384, 192 and the output layer.
 
     [B, C, H, W] -> [B, classes], H and W multiples of 4 (28 in the paper). 5x5 convolutions of `width` (64) channels
@@ -24,15 +27,15 @@ def cifarnet(input_shape: tuple[int, int, int], classes: int, width: int) -> nn.
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     channels = input_shape[0]
     for number in (1, 2):
-        layers[f"conv{number}"] = nn.Conv2d(channels, width, kernel_size=5, padding=2)
+        layers[f"conv{number}"] = nn.Conv2d(channels, model.width, kernel_size=5, padding=2)
         layers[f"relu{number}"] = nn.ReLU()
         # Of an even side the odd last window is cut off (ceil), which is what "same" padding comes to.
         layers[f"pool{number}"] = nn.MaxPool2d(3, stride=2, ceil_mode=True)
         layers[f"norm{number}"] = LocalResponseNorm()
-        channels = width
+        channels = model.width
     layers["flatten"] = nn.Flatten()
-    size = width * (input_shape[1] // 4) * (input_shape[2] // 4)
-    for number, units in enumerate((6 * width, 3 * width), start=1):
+    size = model.width * (input_shape[1] // 4) * (input_shape[2] // 4)
+    for number, units in enumerate(model.units, start=1):
         layers[f"fc{number}"] = nn.Linear(size, units)
         layers[f"relu{number + 2}"] = nn.ReLU()
         size = units

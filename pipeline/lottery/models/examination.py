@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from pipeline.lottery.many_networks import is_many
 from pipeline.lottery.models.initialization import check_initialization
 from pipeline.lottery.models.output_graph import UncertainError, reached, scoring_layer
 from pipeline.lottery.models.registry import build
+from pipeline.recipes.users_model import UserModel
 
 Shapes = list[tuple[str, tuple[int, ...]]]
 
@@ -40,9 +41,7 @@ class Examination:
     """What a plan and a report should say of it, as the end of a sentence about the model."""
 
 
-def examine(
-    model_fields: Mapping[str, Any], input: Sequence[int], classes: int, file: str | Path | None
-) -> Examination:
+def examine(recipe: UserModel, input: Sequence[int], classes: int, file: str | Path | None) -> Examination:
     """Build the model and run it once in each mode: on the meta device, without memory or arithmetic, or on the CPU
     where its code looks at values.
 
@@ -51,16 +50,16 @@ def examine(
     """
     try:
         with torch.device("meta"):
-            return _examined(model_fields, input, classes, file, runs=True)
+            return _examined(recipe, input, classes, file, runs=True)
     except Exception:  # whatever the user's code raises there; what is wrong anywhere is said by the second one
-        return _examined(model_fields, input, classes, file, runs=False)
+        return _examined(recipe, input, classes, file, runs=False)
 
 
 def _examined(
-    model_fields: Mapping[str, Any], input: Sequence[int], classes: int, file: str | Path | None, *, runs: bool
+    recipe: UserModel, input: Sequence[int], classes: int, file: str | Path | None, *, runs: bool
 ) -> Examination:
     """`runs`: whether a model that cannot be run is refused though its output layer is named."""
-    model = build({**model_fields, "output_layer": None}, input, classes, file)
+    model = build(replace(recipe, output_layer=None), input, classes, file)
     called = type(model).__name__
     remarks: list[str] = []
     found: str | UncertainError
@@ -70,14 +69,14 @@ def _examined(
         try:
             found, without = _run(model, input, classes, remarks)
         except _NotRunError as error:
-            if runs or (model_fields.get("output_layer") is None and _own_name(model) is None):
+            if runs or (recipe.output_layer is None and _own_name(model) is None):
                 raise ValueError(
                     f"it cannot be run: {error}. (If it runs on a GPU alone, name its output layer: "
                     "model: {..., output_layer: NAME}.)"
                 ) from error
             found = UncertainError(str(error))
             remarks.append(f"cannot be run here, so that what it returns is not checked: {error}")
-    named = next((name for name in (model_fields.get("output_layer"), _own_name(model)) if name is not None), found)
+    named = next((name for name in (recipe.output_layer, _own_name(model)) if name is not None), found)
     if isinstance(named, UncertainError):
         raise ValueError(
             f"which layer gives the class scores is not certain: {found}. {_what_to_do(model, named, classes)}"

@@ -1,8 +1,7 @@
 """Initialization from named streams, one a module, so that compared networks share every weight they have in common."""
 
-import json
-from collections.abc import Callable, Mapping
-from typing import Any, cast
+from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import nn
@@ -11,24 +10,23 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from pipeline.lottery.layers import PRUNABLE
 from pipeline.lottery.many_networks import ManyLinear
 from pipeline.lottery.randomness import generator, stream
+from pipeline.recipes.keys import canonical
+from pipeline.recipes.model_base import BuiltIn, Initialization, XavierNormal
+from pipeline.recipes.models import Model
 
 
-def model_id(model_fields: Mapping[str, Any]) -> str:
-    """Canonical JSON of the model fields: its name in random streams, whatever its initialization, its head, or what
-    is called its output layer."""
-    unnamed = ("initialization", "head", "output_layer")
-    named = {name: value for name, value in model_fields.items() if name not in unnamed}
-    return json.dumps(named, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+def model_id(recipe: Model) -> str:
+    """Canonical JSON of the model's features: its name in random streams, whatever its initialization, its head, or
+    what is called its output layer."""
+    return canonical(recipe.features())
 
 
-def initialize(
-    model: nn.Module, seed: int, model_fields: Mapping[str, Any], what: str = "init", *more: str | int
-) -> None:
+def initialize(model: nn.Module, seed: int, recipe: Model, what: str = "init", *more: str | int) -> None:
     """Initialize every parameter in place from the streams (what, seed, model_id, *more, module name), on the CPU.
 
     The stream `init` is the ordinary initialization: it depends on neither round nor data, and as every module has its
     own, a head of another size changes nothing else. Controls name another stream and get a fresh draw from the same
-    distribution. Ours: weights as `initialization` of the model's fields says, by default Xavier normal, zero biases,
+    distribution. Ours: weights as the recipe's `initialization` says, by default Xavier normal, zero biases,
     batch norm 1 and 0 with fresh statistics (Morcos et al. 2019); the streams are the same for all initializations. A
     user's: `model.initialize(generator)` if defined, else `reset_parameters()` of each module that has
     parameters or statistics of its own. The global random number generator is left as it was.
@@ -36,9 +34,9 @@ def initialize(
     """
     if any(parameter.device.type != "cpu" for parameter in model.parameters()):
         raise ValueError("Initialize the model on the CPU, then move it: random numbers differ between devices.")
-    names = (what, seed, model_id(model_fields), *more)
-    if model_fields["name"] != "user":
-        draw = _distribution(model_fields)
+    names = (what, seed, model_id(recipe), *more)
+    if isinstance(recipe, BuiltIn):
+        draw = _distribution(recipe.initialization)
         for name, module in model.named_modules():
             _initialized(name, module, draw, generator(*names, name))
     elif callable(getattr(model, "initialize", None)):
@@ -62,13 +60,10 @@ Distribution = Callable[[torch.Tensor, torch.Generator], object]
 """Fills the weight of a layer in place."""
 
 
-def _distribution(model_fields: Mapping[str, Any]) -> Distribution:
-    described = model_fields.get("initialization", {"name": "xavier-normal"})
-    if described["name"] == "xavier-normal":
+def _distribution(initialization: Initialization) -> Distribution:
+    if isinstance(initialization, XavierNormal):
         return lambda weight, draw: nn.init.xavier_normal_(weight, generator=draw)
-    if described["name"] != "truncated-normal":
-        raise ValueError(f"Unknown initialization {described['name']!r}: use xavier-normal or truncated-normal.")
-    std: float = described["std"]
+    std = initialization.std
     return lambda weight, draw: nn.init.trunc_normal_(weight, std=std, a=-2 * std, b=2 * std, generator=draw)
 
 

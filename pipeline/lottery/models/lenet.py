@@ -2,12 +2,14 @@
 
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
 
 from torch import nn
 
+from pipeline.recipes.model_base import ImageShape
+from pipeline.recipes.models import Lenet, Linear
 
-def lenet(input_shape: tuple[int, int, int], classes: int, hidden: Sequence[int]) -> nn.Sequential:
+
+def lenet(model: Lenet, input_shape: ImageShape, classes: int) -> nn.Sequential:
     """Linear and ReLU for each hidden size, then the output layer; LeNet-300-100 is hidden = [300, 100].
 
     [B, C, H, W] -> [B, classes]. Parameters: `fc1.weight`, `fc1.bias`, `fc2.weight`, ..., `head.weight`, `head.bias`.
@@ -15,7 +17,7 @@ def lenet(input_shape: tuple[int, int, int], classes: int, hidden: Sequence[int]
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
     size = math.prod(input_shape)
-    for number, width in enumerate(hidden, start=1):
+    for number, width in enumerate(model.hidden, start=1):
         layers[f"fc{number}"] = nn.Linear(size, width)
         layers[f"relu{number}"] = nn.ReLU()
         size = width
@@ -23,7 +25,7 @@ def lenet(input_shape: tuple[int, int, int], classes: int, hidden: Sequence[int]
     return nn.Sequential(layers)
 
 
-def linear(input_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
+def linear(model: Linear, input_shape: ImageShape, classes: int) -> nn.Sequential:
     """The output layer on pixels, [B, C, H, W] -> [B, classes]: logistic regression. Mehta 2019, section 3.2."""
     layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
     layers["head"] = nn.Linear(math.prod(input_shape), classes)

@@ -1,7 +1,6 @@
-"""The registry of models: from a stage's model fields to a module, or to the shapes of its prunable weights."""
+"""From a model's recipe to a module, or to the shapes of its prunable weights."""
 
-import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,59 +15,46 @@ from pipeline.lottery.models.perceptron import perceptron
 from pipeline.lottery.models.resnet import resnet18, resnet20, resnet50
 from pipeline.lottery.models.user import user
 from pipeline.lottery.models.vgg import vgg19
+from pipeline.recipes.model_base import ImageShape
+from pipeline.recipes.models import Cifarnet, Convnet, Lenet, Linear, Model, Perceptron, Vgg19
+from pipeline.recipes.resnets import Resnet18, Resnet20, Resnet50
+from pipeline.recipes.users_model import UserModel
 
-Builder = Callable[[Mapping[str, Any], tuple[int, int, int], int, Path | None], nn.Module]
-
-FULL_WIDTH = 64
-"""Channels of the first convolution in the papers; other widths scale all layers."""
-
-
-def _headed(network: Callable[..., nn.Module], width: int = FULL_WIDTH) -> Builder:
-    """A model of features and a head, with options `width` and `head`."""
-    return lambda fields, shape, classes, file: network(
-        shape, classes, fields.get("width", width), fields.get("head", ())
-    )
-
-
-MODELS: dict[str, Builder] = {
-    "lenet": lambda fields, shape, classes, file: lenet(shape, classes, fields["hidden"]),
-    "perceptron": lambda fields, shape, classes, file: perceptron(shape, fields["hidden"], fields["networks"]),
-    "linear": lambda fields, shape, classes, file: linear(shape, classes),
-    "cifarnet": lambda fields, shape, classes, file: cifarnet(shape, classes, fields.get("width", FULL_WIDTH)),
-    "convnet": _headed(convnet),
-    "vgg19": _headed(vgg19),
-    "resnet50": _headed(resnet50),
-    "resnet18": _headed(resnet18),
-    "resnet20": _headed(resnet20, width=16),
-    "user": user,
+BUILDERS: dict[type[Model], Callable[[Any, ImageShape, int], nn.Module]] = {
+    Lenet: lenet,
+    Perceptron: perceptron,
+    Linear: linear,
+    Cifarnet: cifarnet,
+    Convnet: convnet,
+    Vgg19: vgg19,
+    Resnet50: resnet50,
+    Resnet18: resnet18,
+    Resnet20: resnet20,
 }
+"""Each takes a recipe of its class."""
 
 
-def build(
-    model_fields: Mapping[str, Any], input: Sequence[int], classes: int, file: str | Path | None = None
-) -> nn.Module:
+def build(model: Model, input: Sequence[int], classes: int, file: str | Path | None = None) -> nn.Module:
     """The module for [B, C, H, W] float batches with `input` = (C, H, W), on the default device; returns [B, classes],
     or [networks, B, classes] where it is many networks at once.
 
     Its parameters hold no meaning until `initialize` or a state is loaded. `file` is where a user's model is defined,
-    whose lazy layers get their shapes by a forward pass, and whose output layer may be named by the fields.
+    whose lazy layers get their shapes by a forward pass, and whose output layer may be named by the recipe.
     The global random number generator is left as it was.
-    Raises LookupError for an unknown name and ValueError for a model that cannot be built.
+    Raises ValueError for a model that cannot be built.
     """
-    name = model_fields["name"]
-    if name not in MODELS:
-        near = difflib.get_close_matches(str(name), MODELS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise LookupError(f"There is no model {name!r}.{hint} Models: {', '.join(MODELS)}, or `file.py:Class`.")
     channels, height, width = input
+    shape = (channels, height, width)
     with torch.random.fork_rng(devices=[]):
         # A fixed state, so that what a user's constructor draws (a random buffer) is the same in every process.
         torch.default_generator.manual_seed(0)
-        return MODELS[name](model_fields, (channels, height, width), classes, Path(file) if file else None)
+        if isinstance(model, UserModel):
+            return user(model, shape, classes, Path(file) if file else None)
+        return BUILDERS[type(model)](model, shape, classes)
 
 
 def describe(
-    model_fields: Mapping[str, Any], input: Sequence[int], classes: int, file: str | Path | None = None
+    model: Model, input: Sequence[int], classes: int, file: str | Path | None = None
 ) -> list[tuple[str, tuple[int, ...]]]:
     """Name and shape of each prunable weight in model order, then the output layer's, which is always the last entry.
 
@@ -76,10 +62,10 @@ def describe(
     has no output layer.
     """
     with torch.device("meta"):
-        model = build(model_fields, input, classes, file)
-    weights = prunable(model)
-    head = model.get_submodule(output_layer(model))
+        built = build(model, input, classes, file)
+    weights, output = prunable(built), output_layer(built)
+    head = built.get_submodule(output)
     if not isinstance(head.weight, torch.Tensor):
-        raise ValueError(f"The output layer {output_layer(model)!r} of {type(model).__name__} has no weight.")
+        raise ValueError(f"The output layer {output!r} of {type(built).__name__} has no weight.")
     shapes = [(name, tuple(weight.shape)) for name, weight in weights.items()]
-    return [*shapes, (f"{output_layer(model)}.weight", tuple(head.weight.shape))]
+    return [*shapes, (f"{output}.weight", tuple(head.weight.shape))]

@@ -11,9 +11,7 @@ grid or an attribute of the class, names it where that is not certain. It is ini
 parameters is overwritten.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -21,13 +19,14 @@ from torch.nn.parameter import is_lazy
 
 from pipeline.lottery import plugins
 from pipeline.lottery.layers import name_output_layer
+from pipeline.recipes.model_base import ImageShape
+from pipeline.recipes.users_model import UserModel
 
 
-def user(fields: Mapping[str, Any], input_shape: tuple[int, int, int], classes: int, file: Path | None) -> nn.Module:
+def user(recipe: UserModel, input_shape: ImageShape, classes: int, file: Path | None) -> nn.Module:
     """Raises plugins.PluginError about the file, ValueError if the class cannot be made into a module."""
-    name = fields["class"]
-    define = plugins.load(file, name, fields["source"])
-    arguments = fields.get("arguments", {})
+    name, arguments = recipe.class_name, recipe.arguments
+    define = plugins.load(file, name, recipe.source)
     if not callable(define):
         raise ValueError(f"{file}: {name!r} is not a class but {type(define).__name__}.")
     try:
@@ -42,8 +41,8 @@ def user(fields: Mapping[str, Any], input_shape: tuple[int, int, int], classes: 
         raise ValueError(f"{file}: {name}(...) is not a torch.nn.Module but {type(model).__name__}.")
     if _lazy(model):
         _give_shapes(model, input_shape)
-    if fields.get("output_layer") is not None:
-        name_output_layer(model, fields["output_layer"])
+    if recipe.output_layer is not None:
+        name_output_layer(model, recipe.output_layer)
     return model
 
 

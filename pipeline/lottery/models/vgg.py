@@ -1,17 +1,15 @@
 """VGG19 as Morcos et al. 2019 have it: sixteen convolutions with batch norm, globally pooled, one linear layer."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
 
 from torch import nn
 
 from pipeline.lottery.models.heads import head
+from pipeline.recipes.model_base import ImageShape
+from pipeline.recipes.models import Vgg19
 
-BLOCKS = ((1, 2), (2, 2), (4, 4), (8, 4), (8, 4))
-"""(channels in units of the width, convolutions) between two max pools; the fifth ends in the global average pool."""
 
-
-def vgg19(input_shape: tuple[int, int, int], classes: int, width: int, hidden: Sequence[int] = ()) -> nn.Sequential:
+def vgg19(model: Vgg19, input_shape: ImageShape, classes: int) -> nn.Sequential:
     """3x3 convolutions with bias, each with batch norm and ReLU; [B, C, H, W] -> [B, classes], H and W at least 16.
 
     Appendix A.1 of the paper; its width is 64. The names are those of torchvision's vgg19_bn without its last max pool
@@ -20,18 +18,18 @@ def vgg19(input_shape: tuple[int, int, int], classes: int, width: int, hidden: S
     """
     layers: list[nn.Module] = []
     channels = input_shape[0]
-    for units, convolutions in BLOCKS:
+    for units, convolutions in model.blocks:
         if layers:
             layers.append(nn.MaxPool2d(2))
         for _ in range(convolutions):
             layers += [
-                nn.Conv2d(channels, units * width, kernel_size=3, padding=1),
-                nn.BatchNorm2d(units * width),
+                nn.Conv2d(channels, units * model.width, kernel_size=3, padding=1),
+                nn.BatchNorm2d(units * model.width),
                 nn.ReLU(inplace=True),
             ]
-            channels = units * width
+            channels = units * model.width
     parts: OrderedDict[str, nn.Module] = OrderedDict(features=nn.Sequential(*layers))
     parts["avgpool"] = nn.AdaptiveAvgPool2d(1)
     parts["flatten"] = nn.Flatten()
-    parts["classifier"] = head(channels, classes, hidden)
+    parts["classifier"] = head(channels, classes, model.head)
     return nn.Sequential(parts)

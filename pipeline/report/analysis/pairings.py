@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.experiment.spec import ANY, DENSE, Spec
 from pipeline.experiment.spec_sides import Source, Target
-from pipeline.experiment.steps import Steps
+from pipeline.recipes.steps import Steps
 
 NONE = -1
 """No row; as an index, the last one."""

@@ -113,4 +113,4 @@ def _is_any(patterns: Sequence[str], name: str) -> bool:
 
 def _names(source: Source) -> list[str]:
     """Layers of a built-in model; those of a user's are known to its file alone, which need not be here."""
-    return [] if isinstance(source.model, UserModel) else [name for name, _ in source.model.layers(SIZE, 2)]
+    return [] if isinstance(source.model, UserModel) else [name for name, _ in source.model.recipe().layers(SIZE, 2)]

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.experiment.spec_sides import Source
-from pipeline.experiment.steps import Steps
 from pipeline.lottery.counting import count_of
+from pipeline.recipes.steps import Steps
 from pipeline.report.analysis.drawn_masks import DRAWN, Drawn, Outputs, affordable
 from pipeline.report.analysis.initial_weights import Weights, initial_weights, starting_weights
 from pipeline.report.charts.chart import Axis, Chart, Series, numbers, spelled

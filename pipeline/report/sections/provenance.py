@@ -9,7 +9,7 @@ import yaml
 
 from pipeline.engine.addresses import shown
 from pipeline.engine.provenance import describe_driver, that_decides_bits
-from pipeline.experiment.keys import canonical
+from pipeline.recipes.keys import canonical
 from pipeline.report.findings import Computed, Findings
 from pipeline.report.sections.section import Fragment, Section
 

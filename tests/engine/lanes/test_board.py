@@ -8,7 +8,9 @@ from pipeline.engine.lanes.board import Board
 from pipeline.engine.lanes.leases import Lease, Progress
 from pipeline.engine.lanes.outcomes import Outcome
 from pipeline.engine.store.records import Record
-from pipeline.experiment.stages import Input, Shape, Stage, make_stage
+from pipeline.experiment.stages import Shape, Stage
+from pipeline.recipes.keys import key_of
+from pipeline.recipes.references import Reference
 
 RECORD: Record = {"key": "", "fields": {}, "status": "ok", "outputs": {}, "inputs": {}, "summary": {}, "finished": 0.0}
 DONE = Outcome("done", record=RECORD)
@@ -23,8 +25,8 @@ class Clock:
 
 
 def stage(name: str, *parents: Stage, iterations: int = 10, shape: Shape | None = None) -> Stage:
-    inputs: Mapping[str, Input] = {f"in{i}": Input(parent.key, "final") for i, parent in enumerate(parents)}
-    return make_stage("train", {"name": name}, inputs, label=name, iterations=iterations, shape=shape)
+    inputs: Mapping[str, Reference] = {f"in{i}": Reference(parent.key, "final") for i, parent in enumerate(parents)}
+    return Stage(key_of({"name": name}), "train", inputs, name, iterations, shape=shape or Shape())
 
 
 def board_of(*stages: Stage, **options: object) -> Board:

@@ -22,8 +22,9 @@ from pipeline.engine.lanes.ray_lost import BoardLostError
 from pipeline.engine.lanes.view import View
 from pipeline.engine.store.records import Record
 from pipeline.experiment.errors import UserError
-from pipeline.experiment.stages import Shape, Stage, make_stage
+from pipeline.experiment.stages import Shape, Stage
 from pipeline.lottery.parallel import Group
+from pipeline.recipes.keys import key_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
 
@@ -49,7 +50,7 @@ def slow_work(seconds: float) -> MakeWork:
 
 
 def stages(count: int, shape: Shape | None = None) -> list[Stage]:
-    return [make_stage("train", {"n": n}, {}, label=f"stage {n}", shape=shape) for n in range(count)]
+    return [Stage(key_of({"n": n}), "train", {}, f"stage {n}", 0, shape=shape or Shape()) for n in range(count)]
 
 
 class Follower:

@@ -18,8 +18,9 @@ from pipeline.engine.lanes.outcomes import Outcome
 from pipeline.engine.lanes.ray_lanes import RayLanes
 from pipeline.engine.lanes.view import View
 from pipeline.engine.store.records import Record
-from pipeline.experiment.stages import Shape, make_stage
+from pipeline.experiment.stages import Shape, Stage
 from pipeline.lottery.parallel import Group
+from pipeline.recipes.keys import key_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
 
@@ -55,7 +56,7 @@ def work_on(go: Path) -> MakeWork:
         def work(lease: Lease, report: ReportProgress) -> Outcome:
             import ray
 
-            while lease.stage.fields["n"] > 1 and not go.exists():
+            while int(lease.stage.label.split()[1]) > 1 and not go.exists():
                 time.sleep(0.1)
             time.sleep(0.4)
             return Outcome("done", record={**DONE, "summary": {"node": ray.get_runtime_context().get_node_id()}})
@@ -68,7 +69,7 @@ def work_on(go: Path) -> MakeWork:
 def test_a_node_that_joins_gets_lanes_and_one_that_is_killed_loses_nothing(
     join: Callable[[], int], tmp_path: Path
 ) -> None:
-    work = [make_stage("train", {"n": n}, {}, label=f"stage {n}", shape=WIDE) for n in range(24)]
+    work = [Stage(key_of({"n": n}), "train", {}, f"stage {n}", 0, shape=WIDE) for n in range(24)]
     done: dict[str, str] = {}  # stage -> node, in the order of their ends
     raylet: list[int] = []
     go = tmp_path / "go"

@@ -1,32 +1,25 @@
-"""Residual networks as planning knows them: torchvision's blocks, at any width."""
+"""Residual networks: torchvision's blocks, at any width."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import ClassVar
 
-from pydantic import Field
-
-from pipeline.experiment.model_base import Headed, Input, Layers
-from pipeline.experiment.spec_base import Positive
+from pipeline.recipes.model_base import Headed, ImageShape, Layers
 
 
+@dataclass(frozen=True, kw_only=True)
 class Resnet(Headed):
-    """torchvision's blocks behind a stem of one convolution. `width`: of the first layer."""
+    """torchvision's blocks behind a stem of one convolution."""
 
-    width: Annotated[Positive, Field(le=10_000)] = 64
-
-    channels: ClassVar[int | None] = 3
     stages: ClassVar[tuple[tuple[int, int], ...]]
-    """(channels of the 3x3 convolution in units of the width, blocks)."""
+    """(channels of a block's 3x3 convolutions in units of the width, blocks)."""
     stem: ClassVar[int] = 3
     """Side of the first convolution."""
-
-    def sizes(self) -> dict[str, Any]:
-        return {"width": self.width} if self.width != type(self).model_fields["width"].default else {}
 
     def block(self, channels: int, planes: int) -> list[tuple[int, ...]]:
         """Shapes of the convolutions of a block."""
         return [(planes, channels, 3, 3), (planes, planes, 3, 3)]
 
-    def layers(self, shape: Input, classes: int) -> Layers:
+    def layers(self, shape: ImageShape, classes: int) -> Layers:
         found: list[tuple[str, tuple[int, ...]]] = [("conv1.weight", (self.width, shape[0], self.stem, self.stem))]
         channels = self.width
         for number, (units, blocks) in enumerate(self.stages, start=1):
@@ -40,11 +33,11 @@ class Resnet(Headed):
         return (*found, self.output("fc", channels, classes))
 
 
+@dataclass(frozen=True, kw_only=True)
 class Resnet50(Resnet):
     """Bottlenecks, and He et al. 2015's stem for images of any size."""
 
-    name: Literal["resnet50"] = "resnet50"
-
+    name: ClassVar[str] = "resnet50"
     stages: ClassVar[tuple[tuple[int, int], ...]] = ((1, 3), (2, 4), (4, 6), (8, 3))
     stem: ClassVar[int] = 7
 
@@ -52,18 +45,19 @@ class Resnet50(Resnet):
         return [(planes, channels, 1, 1), (planes, planes, 3, 3), (4 * planes, planes, 1, 1)]
 
 
+@dataclass(frozen=True, kw_only=True)
 class Resnet18(Resnet):
     """Pairs of 3x3 convolutions on images of some 32 pixels: the one of 11 million weights in Mehta 2019, Table 1."""
 
-    name: Literal["resnet18"] = "resnet18"
-
+    name: ClassVar[str] = "resnet18"
     stages: ClassVar[tuple[tuple[int, int], ...]] = ((1, 2), (2, 2), (4, 2), (8, 2))
 
 
+@dataclass(frozen=True, kw_only=True)
 class Resnet20(Resnet):
     """16, 32 and 64 channels, three blocks each (He et al. 2015 for CIFAR-10): the layers that Table 1 lists."""
 
-    name: Literal["resnet20"] = "resnet20"
-    width: Annotated[Positive, Field(le=10_000)] = 16
-
+    name: ClassVar[str] = "resnet20"
     stages: ClassVar[tuple[tuple[int, int], ...]] = ((1, 3), (2, 3), (4, 3))
+
+    width: int = 16

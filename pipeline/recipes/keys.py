@@ -9,9 +9,12 @@ RECIPE = 1
 """Raised by hand when the meaning of a stage changes; every key changes with it."""
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+
+
 def canonical(value: object) -> str:
     """JSON with sorted keys and no spaces; NaN and infinities are refused (ValueError)."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    return _CANONICAL.encode(value)
 
 
 def key_of(fields: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.experiment.steps import Steps
+from pipeline.recipes.steps import Steps
 
 
 @pytest.mark.parametrize(
