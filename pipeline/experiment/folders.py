@@ -1,4 +1,4 @@
-"""Grid files by folder: whole grids and collections, and the parts that only others extend."""
+"""Grid files by folder: whole grids and collections, and the parts that others extend or name."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,8 @@ from pathlib import Path
 
 from pipeline.experiment.errors import IncompleteError, UserError
 from pipeline.experiment.loading import bases, load
+from pipeline.experiment.papers import is_paper
+from pipeline.experiment.yaml_reading import read_file
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -18,7 +20,7 @@ class Folder:
     grids: tuple[Path, ...]
     """Files that are to be planned, also those that turn out to be wrong."""
     parts: tuple[Path, ...]
-    """Files that another file extends and that are no grids of their own: something that a grid needs is missing."""
+    """Papers, and files that another one extends and that are no grids: something that a grid needs is missing."""
     unopened: tuple[Path, ...]
     """Folders in it that hold YAML files and are not asked for; empty unless the folder itself is asked for."""
 
@@ -40,7 +42,9 @@ def by_folder(paths: Sequence[Path]) -> list[Folder]:
     for folder, files in asked.items():
         if not files and _yaml_files(folder):  # all of them were named before, in other words
             continue
-        parts = tuple(file for file in files if file.resolve() in extended and _is_incomplete(file))
+        parts = tuple(
+            file for file in files if _is_paper(file) or (file.resolve() in extended and _is_incomplete(file))
+        )
         inside = sorted(path for path in folder.iterdir() if path.is_dir()) if folder in paths else []
         unopened = tuple(path for path in inside if path not in asked and _yaml_files(path))
         found.append(Folder(folder, tuple(file for file in files if file not in parts), parts, unopened))
@@ -56,6 +60,13 @@ def _bases(file: Path) -> set[Path]:
         return {base.resolve() for base in bases(file)}
     except UserError:  # told when the file itself is planned
         return set()
+
+
+def _is_paper(file: Path) -> bool:
+    try:
+        return is_paper(read_file(file))
+    except UserError:  # told when the file itself is planned
+        return False
 
 
 def _is_incomplete(file: Path) -> bool:

@@ -63,16 +63,17 @@ def test_each_grid_has_a_row_with_what_its_own_plan_says(experiments: Path, tick
         stages, trainings, paper = facts["to_run"], facts["trainings"], facts["requested"]["train"]
         numbers = [str(number) for number in (stages, stages, trainings, paper)]
         assert found[name] == [*numbers, str(facts["chain_iterations"]), "?"]
-    assert said.out.endswith("halves: left out, parts that others extend: common.yaml\n")
+    assert said.out.endswith("halves: left out, parts that others extend or name: common.yaml\n")
     assert "?: nothing like it has run on this store yet" in said.out and "GPU hours" not in said.out
 
 
 def test_a_part_may_have_sources_that_lack_what_another_part_has(experiments: Path, tickets: Tickets) -> None:
     (experiments / "halves/small.yaml").write_text("sources: [{dataset: {name: digits, half: b}}]\n")
     (experiments / "halves/c.yaml").write_text("extends: [a.yaml, small.yaml]\nname: c\n")
+    (experiments / "halves/paper.yaml").write_text("title: A & B 2020\n")
     said = tickets("plan", "halves")
     assert said.code == 0, said.err
-    assert said.out.endswith("halves: left out, parts that others extend: common.yaml, small.yaml\n")
+    assert said.out.endswith("halves: left out, parts that others extend or name: common.yaml, paper.yaml, small.yaml\n")
 
 
 def test_stages_that_grids_share_are_counted_once(experiments: Path, tickets: Tickets) -> None:
