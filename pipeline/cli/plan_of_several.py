@@ -169,7 +169,8 @@ def _explain(listed: Sequence[dict[str, Any]]) -> None:
 def _notes(block: Block) -> Iterable[str]:
     where = block.folder.path
     if block.folder.parts:
-        yield f"{where}: left out, parts that others extend or name: {', '.join(file.name for file in block.folder.parts)}"
+        names = ", ".join(file.name for file in block.folder.parts)
+        yield f"{where}: left out, parts that others extend or name: {names}"
     if block.folder.unopened:
         names = ", ".join(path.name for path in block.folder.unopened)
         yield f"{where}: not looked into, name them as well: {names}"

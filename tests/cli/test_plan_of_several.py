@@ -73,7 +73,9 @@ def test_a_part_may_have_sources_that_lack_what_another_part_has(experiments: Pa
     (experiments / "halves/paper.yaml").write_text("title: A & B 2020\n")
     said = tickets("plan", "halves")
     assert said.code == 0, said.err
-    assert said.out.endswith("halves: left out, parts that others extend or name: common.yaml, paper.yaml, small.yaml\n")
+    assert said.out.endswith(
+        "halves: left out, parts that others extend or name: common.yaml, paper.yaml, small.yaml\n"
+    )
 
 
 def test_stages_that_grids_share_are_counted_once(experiments: Path, tickets: Tickets) -> None:
