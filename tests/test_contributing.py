@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
-TICKETS = "from pipeline.report.stills import figures; figures.FIGURES = {}; from pipeline.cli import main; main()"
+TICKETS = "from pipeline.report.stills import figures; figures.drawn = dict; from pipeline.cli import main; main()"
 
 
 def sections() -> dict[str, str]:
@@ -47,6 +48,20 @@ def apply(diff: str, checkout: Path) -> None:
         file.write_text(text)
 
 
+def check_report(folder: Path) -> None:
+    """That of the paper's grid: the paper's numbers and settings are in it, and so is the finding."""
+    beside = (folder / "beside_paper.csv").read_text().splitlines()
+    assert len(beside) == 3 and ",0.9," in beside[1]
+    settings = pd.read_csv(folder / "settings.csv", dtype=str, keep_default_na=False).set_index("field")
+    told = settings[["value", "paper", "differs", "reason"]]
+    assert list(told.loc["training.length"]) == ["2ep", "2ep", "False", ""]
+    assert list(told.loc["prune.rate"]) == ["0.5", "0.1 or 0.2", "True", ""]
+    assert list(told.loc["training.precision"]) == ["fp32", "", "False", "not stated"]
+    widest = pd.read_csv(folder / "seeds.csv")["range"].max()
+    assert 0 < widest < 1
+    assert f"<p>The seeds of a point are up to {100 * widest:.1f} points" in (folder / "report.html").read_text()
+
+
 def test_the_examples_work(tmp_path: Path) -> None:
     """All of them on one copy, and their grids as one collection."""
     shutil.copytree(ROOT / "pipeline", tmp_path / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
@@ -54,9 +69,10 @@ def test_the_examples_work(tmp_path: Path) -> None:
     for text in sections().values():
         for diff in blocks(text, "diff"):
             apply(diff, tmp_path)
-        for grid in blocks(text, "yaml"):
-            names.append(yaml.safe_load(grid)["name"])
-            (tmp_path / f"{names[-1]}.yaml").write_text(grid)
+        for written in blocks(text, "yaml"):
+            name = yaml.safe_load(written).get("name")  # which a paper has not
+            (tmp_path / f"{name or 'paper'}.yaml").write_text(written)
+            names += [name] if name else []
     assert len(names) == 6
     collection = {"name": "all", "experiments": [f"{name}.yaml" for name in names]}
     (tmp_path / "all.yaml").write_text(yaml.safe_dump(collection))
@@ -66,10 +82,9 @@ def test_the_examples_work(tmp_path: Path) -> None:
     assert said.returncode == 0, said.stdout + said.stderr
     reports = {folder.name: folder for folder in (tmp_path / "reports").iterdir()}
     assert sorted(reports) == sorted(names)
-    beside = (reports["a-paper"] / "beside_paper.csv").read_text().splitlines()
-    assert len(beside) == 3 and ",0.9," in beside[1]
-    shapes = "from pipeline.experiment.models import Patches as m; from pipeline.lottery.models import describe as d; "
-    shapes += "assert list(m().layers((3, 8, 9), 5)) == d(m().fields(), (3, 8, 9), 5)"
+    check_report(reports["a-paper"])
+    shapes = "from pipeline.recipes.models import Patches as m; from pipeline.lottery.models import describe as d; "
+    shapes += "assert list(m().layers((3, 8, 9), 5)) == d(m(), (3, 8, 9), 5)"
     assert subprocess.run([sys.executable, "-c", shapes], cwd=tmp_path, env=environment).returncode == 0
 
 
@@ -78,7 +93,7 @@ def test_the_table_counts_the_files_of_each_example() -> None:
     assert list(said) == list(sections())
     for kind, text in sections().items():
         files = [path for diff in blocks(text, "diff") for path, _ in changes(diff)]
-        assert not files or int(said[kind]) == len(files), kind
+        assert int(said[kind]) == len(files or blocks(text, "yaml")), kind
 
 
 STOPS = re.findall(r"^\d+\. `([\w/]+\.py)`, `([\w.]+)`:", TEXT, re.MULTILINE)
@@ -110,6 +125,24 @@ def test_imports_go_down_only(floor: str) -> None:
     for file in (ROOT / "pipeline" / floor).rglob("*.py"):
         named = set(re.findall(r"^\s*(?:from|import) pipeline\.(\w+)", file.read_text(), re.MULTILINE))
         assert not named & {*above}, file
+
+
+WITHOUT = {
+    floor: re.findall(r"\bno (\w+)", part)
+    for floor, part in re.findall(r"^pipeline/(\w+)([^`]+?)(?=^pip|^`)", TEXT, re.M)
+}
+
+
+@pytest.mark.parametrize("floor", [floor for floor in FLOORS if WITHOUT[floor]])
+def test_a_floor_does_without_what_the_picture_says(floor: str) -> None:
+    """Where all its modules are imported."""
+    files = (ROOT / "pipeline" / floor).rglob("[!_]*.py")
+    modules = [".".join(file.relative_to(ROOT).with_suffix("").parts) for file in files]
+    loaded = "import sys, importlib; [importlib.import_module(name) for name in sys.argv[1:]]; print(*sys.modules)"
+    said = subprocess.run(
+        [sys.executable, "-c", loaded, *modules], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert not set(said.stdout.split()) & {name.lower() for name in WITHOUT[floor]}
 
 
 def test_files_and_commands_that_are_named_exist() -> None:
