@@ -24,7 +24,14 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parents[1]
-ON_RAY = ("test_lanes", "test_same_bits", "test_data_parallel", "test_submitted_runs", "test_two_raylets")
+ON_RAY = (
+    "test_lanes",
+    "test_ray_session",
+    "test_same_bits",
+    "test_data_parallel",
+    "test_submitted_runs",
+    "test_two_raylets",
+)
 """Files that use the one Ray of the tests."""
 IMPORTED = [
     *("pipeline.cli", "pipeline.engine.driver", "pipeline.engine.execute", "pipeline.lottery.training"),

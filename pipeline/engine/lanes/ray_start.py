@@ -6,6 +6,7 @@ import importlib
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -29,6 +30,9 @@ QUIET = {
 }
 """Settings of Ray and Ray Train for lanes; set before Ray is started, and left alone where the user set them."""
 
+DASHBOARD = "RAY_API_SERVER_ADDRESS"
+"""Where processes of Ray look for its dashboard, before they look for a Ray on their machine."""
+
 ATTEMPTS = 3
 """How often Ray is started: on a busy machine its parts do not find each other in the 30 s that it gives them."""
 
@@ -51,11 +55,11 @@ def start_ray(address: str, say: Callable[[str], None], stop: threading.Event) -
     import ray
 
     # `local` is explicit: without it Ray looks for a cluster, and a stale cluster file hangs it for 40 s.
-    local = {"include_dashboard": True} if address == "local" else {}
+    local = address == "local"
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            with head_watched_while_it_starts(), _signals_left_alone():
-                context = ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False, **local)
+            with _own_dashboard(local) as dashboard, head_watched_while_it_starts(), _signals_left_alone():
+                context = ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False, **dashboard)
                 return context.dashboard_url or ""
         except ray.exceptions.AuthenticationError as error:
             raise UserError(f"The Ray cluster {address} refuses the token: {first_line(error)}") from error
@@ -76,6 +80,29 @@ def start_ray(address: str, say: Callable[[str], None], stop: threading.Event) -
     if not local:
         what = f"see that the cluster at {address} is up and that --address is right"
     raise RayLostError(f"Ray did not start in {ATTEMPTS} attempts ({reason}): {what}") from cause
+
+
+@contextlib.contextmanager
+def _own_dashboard(local: bool) -> Iterator[dict[str, Any]]:
+    """Options of a Ray whose processes know its dashboard from the beginning; none for one that is there already.
+
+    Ray Train's actors ask a dashboard whether their controller lives. Where another Ray is on the machine they ask
+    that one, which knows no such controller, and take the lane's place away from it (Ray 2.60).
+    """
+    if not local:
+        yield {}
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    before = os.environ.get(DASHBOARD)
+    os.environ[DASHBOARD] = f"http://127.0.0.1:{port}"
+    try:
+        yield {"include_dashboard": True, "dashboard_port": port}
+    finally:
+        os.environ.pop(DASHBOARD, None)
+        if before is not None:
+            os.environ[DASHBOARD] = before
 
 
 @contextlib.contextmanager

@@ -188,6 +188,14 @@ def processes_below(pid: int) -> dict[int, str]:
     return found
 
 
+@pytest.mark.ray
+def test_a_run_is_not_disturbed_by_another_ray_of_the_machine(ray_cluster: str, start: Callable[..., Any]) -> None:
+    """Ray Train's actors asked the other one whether their controller lives, and gave up the lane's place."""
+    command = start("--lanes", "1")
+    said = command.communicate(timeout=400)[0]
+    assert command.returncode == 0 and "stages run, 0 cached" in said, said
+
+
 def test_a_run_whose_raylet_is_killed_ends_with_75_in_one_sentence_and_leaves_nothing(
     start: Callable[..., Any], wait_until: Callable[..., None], tmp_path: Path
 ) -> None:
