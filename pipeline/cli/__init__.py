@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 
 from pipeline.cli import (
+    archive,
     compare,
     doctor,
     export,
+    import_,
     jobs,
     logs,
     plan,
@@ -65,6 +67,8 @@ app.command("report")(reporting.report)
 app.command("compare")(compare.compare)
 app.command("show")(show.show)
 app.command("export")(export.export)
+app.command("archive")(archive.archive)
+app.command("import")(import_.import_)
 app.command("sync")(sync.sync)
 app.command("verify")(verify.verify)
 app.command("ui")(ui.ui)

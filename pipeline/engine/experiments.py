@@ -197,6 +197,12 @@ def _version_of(known: list[Version], grid: Grid) -> Version | None:
     return next((version for version in damaged if version.document == document), None)
 
 
+def document_of(grid: Grid) -> tuple[str, Mapping[str, Any]]:
+    """Name and content of the document that has `grid`, whenever it began."""
+    content = encode(grid)
+    return f"{GRIDS}/{_document(grid.name, content)}", content
+
+
 def _document(name: str, content: Mapping[str, Any]) -> str:
     return f"{name}@{key_of(content)[:16]}"
 
