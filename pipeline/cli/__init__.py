@@ -9,6 +9,7 @@ import typer
 from pipeline.cli import (
     archive,
     compare,
+    diff,
     doctor,
     export,
     import_,
@@ -66,6 +67,7 @@ app.command("status")(status.status)
 app.command("report")(reporting.report)
 app.command("compare")(compare.compare)
 app.command("show")(show.show)
+app.command("diff")(diff.diff)
 app.command("export")(export.export)
 app.command("archive")(archive.archive)
 app.command("import")(import_.import_)

@@ -5,6 +5,7 @@ No Ray, and torch only for a user's own model or data set.
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from textwrap import fill
 from typing import Annotated, Any, Optional
@@ -18,6 +19,7 @@ from pipeline.cli.plan_facts import describe, known_rates, read_throughput
 from pipeline.cli.plan_of_several import plan_several
 from pipeline.cli.quantities import duration, size
 from pipeline.cli.terminal import PIPE_WIDTH, open_console
+from pipeline.cli.why import explained, nearest_there
 from pipeline.experiment.errors import UserError
 from pipeline.lottery.counting import count_of
 
@@ -47,7 +49,13 @@ def plan(
     as_json: JsonOption = False,
     images_per_second: Throughput = None,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the DAG as a Mermaid diagram.")] = False,
-    why: Annotated[bool, typer.Option("--why", help="List every stage to run with the reason.")] = False,
+    why: Annotated[
+        bool,
+        typer.Option(
+            "--why",
+            help="List every stage to run with the reason, and in what the nearest one of the store differs.",
+        ),
+    ] = False,
 ) -> None:
     """Show what a run would do, and why; runs nothing.
 
@@ -94,12 +102,13 @@ def _plan_one(
     facts = describe(work, todo, known_rates(snapshot, throughput), data)
     facts["notes"] += notes_on_names(work, opened)
     if as_json:
-        print(json.dumps({**facts, "reasons": todo.reasons}, indent=2))
+        nearest = {key: asdict(near) for key, near in nearest_there(work, todo, snapshot).items()} if why else {}
+        print(json.dumps({**facts, "reasons": todo.reasons, **({"nearest": nearest} if why else {})}, indent=2))
         return
     _show(facts, open_console())
     if why:
-        for key, reason in todo.reasons.items():
-            print(f"{key[:12]}  {work.stages[key].label}: {reason}")
+        for line in explained(work, todo, nearest_there(work, todo, snapshot), opened):
+            print(line)
 
 
 def _show(facts: dict[str, Any], console: Console) -> None:

@@ -197,6 +197,16 @@ def _version_of(known: list[Version], grid: Grid) -> Version | None:
     return next((version for version in damaged if version.document == document), None)
 
 
+def experiments_of(store: Remembering) -> dict[str, str]:
+    """By key of a stage, the name of an experiment that has it."""
+    found: dict[str, str] = {}
+    for document in store.documents.names(GRIDS):
+        name = document.partition("@")[0]
+        stages = (store.documents.read(f"{GRIDS}/{document}") or {}).get("stages", ())
+        found |= {stage[0]: name for stage in stages if stage[0] not in found}
+    return found
+
+
 def document_of(grid: Grid) -> tuple[str, Mapping[str, Any]]:
     """Name and content of the document that has `grid`, whenever it began."""
     content = encode(grid)
