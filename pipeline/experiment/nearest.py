@@ -115,7 +115,7 @@ class _Store:
             self._by_sum[_sum(flat)] = key
             for path, value in flat.items():
                 if not path.endswith(_REFERENCE) and value not in self._values[path]:
-                    self._values[path][value] = hash((path, value))
+                    self._values[path][value] = _hash(path, value)
             for place in _places(flat):
                 self._alike[place].append(key)
         self._paths = sorted(self._values, key=lambda path: path in _OF_REPETITION)
@@ -157,8 +157,9 @@ def _places(flat: Mapping[str, str]) -> Iterator[tuple[str | None, ...]]:
 
 
 def _hash(path: str, value: str) -> int:
-    return 0 if value == ABSENT else hash((path, value))
+    # Of one text: hashes of pairs are so regular that changes in two fields cancel out.
+    return 0 if value == ABSENT else hash(f"{path}={value}")
 
 
 def _sum(flat: Mapping[str, str]) -> int:
-    return sum(hash(item) for item in flat.items())
+    return sum(_hash(path, value) for path, value in flat.items())
