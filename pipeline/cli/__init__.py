@@ -11,7 +11,9 @@ from pipeline.cli import (
     compare,
     diff,
     doctor,
+    du,
     export,
+    gc,
     import_,
     jobs,
     logs,
@@ -73,6 +75,8 @@ app.command("archive")(archive.archive)
 app.command("import")(import_.import_)
 app.command("sync")(sync.sync)
 app.command("verify")(verify.verify)
+app.command("du")(du.du)
+app.command("gc")(gc.gc)
 app.command("ui")(ui.ui)
 app.command("prepare")(prepare.prepare)
 app.command("doctor")(doctor.doctor)

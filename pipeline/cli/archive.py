@@ -38,7 +38,11 @@ def archive(
     ] = None,
     only: Annotated[
         Optional[Less],  # noqa: UP045
-        typer.Option("--only", help="results: tables, records and histories, without masks and weights."),
+        typer.Option(
+            "--only",
+            help="results: tables, records and histories, without masks and weights, to be published; from then on "
+            "`tickets gc --budget` takes nothing from the experiment.",
+        ),
     ] = None,
     overrides: Overrides = None,
     store: StoreOption = STORE,
@@ -49,6 +53,7 @@ def archive(
     `tickets import` adds it to another store, where the same grid is cached, or goes on.
     """
     from pipeline.engine.archive.writing import write
+    from pipeline.engine.experiments import publish
     from pipeline.engine.store import Store
     from pipeline.report.opening import open_experiment
 
@@ -58,6 +63,8 @@ def archive(
     opened = Store(store, create=False).existing()
     grid = open_experiment(experiment, opened, data, overrides or [])
     made = write(grid, opened, output, carried, _tables(grid, opened) if only else {})
+    if only:
+        publish(opened, grid.name)
     manifest = made.manifest
     print(
         f"{output}: {manifest.done} of {count_of(manifest.stages, 'stage')} of {manifest.experiment}, "

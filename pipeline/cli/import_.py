@@ -21,7 +21,7 @@ def import_(
     from pipeline.engine.store import Store
 
     with fetched(file) as local, reading.opened(local) as archive:
-        added = adding.add(archive, Store(store))
+        added = adding.add(archive, Store(store), print)
     manifest = archive.manifest
     print(
         f"{manifest.experiment}: {manifest.done} of {count_of(manifest.stages, 'stage')} in the archive, "

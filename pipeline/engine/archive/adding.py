@@ -1,12 +1,17 @@
 """Adds a checked archive to a store: what is there stays, what is missing comes."""
 
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from pipeline.engine.archive.reading import Archive
+from pipeline.engine.collecting import await_collections
 from pipeline.engine.experiments import remember
+from pipeline.engine.presence import Presence
+from pipeline.engine.provenance import driver_id
 from pipeline.engine.store import Store
+from pipeline.engine.store.drivers import DriverStatus
 from pipeline.engine.store.local import LocalFolder
 from pipeline.engine.store.records import Output, Record
 from pipeline.experiment.errors import UserError
@@ -27,12 +32,19 @@ class Added:
     """Keys of stages that the store has with other results, as of another kind of hardware: its own stay."""
 
 
-def add(archive: Archive, store: Store) -> Added:
+def add(archive: Archive, store: Store, say: Callable[[str], None] = lambda message: None) -> Added:
     """Make what is in `archive` finished stages of `store`, and its grid one that the store remembers.
 
     Outputs are written before the records that name them, and the grid last: whenever this ends, the store is whole,
     and the same import adds the rest. Raises UserError where there is no room for it.
     """
+    at_work = DriverStatus(experiment=f"an import of {archive.grid.name}")
+    with Presence(store, driver_id(), lambda: at_work):
+        await_collections(store, say)
+        return _add(archive, store)
+
+
+def _add(archive: Archive, store: Store) -> Added:
     snapshot = store.snapshot()
     to_write: dict[str, tuple[Record | None, dict[str, Output]]] = {}
     differing = []
