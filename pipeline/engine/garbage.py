@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 
 from pipeline.engine.store import Snapshot, Store, layout
 from pipeline.engine.store.filesystem import Listed
+from pipeline.engine.store.records import Output
 from pipeline.experiment.grid import Grid
 from pipeline.experiment.planning import plan
+from pipeline.recipes.keys import canonical
 from pipeline.recipes.recipe import recipe_from
 
 _YOUNG = 3600.0
@@ -87,7 +89,7 @@ def unneeded(grids: Collection[Grid], busy: Collection[str], snapshot: Snapshot,
             if name != "history" and (key, name) not in needed and snapshot.available(key, name)
         )
         if spare:
-            yield Removal(key, sum(entries[name]["size"] for name in spare), "read by nothing any more", spare)
+            yield Removal(key, sum(_freed(entries[name]) for name in spare), "read by nothing any more", spare)
         there = {entry["path"] for entry in entries.values() if "path" in entry}
         lost = [file for file in own if file.path not in there and _is_old([file], files)]
         if lost:
@@ -114,7 +116,7 @@ def cheapest(
         for name, entry in record["outputs"].items():
             if (key, name) not in removed and snapshot.available(key, name):
                 seconds = costs.of(key)
-                candidates.append(Removal(key, entry["size"], "to keep to the budget", frozenset({name}), (), seconds))
+                candidates.append(Removal(key, _freed(entry), "to keep to the budget", frozenset({name}), (), seconds))
     candidates.sort(key=lambda each: (each.seconds / max(1, each.size), each.key, sorted(each.outputs)))
     chosen: list[Removal] = []
     for each in candidates:
@@ -154,6 +156,11 @@ class _Costs:
             absent = (each.stage for each in read if not self._snapshot.available(each.stage, each.output))
             self._known[key] = own + sum(map(self.of, absent))
         return self._known[key]
+
+
+def _freed(entry: Output) -> int:
+    """Bytes that go with an output, those of its record that say where it is among them."""
+    return entry["size"] + len(canonical(entry)) - len(canonical(Output(collected=True)))
 
 
 def _size(files: Collection[Listed]) -> int:
