@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.engine.failures import failures
+from pipeline.engine.recomputing import checks
 from pipeline.engine.store import Problem, Snapshot, Store
 from pipeline.experiment.grid import Grid
 from pipeline.report.contents import report_digest
@@ -45,7 +46,7 @@ def begin(
     """Findings of which nothing but the results has been computed yet; arguments as those of `gather`."""
     failed, skipped = failures(store, grid.name)
     outputs = SoundOutputs(store, broken_files(grid, snapshot) if broken is None else broken)
-    evidence = Evidence(grid, snapshot, outputs, store.uri, failed, skipped, earlier)
+    evidence = Evidence(grid, snapshot, outputs, store.uri, failed, skipped, checks(store), earlier)
     results = results_table(grid, snapshot, failed)
     return Findings(grid.spec, results, time.time(), evidence, about=grid.about)
 
@@ -57,5 +58,5 @@ def complete(findings: Findings) -> Findings:
             findings.of(computed)
     read = findings.read
     damaged = read.outputs.damaged
-    digest = report_digest(findings.spec, read.store, findings.results, read.failed)
+    digest = report_digest(findings.spec, read.store, findings.results, read.failed, len(read.checks))
     return replace(findings, digest="" if damaged else digest, notes=(*read.notes, *damaged), damaged=damaged)

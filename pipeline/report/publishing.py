@@ -61,7 +61,7 @@ def publish(
     folder, version = report_folder(reports, grid, store, snapshot)
     broken = broken_files(grid, snapshot, without if whole else None)
     findings = begin(grid, store, snapshot, folder, broken)
-    wanted = report_digest(grid.spec, store.uri, findings.results, findings.read.failed)
+    wanted = report_digest(grid.spec, store.uri, findings.results, findings.read.failed, len(findings.read.checks))
     files = None if anew or broken else current_report(folder, wanted)
     if files is not None:
         findings = replace(findings, evidence=replace(findings.read, is_current=True))

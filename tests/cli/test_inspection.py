@@ -249,3 +249,31 @@ def test_an_experiment_moves_to_another_store_as_a_file(finished: Path, tickets:
     assert tickets("report", "tiny", "--store", "fourth", "--reports", "fourth-reports").code == 0
     results = (finished / "fourth-reports" / "tiny" / "results.csv").read_bytes()
     assert results == (finished / "here" / "tiny" / "results.csv").read_bytes()
+
+
+def test_verify_makes_stages_again_and_the_report_says_so(finished: Path, tickets: Callable[..., Any]) -> None:
+    said = tickets("verify", "--recompute", "10%", "--seed", "1")
+    assert said.code == 0 and "2 of 2: " in said.out
+    assert " made again, of 14 that could be: " in said.out and "came out bit for bit the same" in said.out
+    assert tickets("report", "tiny").code == 0
+    page = (finished / "reports" / "tiny" / "report.html").read_text()
+    assert "made again" in page and "the same, bit for bit" in page
+    wrong = tickets("verify", "--recompute", "all")
+    assert wrong.code == 2 and "should be a share of the stages such as 1%" in wrong.err
+    assert len(parsed(tickets("verify", "tiny", "--recompute", "1%", "--json"))["recomputed"]) >= 1
+
+
+def test_du_and_gc_tell_and_free_space(finished: Path, tickets: Callable[..., Any]) -> None:
+    assert "Nothing to remove" in tickets("gc").out
+    assert tickets("du").out.splitlines()[1].split()[:2] == ["tiny", "14"]
+    assert parsed(tickets("du", "--json"))["stages"] == {"tiny": 14}
+    told = tickets("gc", "--budget", "40kB")
+    assert "would stay. `--yes` does it." in told.out
+    before = parsed(tickets("du", "--json"))["total"]
+    done = tickets("gc", "--budget", "40kB", "--yes")
+    after = parsed(tickets("du", "--json"))["total"]
+    assert after < before and "Removed " in done.out
+    assert tickets("verify").code == 0
+    for wrong, why in ((("--budget", "12x"), "should be a size such as"), (("--keep", "no"), "no such experiment")):
+        said = tickets("gc", *wrong)
+        assert said.code == 2 and why in said.err
