@@ -76,7 +76,7 @@ def _again(experiment: str | None, store: "Store", share: float, seed: int, data
     from pipeline.report.opening import open_experiment
 
     grid = None if experiment is None else open_experiment(experiment, store, data)
-    known = {} if grid is None else {key: stage for key, stage in grid.stages.items() if stage.recipe is not None}
+    known = {} if grid is None else {key: stage for key, stage in grid.stages.items() if stage.known_recipe is not None}
     say = (lambda message: None) if quiet else print
     found = recompute(store, share, seed, data, None if grid is None else grid.stages.keys(), known, say)
     if not quiet:

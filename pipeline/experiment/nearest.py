@@ -83,7 +83,7 @@ def nearest(work: Work, missing: Iterable[str], records: Mapping[str, Mapping[st
     found: dict[str, Nearest] = {}
     for key in missing:
         stage = work.stages[key]
-        if stage.recipe is None:
+        if stage.known_recipe is None:
             continue
         now = leaves(stage.recipe.fields())
         follows = None

@@ -29,7 +29,7 @@ def grid(tmp_path: Path) -> Made:
 
 
 def compared(now: Grid, *there: Grid) -> dict[str, Nearest]:
-    records = {key: stage.recipe.fields() for grid in there for key, stage in grid.stages.items() if stage.recipe}
+    records = {key: stage.recipe.fields() for grid in there for key, stage in grid.stages.items()}
     return nearest(now, [key for key in now.stages if key not in records], records)
 
 
