@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -119,15 +119,15 @@ def commands(seeds: int) -> dict[str, list[str]]:
     }
 
 
-def counting_server(requests: list[str]) -> tuple[str, Callable[[str, bytes], None]]:
+def counting_server(requests: list[str]) -> tuple[str, Callable[[str, bytes], object]]:
     """The address of an S3 server in this process, and what puts an object into it without a request."""
     from moto.backends import get_backend
-    from moto.server import DomainDispatcherApplication, create_backend_app
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server
 
     application = DomainDispatcherApplication(create_backend_app)
 
-    def counted(environ: Any, start_response: Any) -> Iterable[bytes]:
+    def counted(environ: Any, start_response: Any) -> Any:
         requests.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}?{environ['QUERY_STRING']}")
         return application(environ, start_response)
 
