@@ -93,9 +93,8 @@ def nearest(work: Work, missing: Iterable[str], records: Mapping[str, Mapping[st
                 follows = follows or value.strip('"')
                 now[path] = value if parent.key is None else canonical(parent.key)
         unlike = follows is not None and found[follows].key is None
-        near = None if unlike else store.nearest(now)
-        own = () if near is None else differences(leaves(records[near]), now)
-        found[key] = Nearest(near, own, follows)
+        near, apart = (None, ()) if unlike else store.nearest(now)
+        found[key] = Nearest(near, apart, follows)
     return found
 
 
@@ -120,34 +119,35 @@ class _Store:
                 self._alike[place].append(key)
         self._paths = sorted(self._values, key=lambda path: path in _OF_REPETITION)
 
-    def nearest(self, now: Mapping[str, str]) -> str | None:
-        """Key of the stage that differs from `now` in the fewest fields that could be found."""
+    def nearest(self, now: Mapping[str, str]) -> tuple[str | None, tuple[Difference, ...]]:
+        """Key of the stage that differs from `now` in the fewest fields that could be found, and these."""
         total = _sum(now)
         if total in self._by_sum:
-            return self._by_sum[total]
+            return self._by_sum[total], ()
         for several in self._known:
             if all(now.get(each.field, ABSENT) == each.now for each in several):
                 moved = total + sum(_hash(each.field, each.there) - _hash(each.field, each.now) for each in several)
                 if moved in self._by_sum:
-                    return self._by_sum[moved]
+                    return self._by_sum[moved], several
         for path in self._paths:
-            without = total - _hash(path, now.get(path, ABSENT))
-            for hashed in (0, *self._values[path].values()):
+            value = now.get(path, ABSENT)
+            without = total - _hash(path, value)
+            for there, hashed in ((ABSENT, 0), *self._values[path].items()):
                 if without + hashed in self._by_sum:
-                    return self._by_sum[without + hashed]
+                    return self._by_sum[without + hashed], (Difference(path, there, value),)
         return self._most_alike(now)
 
-    def _most_alike(self, now: Mapping[str, str]) -> str | None:
+    def _most_alike(self, now: Mapping[str, str]) -> tuple[str | None, tuple[Difference, ...]]:
         if self._compared == _COMPARED:
-            return None
+            return None, ()
         self._compared += 1
         candidates = next((found for place in _places(now) if (found := self._alike.get(place))), [])
         apart = {key: differences(leaves(self._records[key]), now) for key in candidates[:_CANDIDATES]}
         key = min(apart, key=lambda each: len(apart[each]), default=None)
         if key is None or 2 * len(apart[key]) > len(now):
-            return None
+            return None, ()
         self._known.append(apart[key])
-        return key
+        return key, apart[key]
 
 
 def _places(flat: Mapping[str, str]) -> Iterator[tuple[str | None, ...]]:

@@ -153,7 +153,7 @@ def main() -> None:
         store = Store(folder / "store")
         store.folder = UnsyncedFolder(folder / "store")
         grid = fill(store, options.seeds, trained)
-        for file in (folder / "store" / "done").iterdir():
+        for file in sorted((folder / "store" / "done").iterdir())[:-1]:  # the last one stays young: the others are old
             os.utime(file, (1e9, 1e9))
         store.compact(always=True)
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "MLFLOW_TRACKING_URI": "none"}
