@@ -2,26 +2,16 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
 from pipeline.experiment.class_splits import part_of
-from pipeline.experiment.datasets import Dataset, Digits, Facts, UserData, Xor
+from pipeline.experiment.datasets import Dataset, EmbeddedData, Facts, UserData
 from pipeline.experiment.image_folders import Images
 from pipeline.experiment.parquet_data import Parquet
+from pipeline.experiment.published_data import HALVES, PublishedData
 from pipeline.experiment.spec_base import refuse
-from pipeline.experiment.torchvision_data import (
-    HALVES,
-    Cifar10,
-    Cifar100,
-    FashionMnist,
-    Imagenet,
-    Mnist,
-    Places365,
-    Smallnorb,
-    Svhn,
-)
 from pipeline.recipes.augmentation import Augment
 from pipeline.recipes.datasets import DataSet
 from pipeline.recipes.errors import UnfitError
@@ -46,10 +36,9 @@ class Data:
     """What a plan and a report say of it."""
 
 
-def _spelled_out(raw: Any) -> Any:
+def _spelled_out(raw: object) -> object:
     options = {"name": raw} if isinstance(raw, str) else raw
-    name = options.get("name") if isinstance(options, dict) else None
-    if not isinstance(name, str):
+    if not isinstance(options, dict) or not isinstance(name := options.get("name"), str):
         return options
     if ".py:" in name:
         return {**options, "name": "user", "source": name}
@@ -60,21 +49,7 @@ def _spelled_out(raw: Any) -> Any:
     return options
 
 
-Known = (
-    Digits
-    | Mnist
-    | FashionMnist
-    | Svhn
-    | Cifar10
-    | Cifar100
-    | Smallnorb
-    | Imagenet
-    | Places365
-    | Parquet
-    | Images
-    | Xor
-    | UserData
-)
+Known = EmbeddedData | PublishedData | Parquet | Images | UserData
 AnyDataset = Annotated[Known, Field(discriminator="name"), BeforeValidator(_spelled_out)]
 
 

@@ -1,8 +1,8 @@
 """What every part of the spec has in common: immutable, unknown keys refused, errors that know their place."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PlainSerializer
 from pydantic_core import PydanticCustomError
 
 from pipeline.recipes.steps import Steps
@@ -23,7 +23,7 @@ class Strict(BaseModel):
         """What an author may write here; some of it is dealt with before the spec is made."""
         return list(cls.model_fields)
 
-    def in_short(self) -> dict[str, Any]:
+    def in_short(self) -> dict[str, JsonValue]:
         """JSON values of its fields, but for numbers, switches and options at their default: names and choices stay."""
         fields = type(self).model_fields.items()
         usual = {name for name, field in fields if getattr(self, name) == field.default}

@@ -60,7 +60,7 @@ TICKETS = {"winning": {"name": "winning"}, "random": {"name": "random", "mask": 
 """Tickets that a grid may name: the winning one, and Morcos et al.'s random one, its weights redrawn as well."""
 
 
-def named_ticket(raw: Any) -> Any:
+def named_ticket(raw: object) -> object:
     if isinstance(raw, str):
         if raw not in TICKETS:
             raise refuse(
