@@ -75,7 +75,7 @@ class BuiltIn(OfRecipe):
         return None
 
 
-MODELS = written_as(models.MODELS, BuiltIn)
+MODELS = written_as(models.MODELS, BuiltIn, first=("head",))
 
 
 class UserModel(Strict):

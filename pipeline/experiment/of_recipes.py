@@ -1,6 +1,6 @@
 """Parts of the spec that are made from recipes: a recipe says once what its options are, and within which bounds."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin
 
 from pydantic import BeforeValidator, Field, create_model, model_validator
@@ -37,16 +37,18 @@ class OfRecipe(Strict):
 Part = TypeVar("Part", bound=OfRecipe)
 
 
-def written_as(kinds: Mapping[str, type[Keyed]], base: type[Part]) -> dict[str, type[Part]]:
-    """Of each of some recipes with a name, what a grid may write of it."""
-    return {name: part_of(kind, base, name=(Literal[name], name)) for name, kind in kinds.items()}
+def written_as(kinds: Mapping[str, type[Keyed]], base: type[Part], first: Sequence[str] = ()) -> dict[str, type[Part]]:
+    """Of each of some recipes with a name, what a grid may write of it; `first`: options that stand before the name."""
+    return {name: part_of(kind, base, first) for name, kind in kinds.items()}
 
 
-def part_of(kind: type[Keyed], base: type[Part], **fields: tuple[object, object]) -> type[Part]:
-    """What a grid may write of a recipe: `fields`, and its options that `base` has not."""
+def part_of(kind: type[Keyed], base: type[Part], first: Sequence[str] = ()) -> type[Part]:
+    """What a grid may write of a recipe: its name, and its options that `base` has not."""
     own = {o.name: _field(o) for o in options_of(kind) if o.name not in base.model_fields}
-    every: dict[str, Any] = {**fields, **own}
-    made = create_model(kind.__name__, __base__=base, __doc__=kind.__doc__, **every)
+    fields: dict[str, Any] = {name: own.pop(name) for name in first if name in own}
+    fields |= {key: (Literal[value], value) for key, value in kind.constants().items()}
+    fields |= own
+    made = create_model(kind.__name__, __base__=base, __doc__=kind.__doc__, **fields)
     made.made = kind
     return made
 

@@ -16,10 +16,10 @@ from pipeline.recipes.errors import UnfitError
 class PublishedData(Dataset):
     """`prepared`: a folder that `tickets prepare` filled, a URI or relative to the data root."""
 
+    prepared: str | None = None
     name: str
     if not TYPE_CHECKING:
         name: Literal[(*PUBLISHED,)]
-    prepared: str | None = None
 
     @property
     def one_size(self) -> bool:
