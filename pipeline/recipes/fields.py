@@ -4,8 +4,10 @@ import dataclasses
 import re
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import repeat
-from typing import Annotated, Self, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
+from operator import attrgetter
+from typing import Annotated, Any, Self, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pipeline.recipes.errors import UnfitError, unknown_name
 from pipeline.recipes.options import Always, Called, Inline, Items, OneOf, Range, ReadBy
@@ -21,9 +23,8 @@ class Keyed:
 
     def __post_init__(self) -> None:
         """Raises UnfitError for an option that is not what its annotation says, and for such as do not go together."""
-        for option in options_of(type(self)):
-            if option.check is not None:
-                option.check(getattr(self, option.name), option.key)
+        for option in _checked(type(self)):
+            option.check(getattr(self, option.name), option.key)
         self.check()
 
     def check(self) -> None:
@@ -37,13 +38,13 @@ class Keyed:
 
     def fields(self) -> Fields:
         """As they are in a key: what is not at its default."""
+        values, places = _writing(type(self))
         found = self.constants()
-        for option in options_of(type(self)):
-            value = getattr(self, option.name)
-            if option.inline:
+        for value, (key, left_out) in zip(values(self), places, strict=False):
+            if key is None:
                 found |= value.fields()
-            elif option.always or value != option.default:
-                found[option.key] = _plain(value)
+            elif value != left_out:
+                found[key] = value if type(value) in _SCALARS else _plain(value)
         return found
 
     @classmethod
@@ -95,14 +96,23 @@ class Option:
     """Whether it is among the fields also at its default."""
     inline: type[Keyed] | None
     """Its class, where its own fields stand in its place."""
-    check: "Check | None"
+    check: "Check"
 
 
 Check = Callable[[object, str], None]
 """Of a value and what it is called. Raises UnfitError."""
 
 
+def _unchecked(value: object, at: str) -> None:
+    """Of what has no bounds."""
+
+
+_SCALARS = frozenset({str, int, float, bool, types.NoneType})
 _OPTIONS: dict[type, tuple[Option, ...]] = {}
+Writing = tuple[Callable[[object], tuple[Any, ...]], list[tuple[str | None, object]]]
+"""What gives the values of a recipe; for each the key, None where its own fields stand there, and what is left out."""
+_WRITING: dict[type, Writing] = {}
+_CHECKED: dict[type, tuple[Option, ...]] = {}
 
 
 def options_of(kind: type[Keyed]) -> tuple[Option, ...]:
@@ -110,6 +120,23 @@ def options_of(kind: type[Keyed]) -> tuple[Option, ...]:
     if kind not in _OPTIONS:
         _OPTIONS[kind] = tuple(_options(kind))
     return _OPTIONS[kind]
+
+
+def _writing(kind: type[Keyed]) -> Writing:
+    """How its fields are written: found out once, as a grid has ten thousands of them."""
+    if kind not in _WRITING:
+        options = options_of(kind)
+        places = [(None if o.inline else o.key, ... if o.always else o.default) for o in options]
+        # of one name alone it would give the value, not a tuple
+        _WRITING[kind] = attrgetter(*(option.name for option in options), "__class__"), places
+    return _WRITING[kind]
+
+
+def _checked(kind: type[Keyed]) -> tuple[Option, ...]:
+    """The options that have bounds."""
+    if kind not in _CHECKED:
+        _CHECKED[kind] = tuple(option for option in options_of(kind) if option.check is not _unchecked)
+    return _CHECKED[kind]
 
 
 def _options(kind: type[Keyed]) -> Iterator[Option]:
@@ -133,10 +160,10 @@ def _plain(value: object) -> Json:
     """JSON of it."""
     if isinstance(value, Keyed):
         return value.fields()
+    if isinstance(value, tuple):
+        return list(value) if _SCALARS.issuperset(map(type, value)) else [_plain(item) for item in value]
     if isinstance(value, Mapping):
         return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
     return value  # type: ignore[return-value]  # a string, a number, a truth value, None, or a user's own word
 
 
@@ -165,37 +192,37 @@ def _of_optional(kind: object) -> object:
     return next(each for each in get_args(kind) if each is not types.NoneType)
 
 
-def _checking(kind: object) -> Check | None:
-    """What checks the bounds in an annotation; None where there are none."""
+def _checking(kind: object) -> Check:
+    """What checks the bounds in an annotation."""
     origin, inside = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        checks = [mark.check for mark in inside[1:] if isinstance(mark, OneOf | Items)]
-        ranges = [mark for mark in inside[1:] if isinstance(mark, Range)]
-        below = _checking(inside[0])
-
-        def annotated(value: object, at: str) -> None:
-            for bounds in ranges:
-                bounds.check(value, at, inside[0] is int)
-            for check in checks:
-                check(value, at)
-            if below is not None:
-                below(value, at)
-
-        return annotated if ranges or checks else below
-    if origin in (Union, types.UnionType) and types.NoneType in inside:
-        given = _checking(_of_optional(kind))
-        return None if given is None else lambda value, at: None if value is None else given(value, at)
+        checks: list[Check] = [mark.check for mark in inside[1:] if isinstance(mark, OneOf | Items)]
+        whole = inside[0] is int
+        checks += [partial(mark.check, whole=whole) for mark in inside[1:] if isinstance(mark, Range)]
+        checks += [below] if (below := _checking(inside[0])) is not _unchecked else []
+        return _all(checks) if checks else _unchecked
+    if origin in (Union, types.UnionType):
+        below = _checking(_of_optional(kind))
+        return below if below is _unchecked else lambda value, at: None if value is None else below(value, at)
     if origin in (tuple, Mapping):
-        of_item = _checking(inside[-1] if origin is Mapping else inside[0])
+        below = _checking(inside[-1] if origin is Mapping else inside[0])
+        return below if below is _unchecked else partial(_each, below)
+    return _unchecked
 
-        def each(value: object, at: str) -> None:
-            assert of_item is not None
-            if isinstance(value, Mapping):
-                for name, item in value.items():
-                    of_item(item, name)
-            elif isinstance(value, tuple):
-                for item in value:
-                    of_item(item, at)
 
-        return None if of_item is None else each
-    return None
+def _all(checks: Sequence[Check]) -> Check:
+    def check(value: object, at: str) -> None:
+        for each in checks:
+            each(value, at)
+
+    return checks[0] if len(checks) == 1 else check
+
+
+def _each(check: Check, value: object, at: str) -> None:
+    """Checks the items of a list, or of a mapping, under their names."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            check(item, name)
+    elif isinstance(value, tuple):
+        for item in value:
+            check(item, at)
