@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.experiment.errors import UserError
-from pipeline.experiment.grid import expand
+from pipeline.experiment.expansion import expand
 from pipeline.experiment.loading import load
 
 A = "{dataset: {name: digits, half: a}}"

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.experiment.errors import UserError
-from pipeline.experiment.grid import Grid, Point, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid, Point
 from pipeline.experiment.spec import Spec
 from pipeline.experiment.stages import Stage
 from pipeline.recipes.keys import key_of

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.experiment.errors import UserError
-from pipeline.experiment.grid import expand
+from pipeline.experiment.expansion import expand
 from pipeline.experiment.loading import load
 from pipeline.recipes.model_base import BuiltIn
 from pipeline.recipes.models import Cifarnet, Convnet, Linear, Perceptron, Vgg19

@@ -11,7 +11,8 @@ from pipeline.experiment.class_splits import part_of
 from pipeline.experiment.datasets import OwnSplit, Split
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.evaluations import dense_draw
-from pipeline.experiment.grid import Grid, Point, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid, Point
 from pipeline.experiment.loading import load
 from pipeline.experiment.stages import Stage
 from pipeline.recipes.errors import UnfitError

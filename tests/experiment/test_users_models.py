@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from pipeline.experiment.errors import UserError
-from pipeline.experiment.grid import Grid, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid
 from pipeline.experiment.loading import load
 
 MODELS = """

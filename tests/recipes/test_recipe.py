@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.experiment.grid import expand
+from pipeline.experiment.expansion import expand
 from pipeline.experiment.loading import load
 from pipeline.recipes.keys import canonical
 from pipeline.recipes.recipe import recipe_from

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from pipeline.engine.point_labels import model_label
-from pipeline.experiment.grid import Grid, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid
 from pipeline.experiment.loading import load
 from pipeline.experiment.models import MODELS, UserModel
 from pipeline.report.analysis import networks

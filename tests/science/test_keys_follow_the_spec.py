@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from pipeline.engine.driver import RunOptions, run
 from pipeline.engine.store import Store
 from pipeline.experiment.datasets import EmbeddedData
-from pipeline.experiment.grid import expand
+from pipeline.experiment.expansion import expand
 from pipeline.experiment.loading import load
 from pipeline.experiment.spec import Spec
 from pipeline.experiment.spec_pruning import Prune

@@ -26,7 +26,8 @@ import yaml
 
 from pipeline.engine.driver import RunOptions, run
 from pipeline.engine.store import Store
-from pipeline.experiment.grid import Grid, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid
 from pipeline.experiment.loading import load
 from pipeline.experiment.planning import plan
 from pipeline.lottery import data
