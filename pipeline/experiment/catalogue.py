@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from pipeline.experiment.class_splits import part_of
 from pipeline.experiment.datasets import Dataset, EmbeddedData, Facts, UserData
-from pipeline.experiment.image_folders import Images
+from pipeline.experiment.image_folders import ImageFolder
 from pipeline.experiment.parquet_data import Parquet
 from pipeline.experiment.published_data import HALVES, PublishedData
 from pipeline.experiment.spec_base import refuse
@@ -49,11 +49,14 @@ def _spelled_out(raw: object) -> object:
     return options
 
 
-Known = EmbeddedData | PublishedData | Parquet | Images | UserData
-AnyDataset = Annotated[Known, Field(discriminator="name"), BeforeValidator(_spelled_out)]
+AnyDataset = Annotated[
+    EmbeddedData | PublishedData | Parquet | ImageFolder | UserData,
+    Field(discriminator="name"),
+    BeforeValidator(_spelled_out),
+]
 
 
-def describe(dataset: Known, root: Path, channels: int | None) -> Data:
+def describe(dataset: Dataset, root: Path, channels: int | None) -> Data:
     """The data that `dataset` selects, with as many channels as the model insists on (None: native).
 
     Raises UnfitError for files that are missing, and for selections that are impossible.
@@ -71,7 +74,7 @@ def describe(dataset: Known, root: Path, channels: int | None) -> Data:
     return Data(recipe, shape, len(kept), images, facts.augment, facts.location, has_margin, facts.notes)
 
 
-def content(dataset: Known, root: Path) -> tuple[DataSet, str | None]:
+def content(dataset: Dataset, root: Path) -> tuple[DataSet, str | None]:
     """The data with what is written of resize, crop and channels, and the location: to copy what is selected.
 
     The images may differ in size. Raises UnfitError.
@@ -82,7 +85,7 @@ def content(dataset: Known, root: Path) -> tuple[DataSet, str | None]:
     return replace(chosen, resize=dataset.resize, crop=dataset.crop, channels=dataset.channels), facts.location
 
 
-def _chosen(dataset: Known, facts: Facts) -> tuple[DataSet, list[int]]:
+def _chosen(dataset: Dataset, facts: Facts) -> tuple[DataSet, list[int]]:
     """Which images are used, and the labels that are kept."""
     kept = _kept_classes(dataset, facts.classes)
     classes = None if kept == list(range(facts.classes)) else tuple(kept)

@@ -9,15 +9,15 @@ from pipeline.experiment.ceiling import check_ceiling
 from pipeline.experiment.chains import Chain, dense_stage, prunes_output
 from pipeline.experiment.evaluations import dense_draws, evaluations
 from pipeline.experiment.grid import Grid
-from pipeline.experiment.looking import looking_once
-from pipeline.experiment.resolving import Resolving, checked, reached, rounds_of
+from pipeline.experiment.reading_once import reading_once
+from pipeline.experiment.resolving import Resolving, checked, fitting_targets, rounds_of
 from pipeline.experiment.sides import Side
 from pipeline.experiment.spec import Spec
 from pipeline.experiment.spec_pruning import Prune
 from pipeline.experiment.survivors import Rounds
 
 
-@looking_once()
+@reading_once()
 def expand(spec: Spec, data_root: str | Path = "data", without_absent: bool = False) -> Grid:
     """All stages of `spec`, shared ones once. Reads headers and labels of data sets, never their pixels.
 
@@ -39,23 +39,23 @@ def expand(spec: Spec, data_root: str | Path = "data", without_absent: bool = Fa
             sets = _sets(resolving, seed)
             building.note(*sets.noted)
         chains = []
-        for source, prune, schedule, its_targets in sets.plans:
+        for source, prune, schedule, targets in sets.plans:
             chain = checked(spec, (*source.at, "prune", "criterion"), Chain.build, source, prune, schedule, seed)
             building.add_chain(chain)
             chains.append(chain)
-            for target in its_targets:
+            for target in targets:
                 for evaluation in evaluations(spec, chain, target):
                     building.add_evaluation(chain, target, evaluation)
             building.keep_tickets(chain, spec.retention.initialization)
-            if its_targets:
+            if targets:
                 building.keep_starts(chain, spec.tickets)
         for target in sets.targets if spec.dense else ():
             for draw in range(dense_draws(spec, sets.rounds_on(target.name)) if target.iterations else 1):
                 dense = dense_stage(target, seed, chains, draw)
                 if dense is not None:
                     building.add_dense(target, seed, sets.with_output(target.name), dense, draw)
-        for baseline, its_target in sets.baselines:
-            building.add_baseline(baseline, its_target, seed)
+        for baseline, beside in sets.baselines:
+            building.add_baseline(baseline, beside, seed)
     return building.finished(unplanned(resolving.lacking or {}))
 
 
@@ -79,22 +79,22 @@ class _Sets:
 
     def rounds_on(self, target: str) -> set[int]:
         """Evaluated rounds of all tickets on a target."""
-        of = [prune for _, prune, _, reached in self.plans if target in {side.name for side in reached}]
+        of = [prune for _, prune, _, targets in self.plans if target in {side.name for side in targets}]
         return {number for prune in of for number in prune.evaluated}
 
     def with_output(self, target: str) -> bool:
         """Whether tickets on a target count the weights of the output layer."""
         return any(
             prunes_output(schedule, source)
-            for source, _, schedule, reached in self.plans
-            if target in {side.name for side in reached}
+            for source, _, schedule, targets in self.plans
+            if target in {side.name for side in targets}
         )
 
 
 def _sets(resolving: Resolving, seed: int) -> _Sets:
     spec, targets = resolving.spec, [target for _, target in resolving.targets(seed)]
     plans = [
-        (source, entry.prune, rounds, reached(spec, source, entry, rounds, targets))
+        (source, entry.prune, rounds, fitting_targets(spec, source, entry, rounds, targets))
         for entry, source in resolving.sources(seed)
         for rounds in [rounds_of(spec, source, entry)]
     ]

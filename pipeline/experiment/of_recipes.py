@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, Union, get_
 
 from pydantic import BeforeValidator, Field, create_model, model_validator
 
-from pipeline.experiment.spec_base import Flag, Int, Number, Strict, refuse
+from pipeline.experiment.spec_base import Flag, Int, Number, Strict, named, refuse
 from pipeline.recipes.errors import UnfitError
 from pipeline.recipes.fields import Keyed, Option, options_of
 from pipeline.recipes.options import Items, OneOf, Range, Usual
@@ -51,11 +51,6 @@ def part_of(kind: type[Keyed], base: type[Part], first: Sequence[str] = ()) -> t
     made = create_model(kind.__name__, __base__=base, __doc__=kind.__doc__, **fields)
     made.made = kind
     return made
-
-
-def named(raw: object) -> object:
-    """A bare name as a mapping with that name."""
-    return {"name": raw} if isinstance(raw, str) else raw
 
 
 def one_of(

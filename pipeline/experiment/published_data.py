@@ -90,7 +90,7 @@ def _file_counts(name: str, root: Path) -> tuple[int, ...]:
     folder = root / known.folder
     if missing := known.missing(root):
         raise AbsentDataError(
-            f"how many images a class has is told by its files, and {folder} lacks {', '.join(missing)}. "
+            f"how many images a class has is known from its files, and {folder} lacks {', '.join(missing)}. "
             f"{known.how(root)}",
             "name",
         )

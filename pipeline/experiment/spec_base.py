@@ -32,6 +32,11 @@ class Strict(BaseModel):
         )
 
 
+def named(raw: object) -> object:
+    """A bare name as a mapping with that name."""
+    return {"name": raw} if isinstance(raw, str) else raw
+
+
 def _steps(raw: object) -> Steps:
     return Steps.parse(raw)
 
