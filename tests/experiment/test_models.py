@@ -7,6 +7,7 @@ import pytest
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.expansion import expand
 from pipeline.experiment.loading import load
+from pipeline.experiment.models import MODELS as GRID_MODELS
 from pipeline.recipes.model_base import BuiltIn
 from pipeline.recipes.models import Cifarnet, Convnet, Linear, Perceptron, Vgg19
 from pipeline.recipes.resnets import Resnet18, Resnet20, Resnet50
@@ -48,6 +49,14 @@ def test_layer_shapes_are_those_of_the_model_that_is_built(model: BuiltIn) -> No
 
     shape = (3, 32, 28)
     assert list(model.layers(shape, 6)) == describe(model, shape, 6)
+
+
+@pytest.mark.parametrize("name", [name for name in GRID_MODELS if name != "perceptron"])
+def test_what_a_grid_names_is_built_as_it_was_planned(name: str) -> None:
+    from pipeline.lottery.models import describe
+
+    planned = GRID_MODELS[name]().described((3, 32, 28), 6)
+    assert list(planned.layers) == describe(planned.recipe, (3, 32, 28), 6)
 
 
 def test_images_too_small_for_vgg19_are_refused(tmp_path: Path) -> None:
