@@ -15,7 +15,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_grid_can_be_planned(tmp_path: Path) -> None:
-    from pipeline.experiment.grid import expand
+    from pipeline.experiment.expansion import expand
     from pipeline.experiment.loading import load
 
     file = tmp_path / "grid.yaml"
@@ -81,7 +81,7 @@ def test_local_links_and_files_exist() -> None:
 
 
 def test_every_experiment_can_be_planned() -> None:
-    from pipeline.experiment.grid import expand
+    from pipeline.experiment.expansion import expand
     from pipeline.experiment.loading import load
 
     for file in sorted((ROOT / "experiments").glob("*.yaml")):  # those of papers: tests/science

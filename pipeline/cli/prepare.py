@@ -11,7 +11,7 @@ from pipeline.experiment.errors import UserError
 from pipeline.lottery.counting import count_of
 
 if TYPE_CHECKING:
-    from pipeline.experiment.catalogue import Known
+    from pipeline.experiment.catalogue import AnyDataset
     from pipeline.recipes.datasets import DataSet
 
 FOLDERS = ("images", "parquet")
@@ -73,7 +73,7 @@ def prepare(
         print(f"and, to train on it as on {described.name}: training: {{augment: {{{options}}}}}")
 
 
-def _described(text: str) -> "Known":
+def _described(text: str) -> "AnyDataset":
     """The data set that `text` writes. Raises UserError."""
     import yaml
     from pydantic import TypeAdapter, ValidationError
@@ -83,7 +83,7 @@ def _described(text: str) -> "Known":
     kind, _, path = text.partition(":")
     try:
         written: Any = {"name": kind, "path": path} if kind in FOLDERS else yaml.safe_load(text)
-        adapter: TypeAdapter[Known] = TypeAdapter(AnyDataset)
+        adapter: TypeAdapter[AnyDataset] = TypeAdapter(AnyDataset)
         return adapter.validate_python(written)
     except yaml.YAMLError as error:
         raise UserError(f"{text}: not valid YAML. Write it as '{{name: images, path: folder}}'.") from error

@@ -2,26 +2,16 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
 from pipeline.experiment.class_splits import part_of
-from pipeline.experiment.datasets import Dataset, Digits, Facts, UserData, Xor
-from pipeline.experiment.image_folders import Images
+from pipeline.experiment.datasets import Dataset, EmbeddedData, Facts, UserData
+from pipeline.experiment.image_folders import ImageFolder
 from pipeline.experiment.parquet_data import Parquet
+from pipeline.experiment.published_data import HALVES, PublishedData
 from pipeline.experiment.spec_base import refuse
-from pipeline.experiment.torchvision_data import (
-    HALVES,
-    Cifar10,
-    Cifar100,
-    FashionMnist,
-    Imagenet,
-    Mnist,
-    Places365,
-    Smallnorb,
-    Svhn,
-)
 from pipeline.recipes.augmentation import Augment
 from pipeline.recipes.datasets import DataSet
 from pipeline.recipes.errors import UnfitError
@@ -46,10 +36,9 @@ class Data:
     """What a plan and a report say of it."""
 
 
-def _spelled_out(raw: Any) -> Any:
+def _spelled_out(raw: object) -> object:
     options = {"name": raw} if isinstance(raw, str) else raw
-    name = options.get("name") if isinstance(options, dict) else None
-    if not isinstance(name, str):
+    if not isinstance(options, dict) or not isinstance(name := options.get("name"), str):
         return options
     if ".py:" in name:
         return {**options, "name": "user", "source": name}
@@ -60,25 +49,14 @@ def _spelled_out(raw: Any) -> Any:
     return options
 
 
-Known = (
-    Digits
-    | Mnist
-    | FashionMnist
-    | Svhn
-    | Cifar10
-    | Cifar100
-    | Smallnorb
-    | Imagenet
-    | Places365
-    | Parquet
-    | Images
-    | Xor
-    | UserData
-)
-AnyDataset = Annotated[Known, Field(discriminator="name"), BeforeValidator(_spelled_out)]
+AnyDataset = Annotated[
+    EmbeddedData | PublishedData | Parquet | ImageFolder | UserData,
+    Field(discriminator="name"),
+    BeforeValidator(_spelled_out),
+]
 
 
-def describe(dataset: Known, root: Path, channels: int | None) -> Data:
+def describe(dataset: Dataset, root: Path, channels: int | None) -> Data:
     """The data that `dataset` selects, with as many channels as the model insists on (None: native).
 
     Raises UnfitError for files that are missing, and for selections that are impossible.
@@ -96,7 +74,7 @@ def describe(dataset: Known, root: Path, channels: int | None) -> Data:
     return Data(recipe, shape, len(kept), images, facts.augment, facts.location, has_margin, facts.notes)
 
 
-def content(dataset: Known, root: Path) -> tuple[DataSet, str | None]:
+def content(dataset: Dataset, root: Path) -> tuple[DataSet, str | None]:
     """The data with what is written of resize, crop and channels, and the location: to copy what is selected.
 
     The images may differ in size. Raises UnfitError.
@@ -107,7 +85,7 @@ def content(dataset: Known, root: Path) -> tuple[DataSet, str | None]:
     return replace(chosen, resize=dataset.resize, crop=dataset.crop, channels=dataset.channels), facts.location
 
 
-def _chosen(dataset: Known, facts: Facts) -> tuple[DataSet, list[int]]:
+def _chosen(dataset: Dataset, facts: Facts) -> tuple[DataSet, list[int]]:
     """Which images are used, and the labels that are kept."""
     kept = _kept_classes(dataset, facts.classes)
     classes = None if kept == list(range(facts.classes)) else tuple(kept)

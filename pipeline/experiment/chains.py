@@ -14,7 +14,7 @@ from pipeline.recipes.controls import Control
 from pipeline.recipes.criteria import BuiltInCriterion, Criterion, UserCriterion
 from pipeline.recipes.layers import MaskedLayers
 from pipeline.recipes.references import Reference
-from pipeline.recipes.starts import Dense, FromTicket, Start
+from pipeline.recipes.starts import REDRAWN, Dense, FromTicket, Start
 from pipeline.recipes.steps import Steps
 from pipeline.recipes.training import Train
 
@@ -60,8 +60,8 @@ class Chain:
         weights = None if redrawn else self.weights(number, moment)
         if mask is None and weights is None:
             return Dense()
-        redraws_head = head and weights is not None
-        return FromTicket(mask, weights, redraws_head, control, self.masked_layers if mask else MaskedLayers())
+        redrawn_head = REDRAWN if head and weights is not None else None
+        return FromTicket(mask, weights, redrawn_head, control, self.masked_layers if mask else MaskedLayers())
 
     @cached_property
     def masked_layers(self) -> MaskedLayers:

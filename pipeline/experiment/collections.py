@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.experiment.errors import UserError
-from pipeline.experiment.grid import CHAIN, PRUNE, Grid, Work, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import CHAIN, PRUNE, Grid, Work
 from pipeline.experiment.loading import load_all, members
 from pipeline.experiment.stages import Stage
 

@@ -1,14 +1,15 @@
-"""Data sets as a grid names them: the options that all share, the embedded one and a user's own."""
+"""Data sets as a grid names them: the options that all share, those without files, and a user's own."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from pipeline.experiment.spec_base import Flag, Int, Positive, Strict, refuse
 from pipeline.experiment.user_files import source_of
+from pipeline.lottery.embedded_data import EMBEDDED
 from pipeline.recipes.augmentation import Augment
 from pipeline.recipes.datasets import DataSet
 from pipeline.recipes.errors import UnfitError
@@ -98,10 +99,15 @@ class Dataset(Strict):
     normalized: Flag = True
     """Whether models see pixels minus their mean over their standard deviation; otherwise pixels in [0, 1]."""
 
-    one_size: ClassVar[bool] = False
-    """Whether all images are known to have one size, so that a resize or a crop to it changes nothing."""
-    square: ClassVar[int | None] = None
-    """Side to which pictures of any size are resized and cropped, if models see the middle of that."""
+    @property
+    def one_size(self) -> bool:
+        """Whether all images are known to have one size, so that a resize or a crop to it changes nothing."""
+        return False
+
+    @property
+    def square(self) -> int | None:
+        """Side to which pictures of any size are resized and cropped, if models see the middle of that."""
+        return None
 
     @model_validator(mode="after")
     def _margin_of_a_crop(self) -> Self:
@@ -136,25 +142,20 @@ class Dataset(Strict):
         raise NotImplementedError
 
 
-class Digits(Dataset):
-    """scikit-learn's 1,797 handwritten digits; every fifth image of a class is a test image."""
+class EmbeddedData(Dataset):
+    """One that needs no files."""
 
-    name: Literal["digits"] = "digits"
-    one_size: ClassVar[bool] = True
+    name: str
+    if not TYPE_CHECKING:
+        name: Literal[(*EMBEDDED,)]
 
-    def facts(self, root: Path) -> Facts:
-        counts = (143, 146, 142, 147, 145, 146, 145, 144, 140, 144)
-        return counted(DataSet(self.name), (1, 8, 8), counts, Augment(crop=1))
-
-
-class Xor(Dataset):
-    """The four points of exclusive or, {0, 1}^2 with labels 0, 1, 1, 0; they are the test set too."""
-
-    name: Literal["xor"] = "xor"
-    one_size: ClassVar[bool] = True
+    @property
+    def one_size(self) -> bool:
+        return True
 
     def facts(self, root: Path) -> Facts:
-        return counted(DataSet(self.name), (1, 1, 2), (2, 2))
+        known = EMBEDDED[self.name]
+        return counted(DataSet(self.name), known.shape, known.counts, known.augment)
 
 
 class UserData(Dataset):

@@ -71,10 +71,11 @@ class Rates:
     throughput: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, records: Iterable[Mapping[str, Any]], throughput: Mapping[str, float] | None = None) -> "Rates":
+    def of(cls, records: Iterable[Mapping[str, object]], throughput: Mapping[str, float] | None = None) -> "Rates":
         """From the records of train stages that ran; those of a processor say nothing of a GPU, nor the other way."""
         timed: dict[str, Timed] = defaultdict(Timed)
-        for record in records:
+        for each in records:
+            record: Any = each  # JSON of a store
             fields, hardware = record["fields"], record.get("hardware", {})
             iterations = record.get("timed_iterations", record.get("iterations"))
             if fields["kind"] == "train" and iterations:

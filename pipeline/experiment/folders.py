@@ -58,14 +58,14 @@ def _yaml_files(folder: Path) -> list[Path]:
 def _bases(file: Path) -> set[Path]:
     try:
         return {base.resolve() for base in bases(file)}
-    except UserError:  # told when the file itself is planned
+    except UserError:  # said when the file itself is planned
         return set()
 
 
 def _is_paper(file: Path) -> bool:
     try:
         return is_paper(read_file(file))
-    except UserError:  # told when the file itself is planned
+    except UserError:  # said when the file itself is planned
         return False
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from pipeline.experiment.datasets import Dataset, Facts
-from pipeline.experiment.looking import seen
+from pipeline.experiment.reading_once import once
 from pipeline.experiment.user_files import AbsentDataError
 from pipeline.lottery.image_folders import FolderError, Part, image_folder
 from pipeline.lottery.pictures import PictureError, shape, turning
@@ -17,7 +17,7 @@ from pipeline.recipes.errors import UnfitError
 from pipeline.recipes.model_base import ImageShape
 
 
-class Images(Dataset):
+class ImageFolder(Dataset):
     """`path`: the folder, relative to the data root."""
 
     name: Literal["images"] = "images"
@@ -26,7 +26,7 @@ class Images(Dataset):
     def facts(self, root: Path) -> Facts:
         folder = folder_at(self.path, root)
         try:
-            found = seen(("images", folder), lambda: image_folder(folder))
+            found = once(("images", folder), lambda: image_folder(folder))
             fingerprint = found.fingerprint
         except FolderError as error:
             raise UnfitError(str(error), "path") from error
@@ -35,7 +35,7 @@ class Images(Dataset):
 
         @cache
         def shapes() -> set[ImageShape]:
-            return seen(("shapes", folder), lambda: _shapes(train))
+            return once(("shapes", folder), lambda: _shapes(train))
 
         return Facts(
             DataSet(self.name, fingerprint=fingerprint),

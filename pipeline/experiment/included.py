@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 
 from pipeline.experiment.layer_names import names_layer
-from pipeline.experiment.model_base import Described
+from pipeline.experiment.models import Described
 from pipeline.experiment.suggestions import did_you_mean
 from pipeline.recipes.errors import UnfitError
 from pipeline.recipes.model_base import Layers

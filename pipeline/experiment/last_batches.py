@@ -1,6 +1,6 @@
 """The last batch of an epoch, which may be smaller: how workers and groups of batch norm share it."""
 
-from pipeline.experiment.model_base import Described
+from pipeline.experiment.models import Described
 from pipeline.experiment.spec_sides import Target
 from pipeline.lottery.counting import count_of
 from pipeline.recipes.errors import UnfitError

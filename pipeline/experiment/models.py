@@ -2,103 +2,80 @@
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import Field, JsonValue, field_validator
 
-from pipeline.experiment.model_base import BuiltIn, Described, Headed
-from pipeline.experiment.spec_base import Positive, Strict, refuse
+from pipeline.experiment.of_recipes import OfRecipe, one_of, written_as
+from pipeline.experiment.spec_base import Strict, refuse
 from pipeline.experiment.user_files import source_of
-from pipeline.recipes import models, resnets, users_model
+from pipeline.recipes import model_base, models, users_model
 from pipeline.recipes.errors import UnfitError
 from pipeline.recipes.keys import canonical
-from pipeline.recipes.model_base import ImageShape
+from pipeline.recipes.model_base import ImageShape, Layers
 
 if TYPE_CHECKING:
     from pipeline.lottery.models.examination import Examination
 
 
-class Lenet(BuiltIn):
-    """LeNet-h-h: fully connected, made for images of one size."""
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A model on images of one shape with so many classes."""
 
-    kind = models.Lenet
-
-    name: Literal["lenet"] = "lenet"
-    hidden: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=100)] = models.Lenet.hidden
-
-
-class Perceptron(BuiltIn):
-    """h hidden units and one sigmoid output, for two classes: `networks` independent ones, trained at once."""
-
-    kind = models.Perceptron
-
-    name: Literal["perceptron"] = "perceptron"
-    hidden: Annotated[Positive, Field(le=10_000)] = models.Perceptron.hidden
-    networks: Annotated[Positive, Field(le=1_000_000)] = models.Perceptron.networks
-
-
-class Linear(BuiltIn):
-    """The output layer alone: logistic regression on pixels."""
-
-    kind = models.Linear
-
-    name: Literal["linear"] = "linear"
+    layers: Layers
+    recipe: models.Model
+    """What is in the key."""
+    unmasked: Layers = ()
+    """Other parameters of two or more dimensions: masks cover those that `prune.include` names."""
+    prunes_output: bool = True
+    """Whether a mask can cover the output layer."""
+    batch_norm: bool = False
+    """Whether it has batch norm that is computed over groups where the training says so."""
+    name: str = "the model"
+    notes: tuple[str, ...] = ()
+    unreached: frozenset[str] = frozenset()
+    """Parameters that no gradient of the class scores leads to."""
 
 
-class Cifarnet(BuiltIn):
-    """Van Soelen & Sheppard 2019's network, for images of one size. `width`: channels of the convolutions."""
+class Initialization(OfRecipe):
+    """How a model is initialized."""
 
-    kind = models.Cifarnet
-
-    name: Literal["cifarnet"] = "cifarnet"
-    width: Annotated[Positive, Field(le=10_000)] = models.Cifarnet.width
+    made: ClassVar[type[model_base.Initialization]]
 
 
-class Convnet(Headed):
-    """Three 3x3 convolutions of width, 2 width and 4 width with batch norm, globally pooled: images of any size."""
-
-    kind = models.Convnet
-
-    name: Literal["convnet"] = "convnet"
-    width: Annotated[Positive, Field(le=100_000)] = models.Convnet.width
+INITIALIZATIONS = written_as(model_base.INITIALIZATIONS, Initialization)
+if not TYPE_CHECKING:
+    Initialization = one_of(INITIALIZATIONS)
 
 
-class Vgg19(Headed):
-    """Morcos et al. 2019's VGG19, globally pooled: images of 16 pixels and more. `width`: of the first layer."""
+class BuiltIn(OfRecipe):
+    """A model of this project's, initialized as `initialization` says."""
 
-    kind = models.Vgg19
+    initialization: Initialization = INITIALIZATIONS["xavier-normal"]()
 
-    name: Literal["vgg19"] = "vgg19"
-    width: Annotated[Positive, Field(le=10_000)] = models.Vgg19.width
+    made: ClassVar[type[model_base.BuiltIn]]
+    if TYPE_CHECKING:
+        name: str = ""
 
+    def recipe(self) -> model_base.BuiltIn:
+        return self.made(**self._options())
 
-class Resnet50(Headed):
-    """Bottlenecks, and He et al. 2015's stem for images of any size."""
+    @property
+    def channels(self) -> int | None:
+        return self.made.channels
 
-    kind = resnets.Resnet50
+    def described(self, shape: ImageShape, classes: int) -> Described:
+        """Raises UnfitError for images that the model is not made for."""
+        recipe = self.recipe()
+        return Described(recipe.layers(shape, classes), recipe, batch_norm=recipe.batch_norm)
 
-    name: Literal["resnet50"] = "resnet50"
-    width: Annotated[Positive, Field(le=10_000)] = resnets.Resnet50.width
-
-
-class Resnet18(Headed):
-    """Pairs of 3x3 convolutions on images of some 32 pixels: the one of 11 million weights in Mehta 2019, Table 1."""
-
-    kind = resnets.Resnet18
-
-    name: Literal["resnet18"] = "resnet18"
-    width: Annotated[Positive, Field(le=10_000)] = resnets.Resnet18.width
+    def location(self) -> str | None:
+        return None
 
 
-class Resnet20(Headed):
-    """16, 32 and 64 channels, three blocks each (He et al. 2015 for CIFAR-10): the layers that Table 1 lists."""
-
-    kind = resnets.Resnet20
-
-    name: Literal["resnet20"] = "resnet20"
-    width: Annotated[Positive, Field(le=10_000)] = resnets.Resnet20.width
+MODELS = written_as(models.MODELS, BuiltIn, first=("head",))
 
 
 class UserModel(Strict):
@@ -109,13 +86,13 @@ class UserModel(Strict):
     """`file.py:Class`."""
     output_layer: str | None = None
     """The module whose outputs are the class scores, where a forward pass does not show it."""
-    arguments: dict[str, Any] = Field(default_factory=dict)
+    arguments: dict[str, JsonValue] = Field(default_factory=dict)
 
     channels: ClassVar[int | None] = None
 
     @field_validator("arguments")
     @classmethod
-    def _finite(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+    def _finite(cls, arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
         try:
             canonical(arguments)
         except ValueError:
@@ -160,33 +137,32 @@ def _examined(fields: str, source: str, file: str, shape: ImageShape, classes: i
         raise UnfitError(f"{source}, on images of {shape} and {classes} classes: {error}") from error
 
 
-SIZED = ("lenet", "perceptron", "convnet", "cifarnet", "vgg19", "resnet50", "resnet18", "resnet20")
+SIZED = {name: kind for name, kind in models.MODELS.items() if kind.short is not None}
 """Models that may be written with their sizes: vgg19-8."""
+_SIZED = re.compile(rf"({'|'.join(SIZED)})((?:-\d{{1,7}})+)")
 
 
-def _spelled_out(raw: Any) -> Any:
+def _spelled_out(raw: object) -> object:
     """`lenet-300-100`, `perceptron-10`, `vgg19-8` and `file.py:Class` as mappings of name and options."""
     options = {"name": raw} if isinstance(raw, str) else raw
     if not isinstance(options, dict) or not isinstance(options.get("name"), str):
         return options
-    name = options["name"]
-    if ".py:" in name:
-        return {**options, "name": "user", "source": name}
-    written = re.fullmatch(rf"({'|'.join(SIZED)})((?:-\d{{1,7}})+)", name)
-    if not written:
+    written = options["name"]
+    if ".py:" in written:
+        return {**options, "name": "user", "source": written}
+    found = _SIZED.fullmatch(written)
+    if not found:
         return options
-    sizes = [int(size) for size in written[2].split("-")[1:]]
-    option = "hidden" if written[1] in ("lenet", "perceptron") else "width"
-    value = tuple(sizes) if written[1] == "lenet" else sizes[0]
+    name, option = found[1], SIZED[found[1]].short or ""
+    sizes = tuple(int(size) for size in found[2].split("-")[1:])
+    several = isinstance(getattr(SIZED[name], option), tuple)
     if option in options:
-        raise refuse(f"is given twice: in the name {name!r} too.", option)
-    if written[1] != "lenet" and len(sizes) > 1:
-        raise refuse(f"a {written[1]} has one {option}, as in {written[1]}-{sizes[0]}, not {name!r}.")
-    return {**options, "name": written[1], option: value}
+        raise refuse(f"is given twice: in the name {written!r} too.", option)
+    if not several and len(sizes) > 1:
+        raise refuse(f"a {name} has one {option}, as in {name}-{sizes[0]}, not {written!r}.")
+    return {**options, "name": name, option: sizes if several else sizes[0]}
 
 
-Model = Annotated[
-    Lenet | Perceptron | Linear | Convnet | Cifarnet | Vgg19 | Resnet50 | Resnet18 | Resnet20 | UserModel,
-    Field(discriminator="name"),
-    BeforeValidator(_spelled_out),
-]
+Model = BuiltIn | UserModel
+if not TYPE_CHECKING:
+    Model = one_of(MODELS, UserModel, written=_spelled_out)

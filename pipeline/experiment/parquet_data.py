@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pipeline.experiment.datasets import Dataset, Facts, counted
 from pipeline.experiment.image_folders import size_of, turning_of
-from pipeline.experiment.looking import seen
+from pipeline.experiment.reading_once import once
 from pipeline.experiment.user_files import AbsentDataError
 from pipeline.lottery.locations import Folder, folder_at
 from pipeline.lottery.parquet_files import ParquetError, at_once, fingerprint
@@ -38,7 +38,7 @@ class Parquet(Dataset):
 
     def facts(self, root: Path) -> Facts:
         try:
-            found = seen(
+            found = once(
                 ("parquet", self.path, root, self.image, self.label),
                 lambda: _looked_at(self.path, root, self.image, self.label),
             )

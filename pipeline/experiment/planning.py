@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from pipeline.experiment.grid import Work
 from pipeline.experiment.stages import Stage
@@ -22,7 +22,7 @@ class State(Protocol):
         """ "ok", "diverged", or None for a stage that is not done."""
         ...
 
-    def record(self, key: str) -> Mapping[str, Any] | None: ...
+    def record(self, key: str) -> Mapping[str, object] | None: ...
 
 
 class Nothing:
@@ -37,7 +37,7 @@ class Nothing:
     def status(self, key: str) -> str | None:
         return None
 
-    def record(self, key: str) -> Mapping[str, Any] | None:
+    def record(self, key: str) -> Mapping[str, object] | None:
         return None
 
 
@@ -123,10 +123,11 @@ def _reason(work: Work, state: State, key: str, needs: Mapping[str, str], lackin
     if not state.done(key):
         return "new"
     output = min(lacking)
-    outputs = (state.record(key) or {}).get("outputs", {})
-    if output not in outputs:
+    outputs = (state.record(key) or {}).get("outputs")
+    known = outputs.get(output) if isinstance(outputs, Mapping) else None
+    if known is None:
         what = "was not stored"
-    elif outputs[output].get("collected"):
+    elif known.get("collected"):
         what = "was collected"
     else:
         what = "is damaged or missing"

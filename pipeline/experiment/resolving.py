@@ -23,7 +23,7 @@ Entry = TypeVar("Entry", bound=Target)
 def checked(
     spec: Spec, at: tuple[str | int, ...], call: Callable[P, T], /, *arguments: P.args, **options: P.kwargs
 ) -> T:
-    """The result of the call, an UnfitError told as a UserError with file and line."""
+    """The result of the call, an UnfitError raised as a UserError with file and line."""
     try:
         return call(*arguments, **options)
     except UnfitError as error:
@@ -77,7 +77,7 @@ def _side(spec: Spec, entry: Target, at: tuple[str, int], root: Path, seed: int,
         raise spec.error((*at, "dataset"), f"cannot be read: {error.strerror or error} ({error.filename}).") from error
 
 
-def reached(spec: Spec, source: Side, entry: Source, rounds: Rounds, targets: list[Side]) -> list[Side]:
+def fitting_targets(spec: Spec, source: Side, entry: Source, rounds: Rounds, targets: list[Side]) -> list[Side]:
     """The targets of the same model that tickets of `source` are evaluated on, each checked to fit.
 
     `targets` are all of the spec but those whose data is not there.

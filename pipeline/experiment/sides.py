@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.experiment.catalogue import Data, describe
 from pipeline.experiment.last_batches import check_last_batch, regrouped
-from pipeline.experiment.model_base import Described
+from pipeline.experiment.models import Described
 from pipeline.experiment.spec_sides import Target
 from pipeline.experiment.spec_training import Training
 from pipeline.experiment.stages import Shape

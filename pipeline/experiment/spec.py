@@ -197,7 +197,7 @@ class Spec(Strict):
         return not same_data if setting == "auto" else setting == "redraw"
 
     def located(self, place: Callable[[tuple[str | int, ...], str], UserError]) -> "Spec":
-        """The spec, its later errors told with the file and line that `place` knows."""
+        """The spec, its later errors with the file and line that `place` knows."""
         self._place = place
         return self
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
-from pipeline.experiment.spec_base import Int, Length, Number, Positive, Strict, refuse
+from pipeline.experiment.spec_base import Int, Length, Number, Positive, Strict, named, refuse
 from pipeline.experiment.spec_sides import Source
 from pipeline.experiment.spec_tickets import Ticket
 from pipeline.experiment.suggestions import did_you_mean
@@ -46,11 +46,7 @@ FEWEST = 3
 Fraction = Annotated[Number, Field(ge=0, le=1)]
 
 
-def _named(raw: object) -> object:
-    return {"name": raw} if isinstance(raw, str) else raw
-
-
-Convergence = Annotated[Settles | MovingAverage | EarlyStop, Field(discriminator="name"), BeforeValidator(_named)]
+Convergence = Annotated[Settles | MovingAverage | EarlyStop, Field(discriminator="name"), BeforeValidator(named)]
 
 
 class PublishedValue(Strict):
@@ -95,7 +91,7 @@ class PublishedTest(Strict):
     """Pairs that the test is over."""
 
 
-class Published(Strict):
+class PublishedNumbers(Strict):
     """Numbers of a paper that the report puts beside the results."""
 
     of: str
@@ -167,7 +163,7 @@ class Analysis(Strict):
     label minus that of another class is no further from 0 than this."""
     paper: Annotated[Paper | None, BeforeValidator(_remembered)] = None
     """Whose settings the report puts beside those in force: a grid names its YAML file."""
-    published: Published | None = None
+    published: PublishedNumbers | None = None
     reference: str | None = None
     """The kind of ticket whose round 0 is the dense network that winning tickets are held against, on the same source
     and target (Mehta 2019, Conjecture 2.1). None: the dense network trained from scratch on the target."""

@@ -1,8 +1,8 @@
 """What every part of the spec has in common: immutable, unknown keys refused, errors that know their place."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PlainSerializer
 from pydantic_core import PydanticCustomError
 
 from pipeline.recipes.steps import Steps
@@ -23,13 +23,18 @@ class Strict(BaseModel):
         """What an author may write here; some of it is dealt with before the spec is made."""
         return list(cls.model_fields)
 
-    def in_short(self) -> dict[str, Any]:
+    def in_short(self) -> dict[str, JsonValue]:
         """JSON values of its fields, but for numbers, switches and options at their default: names and choices stay."""
         fields = type(self).model_fields.items()
         usual = {name for name, field in fields if getattr(self, name) == field.default}
         return self.model_dump(
             mode="json", exclude={name for name in usual if not isinstance(getattr(self, name), str)}
         )
+
+
+def named(raw: object) -> object:
+    """A bare name as a mapping with that name."""
+    return {"name": raw} if isinstance(raw, str) else raw
 
 
 def _steps(raw: object) -> Steps:

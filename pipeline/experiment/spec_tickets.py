@@ -1,14 +1,20 @@
 """What is evaluated: the winning ticket and its random controls."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from pipeline.experiment.spec_base import Positive, SideName, Strict, refuse
 from pipeline.experiment.spec_pruning import Start
 from pipeline.experiment.suggestions import did_you_mean
+from pipeline.recipes.controls import MASKS, WEIGHTS
 
 Head = Literal["auto", "keep", "redraw"]
+if TYPE_CHECKING:
+    Mask = str
+    Weights = str
+else:
+    Mask, Weights = Literal[MASKS], Literal[WEIGHTS]
 
 
 class Ticket(Strict):
@@ -20,8 +26,8 @@ class Ticket(Strict):
     """
 
     name: SideName
-    mask: Literal["preserved", "permuted-within-layers", "permuted-globally"] = "preserved"
-    weights: Literal["kept", "redrawn", "shuffled"] = "kept"
+    mask: Mask = "preserved"
+    weights: Weights = "kept"
     start: Start | None = None
     head: Head | None = None
     draws: Annotated[Positive, Field(le=1000)] = 1
@@ -60,7 +66,7 @@ TICKETS = {"winning": {"name": "winning"}, "random": {"name": "random", "mask": 
 """Tickets that a grid may name: the winning one, and Morcos et al.'s random one, its weights redrawn as well."""
 
 
-def named_ticket(raw: Any) -> Any:
+def named_ticket(raw: object) -> object:
     if isinstance(raw, str):
         if raw not in TICKETS:
             raise refuse(

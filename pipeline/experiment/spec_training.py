@@ -1,51 +1,30 @@
 """How a network is trained, and on what resources: the fields of `training` and `resources`."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pipeline.experiment.spec_base import Flag, Int, Length, Number, Positive, Strict, refuse
+from pipeline.experiment.of_recipes import OfRecipe, one_of, part_of, written_as
+from pipeline.experiment.spec_base import Flag, Length, Number, Positive, Strict, refuse
 from pipeline.recipes import augmentation, optimizers, schedule
 from pipeline.recipes.steps import Steps
 
 
-class Sgd(Strict):
-    """Stochastic gradient descent; defaults from Morcos et al. 2019."""
+class Optimizer(OfRecipe):
+    """How weights follow their gradients."""
 
-    name: Literal["sgd"] = "sgd"
-    lr: Annotated[Number, Field(gt=0)] = 0.1
-    momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.9
-    weight_decay: Annotated[Number, Field(ge=0)] = 1e-4
-    nesterov: Flag = False
+    made: ClassVar[type[optimizers.Optimizer]]
+    if TYPE_CHECKING:
+        name: str = ""
 
-    @model_validator(mode="after")
-    def _nesterov_has_momentum(self) -> Self:
-        if self.nesterov and not self.momentum:
-            raise refuse("needs a momentum above 0.", "nesterov")
-        return self
-
-    def recipe(self) -> optimizers.Sgd:
-        return optimizers.Sgd(self.lr, self.momentum, self.weight_decay, self.nesterov)
+    def recipe(self) -> optimizers.Optimizer:
+        return self.made(**self._options())
 
 
-class Adam(Strict):
-    """Adam with weight decay as L2 in the gradient; defaults from Morcos et al. 2019."""
-
-    name: Literal["adam"] = "adam"
-    lr: Annotated[Number, Field(gt=0)] = 3e-4
-    betas: tuple[Annotated[Number, Field(ge=0, lt=1)], Annotated[Number, Field(ge=0, lt=1)]] = (0.9, 0.999)
-    weight_decay: Annotated[Number, Field(ge=0)] = 1e-4
-
-    def recipe(self) -> optimizers.Adam:
-        return optimizers.Adam(self.lr, self.betas, self.weight_decay)
-
-
-def _named(raw: Any) -> Any:
-    return {"name": raw} if isinstance(raw, str) else raw
-
-
-Optimizer = Annotated[Sgd | Adam, Field(discriminator="name"), BeforeValidator(_named)]
+OPTIMIZERS = written_as(optimizers.OPTIMIZERS, Optimizer)
+if not TYPE_CHECKING:
+    Optimizer = one_of(OPTIMIZERS)
 
 
 class LrDecay(Strict):
@@ -78,26 +57,16 @@ class LrDecay(Strict):
         return schedule.LrDecay(tuple(moments), to=self.to)
 
 
-class Augment(Strict):
-    """Random horizontal flip, a random crop after zero-padding by `crop` pixels, a resized crop or a window."""
-
-    flip: Flag = False
-    crop: Annotated[Int, Field(ge=0, le=1000)] = 0
-    resized_crop: Flag = False
-    """A random box of 8 to 100 % of the image, resized to the size that the model sees."""
-    window: Flag = False
-    """What the model sees lies anywhere in what is stored (`dataset: {margin: 2}`), not in its middle."""
-
-    @model_validator(mode="after")
-    def _one_crop(self) -> Self:
-        if self.crop and self.resized_crop:
-            raise refuse("cannot go with a resized crop: remove one of the two.", "crop")
-        if self.window and self.resized_crop:
-            raise refuse("cannot go with a resized crop: remove one of the two.", "window")
-        return self
+class _Augment(OfRecipe):
+    made: ClassVar[type[augmentation.Augment]]
 
     def recipe(self) -> augmentation.Augment:
-        return augmentation.Augment(self.flip, self.crop, self.resized_crop, self.window)
+        return self.made(**self._options())
+
+
+Augment = _Augment
+if not TYPE_CHECKING:
+    Augment = part_of(augmentation.Augment, _Augment)
 
 
 def _augment(raw: Any) -> Any:
@@ -114,7 +83,7 @@ class Training(Strict):
     A target's `length` may be 0it: its tickets are evaluated as they are, and what is about training is not used.
     """
 
-    optimizer: Optimizer = Sgd()
+    optimizer: Optimizer = OPTIMIZERS["sgd"]()
     batch_size: Positive = 128
     length: Length
     lr_decay: LrDecay | None = None

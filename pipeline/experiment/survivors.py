@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pipeline.experiment.included import first_names, included_in
 from pipeline.experiment.layer_names import names_layer
-from pipeline.experiment.model_base import Described
+from pipeline.experiment.models import Described
 from pipeline.experiment.spec_pruning import Prune
 from pipeline.experiment.suggestions import did_you_mean
 from pipeline.recipes.errors import UnfitError

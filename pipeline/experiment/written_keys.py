@@ -18,7 +18,9 @@ def models_at(models: Sequence[type[Strict]], part: str | int) -> list[type[Stri
     """The parts of the spec that one step below `models` speaks of: a field, or the name of a union's member."""
     fields = [model.model_fields[part] for model in models if isinstance(part, str) and part in model.model_fields]
     return [below for field in fields for below in _models(field)] or [
-        model for model in models if "name" in model.model_fields and part == model.model_fields["name"].default
+        model
+        for model in models
+        if "name" in model.model_fields and part in get_args(model.model_fields["name"].annotation)
     ]
 
 

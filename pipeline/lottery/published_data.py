@@ -3,10 +3,17 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.recipes.augmentation import Augment
+from pipeline.recipes.model_base import ImageShape
+
 SQUARE = 256
 """Side of what is stored of a picture of ImageNet and Places365: the middle, the shorter side being 256."""
 IMAGENET_STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and standard deviation by channel that torchvision's models use: ImageNet's and, as usual, Places365's."""
+_DIGITS = Augment(crop=4)
+"""A mirrored digit is another digit."""
+_THINGS = Augment(flip=True, crop=4)
+_SCENES = Augment(flip=True, resized_crop=True)
 
 
 @dataclass(frozen=True)
@@ -17,7 +24,7 @@ class Published:
     """Its class in torchvision.datasets; empty where there is none."""
     folder: str
     files: tuple[str, ...]
-    shape: tuple[int, int, int]
+    shape: ImageShape
     """Channels, height, width, as models see it by default."""
     images: int
     test_images: int
@@ -30,6 +37,12 @@ class Published:
     """What torchvision calls the root, below the data root."""
     options: tuple[str, ...] = ("download=True",)
     """Arguments with which torchvision makes the files, one call each."""
+    augment: Augment = _THINGS
+    """The default augmentation: the table of defaults in PAPERS.md."""
+    square: int | None = None
+    """Side to which pictures of any size are resized and cropped, if models see the middle of that."""
+    module: str = "torchvision_sets"
+    """Of `lottery.data`, where a function of its name loads it."""
 
     @property
     def downloads(self) -> bool:
@@ -82,9 +95,20 @@ PUBLISHED = {
         10,
         (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949),
         _NETWORK,
+        augment=_DIGITS,
+        module="mnist",
     ),
     "fashion_mnist": Published(
-        "FashionMNIST", "FashionMNIST/raw", _IDX, (1, 28, 28), 60_000, 10_000, 10, (6000,) * 10, _NETWORK
+        "FashionMNIST",
+        "FashionMNIST/raw",
+        _IDX,
+        (1, 28, 28),
+        60_000,
+        10_000,
+        10,
+        (6000,) * 10,
+        _NETWORK,
+        module="mnist",
     ),
     "svhn": Published(
         "SVHN",
@@ -98,6 +122,7 @@ PUBLISHED = {
         _NETWORK,
         "svhn",
         ("'train', download=True", "'test', download=True"),
+        _DIGITS,
     ),
     "cifar10": Published(
         "CIFAR10",
@@ -121,7 +146,9 @@ PUBLISHED = {
         (500,) * 100,
         _NETWORK,
     ),
-    "smallnorb": Published("", "smallnorb", _SMALLNORB, (1, 96, 96), 24_300, 24_300, 5, (4860,) * 5, _NORB),
+    "smallnorb": Published(  # the left camera; Table 2 of Mehta 2019 contradicts it (40,000 and 10,000 of 28x28)
+        "", "smallnorb", _SMALLNORB, (1, 96, 96), 24_300, 24_300, 5, (4860,) * 5, _NORB, module="smallnorb"
+    ),
     "imagenet": Published(
         "ImageNet",
         "imagenet",
@@ -134,6 +161,8 @@ PUBLISHED = {
         _IMAGENET,
         "imagenet",
         ("'train'", "'val'"),
+        _SCENES,
+        SQUARE,
     ),
     "places365": Published(
         "Places365",
@@ -153,5 +182,7 @@ PUBLISHED = {
         _PLACES,
         "places365",
         ("'train-standard', small=True, download=True", "'val', small=True, download=True"),
+        _SCENES,
+        SQUARE,
     ),
 }

@@ -16,6 +16,7 @@ from pipeline.lottery.models import build, initialize
 from pipeline.lottery.randomness import generator
 from pipeline.recipes.configuration import Configuration
 from pipeline.recipes.keys import canonical
+from pipeline.recipes.optimizers import SGD
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,10 @@ def put(network: nn.Module, weights: State, mask: State) -> State:
 def train(network: nn.Module, mask: State, of: Configuration, images: Images, seed: int, number: int) -> list[State]:
     """Train as round `number`; the weights before each iteration, and at the end."""
     x, y = normalized(images, images.train_x), images.train_y
-    optimizer = torch.optim.SGD(network.parameters(), **of.optimizer.options(), fused=True)
+    sgd = of.optimizer
+    assert isinstance(sgd, SGD)
+    decay, nesterov = sgd.weight_decay, sgd.nesterov
+    optimizer = torch.optim.SGD(network.parameters(), sgd.lr, sgd.momentum, 0, decay, nesterov, fused=True)
     size, states, order = of.schedule.batch_size, [weights_of(network)], y
     for iteration in range(of.schedule.iterations):
         epoch, step = divmod(iteration, -(-len(y) // size))

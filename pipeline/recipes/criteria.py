@@ -2,42 +2,35 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, ClassVar
 
-from pipeline.recipes.errors import check_one_of, made
+from pipeline.recipes.fields import Keyed
+from pipeline.recipes.options import Always, OneOf
 
 OF_WEIGHTS = ("magnitude",)
 OF_UNITS = ("input-magnitude", "output-magnitude", "magnitude-product")
 
 
 @dataclass(frozen=True, slots=True)
-class BuiltInCriterion:
-    name: str = "magnitude"
-
-    def __post_init__(self) -> None:
-        check_one_of("A criterion", self.name, OF_WEIGHTS + OF_UNITS)
-
-    def fields(self) -> dict[str, Any]:
-        return {"name": self.name}
+class BuiltInCriterion(Keyed):
+    name: Annotated[str, OneOf(OF_WEIGHTS + OF_UNITS), Always] = "magnitude"
 
 
 @dataclass(frozen=True, slots=True)
-class UserCriterion:
+class UserCriterion(Keyed):
     """A function in a file of the user's."""
+
+    name: ClassVar[str] = "user"
 
     function: str
     source: str
     """SHA-256 of the file."""
 
-    def fields(self) -> dict[str, Any]:
-        return {"name": "user", "function": self.function, "source": self.source}
-
 
 Criterion = BuiltInCriterion | UserCriterion
 
 
-def criterion_from(fields: Mapping[str, Any]) -> Criterion:
+def criterion_from(fields: object) -> Criterion:
     """Raises UnfitError."""
-    if fields.get("name") != "user":
-        return made(BuiltInCriterion, fields, "A criterion")
-    return made(UserCriterion, {name: fields[name] for name in fields if name != "name"}, "A user's criterion")
+    own = isinstance(fields, Mapping) and fields.get("name") == UserCriterion.name
+    return UserCriterion.from_fields(fields) if own else BuiltInCriterion.from_fields(fields)

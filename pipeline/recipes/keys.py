@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
 
 RECIPE = 1
 """Raised by hand when the meaning of a stage changes; every key changes with it."""
@@ -17,6 +16,6 @@ def canonical(value: object) -> str:
     return _CANONICAL.encode(value)
 
 
-def key_of(fields: Mapping[str, Any]) -> str:
+def key_of(fields: Mapping[str, object]) -> str:
     """64 hexadecimal digits that name a stage by its semantic fields, its parents' keys among them."""
     return hashlib.sha256(canonical(fields).encode()).hexdigest()

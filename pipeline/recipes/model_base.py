@@ -1,9 +1,10 @@
 """What models have in common: how they are initialized, and their heads."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, ClassVar
 
-from pipeline.recipes.errors import UnfitError, made
+from pipeline.recipes.fields import Fields, Keyed, by_name
+from pipeline.recipes.options import Always, Items, Positive, Range, ReadBy
 
 ImageShape = tuple[int, int, int]
 """(channels, height, width) of the images a model sees."""
@@ -12,59 +13,52 @@ Layers = tuple[tuple[str, tuple[int, ...]], ...]
 
 
 @dataclass(frozen=True)
-class XavierNormal:
+class Initialization(Keyed):
+    name: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class XavierNormal(Initialization):
     """Weights from N(0, 2 / (inputs + outputs)), biases 0 (Glorot & Bengio 2010)."""
 
     name: ClassVar[str] = "xavier-normal"
 
 
 @dataclass(frozen=True)
-class TruncatedNormal:
+class TruncatedNormal(Initialization):
     """Weights from N(0, std^2), those beyond two standard deviations drawn again, biases 0 (Frankle & Carbin 2018)."""
 
     name: ClassVar[str] = "truncated-normal"
 
-    std: float = 0.1
+    std: Annotated[float, Range(above=0), Always] = 0.1
 
 
-Initialization = XavierNormal | TruncatedNormal
+INITIALIZATIONS: dict[str, type[Initialization]] = {kind.name: kind for kind in (XavierNormal, TruncatedNormal)}
 
 
-def initialization_from(fields: dict[str, Any]) -> Initialization:
+def initialization_from(fields: object) -> Initialization:
     """Raises UnfitError."""
-    options = dict(fields)
-    name = options.pop("name", None)
-    if name == XavierNormal.name:
-        return made(XavierNormal, options, "An initialization")
-    if name == TruncatedNormal.name:
-        return made(TruncatedNormal, options, "An initialization")
-    raise UnfitError(f"Unknown initialization {name!r}: use {XavierNormal.name} or {TruncatedNormal.name}.")
+    return by_name(INITIALIZATIONS, "initialization", fields)
 
 
 @dataclass(frozen=True, kw_only=True)
-class BuiltIn:
+class BuiltIn(Keyed):
     """A model of this project's, initialized as `initialization` says."""
 
-    initialization: Initialization = XavierNormal()
+    initialization: Annotated[Initialization, ReadBy(initialization_from)] = XavierNormal()
 
     name: ClassVar[str]
+    module: ClassVar[str | None] = None
+    """Where the network is built, in `lottery.models`, by a function with the model's name; None: is called so, too."""
+    short: ClassVar[str | None] = None
+    """The option that may be written behind the name: vgg19-8."""
     channels: ClassVar[int | None] = None
     """Of its images; None: any number. Grey images are repeated, so that every source's ticket fits every target."""
     batch_norm: ClassVar[bool] = False
 
-    def sizes(self) -> dict[str, Any]:
-        """What is in the key of the model's own options."""
-        raise NotImplementedError
-
-    def features(self) -> dict[str, Any]:
+    def features(self) -> Fields:
         """The fields that name it in random streams: not how it is initialized, nor its head."""
-        return {"name": self.name, **self.sizes()}
-
-    def fields(self) -> dict[str, Any]:
-        """The name, the options, and the initialization where it is not the default."""
-        if isinstance(self.initialization, XavierNormal):
-            return self.features()
-        return self.features() | {"initialization": {"name": self.initialization.name, "std": self.initialization.std}}
+        return {key: value for key, value in self.fields().items() if key not in ("initialization", "head")}
 
     def layers(self, shape: ImageShape, classes: int) -> Layers:
         """Raises UnfitError for images that the model is not made for."""
@@ -78,19 +72,14 @@ class Headed(BuiltIn):
     A ticket is of the features: it fits every head.
     """
 
-    width: int = 64
+    width: Annotated[Positive, Range(most=10_000)] = 64
     """Of the first layer."""
-    head: tuple[int, ...] = ()
+    head: Annotated[tuple[Positive, ...], Items(most=100)] = ()
     """Sizes of the hidden layers."""
 
+    short: ClassVar[str | None] = "width"
     channels: ClassVar[int | None] = 3
     batch_norm: ClassVar[bool] = True
-
-    def sizes(self) -> dict[str, Any]:
-        return {"width": self.width} if self.width != type(self).width else {}
-
-    def fields(self) -> dict[str, Any]:
-        return super().fields() | ({"head": list(self.head)} if self.head else {})
 
     def output(self, name: str, inputs: int, classes: int) -> tuple[str, tuple[int, ...]]:
         """The output layer, its head being called `name`."""

@@ -1,13 +1,14 @@
 """Models by name: their options, and the shapes of their prunable layers."""
 
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, ClassVar
 
-from pipeline.recipes.errors import UnfitError, made
-from pipeline.recipes.model_base import BuiltIn, Headed, ImageShape, Layers, initialization_from
+from pipeline.recipes.errors import UnfitError
+from pipeline.recipes.fields import by_name
+from pipeline.recipes.model_base import BuiltIn, Headed, ImageShape, Layers
+from pipeline.recipes.options import Always, Items, Positive, Range
 from pipeline.recipes.resnets import Resnet18, Resnet20, Resnet50
 from pipeline.recipes.users_model import UserModel
 
@@ -17,11 +18,9 @@ class Lenet(BuiltIn):
     """LeNet-h-h: fully connected, made for images of one size."""
 
     name: ClassVar[str] = "lenet"
+    short: ClassVar[str | None] = "hidden"
 
-    hidden: tuple[int, ...] = (300, 100)
-
-    def sizes(self) -> dict[str, Any]:
-        return {"hidden": list(self.hidden)}
+    hidden: Annotated[tuple[Positive, ...], Items(1, 100), Always] = (300, 100)
 
     def layers(self, shape: ImageShape, classes: int) -> Layers:
         sizes = (math.prod(shape), *self.hidden)
@@ -37,12 +36,10 @@ class Perceptron(BuiltIn):
     """
 
     name: ClassVar[str] = "perceptron"
+    short: ClassVar[str | None] = "hidden"
 
-    hidden: int = 10
-    networks: int = 1000
-
-    def sizes(self) -> dict[str, Any]:
-        return {"hidden": self.hidden, "networks": self.networks}
+    hidden: Annotated[Positive, Range(most=10_000), Always] = 10
+    networks: Annotated[Positive, Range(most=1_000_000), Always] = 1000
 
     def layers(self, shape: ImageShape, classes: int) -> Layers:
         if classes != 2:
@@ -58,9 +55,7 @@ class Linear(BuiltIn):
     """The output layer alone: logistic regression on pixels."""
 
     name: ClassVar[str] = "linear"
-
-    def sizes(self) -> dict[str, Any]:
-        return {}
+    module: ClassVar[str | None] = "lenet"
 
     def layers(self, shape: ImageShape, classes: int) -> Layers:
         return (("head.weight", (classes, math.prod(shape))),)
@@ -71,12 +66,10 @@ class Cifarnet(BuiltIn):
     """Van Soelen & Sheppard 2019's network, for images of one size. `width`: channels of the convolutions."""
 
     name: ClassVar[str] = "cifarnet"
+    short: ClassVar[str | None] = "width"
     channels: ClassVar[int | None] = 3
 
-    width: int = 64
-
-    def sizes(self) -> dict[str, Any]:
-        return {"width": self.width} if self.width != type(self).width else {}
+    width: Annotated[Positive, Range(most=10_000)] = 64
 
     @property
     def units(self) -> tuple[int, int]:
@@ -107,10 +100,7 @@ class Convnet(Headed):
 
     name: ClassVar[str] = "convnet"
 
-    width: int = 16
-
-    def sizes(self) -> dict[str, Any]:
-        return {"width": self.width}
+    width: Annotated[Positive, Range(most=100_000), Always] = 16
 
     @property
     def widths(self) -> tuple[int, int, int]:
@@ -128,6 +118,7 @@ class Vgg19(Headed):
     """Morcos et al. 2019's VGG19, globally pooled: images of 16 pixels and more."""
 
     name: ClassVar[str] = "vgg19"
+    module: ClassVar[str | None] = "vgg"
     blocks: ClassVar[tuple[tuple[int, int], ...]] = ((1, 2), (2, 2), (4, 4), (8, 4), (8, 4))
     """(channels in units of the width, convolutions) between two max pools; the fifth ends in the global average pool.
     """
@@ -151,21 +142,13 @@ class Vgg19(Headed):
 
 
 Model = BuiltIn | UserModel
-BUILT_IN: dict[str, type[BuiltIn]] = {
-    model.name: model for model in (Lenet, Perceptron, Linear, Cifarnet, Convnet, Vgg19, Resnet50, Resnet18, Resnet20)
+MODELS: dict[str, type[BuiltIn]] = {
+    model.name: model for model in (Lenet, Perceptron, Linear, Convnet, Cifarnet, Vgg19, Resnet50, Resnet18, Resnet20)
 }
 
 
-def model_from(fields: Mapping[str, Any]) -> Model:
+def model_from(fields: object) -> Model:
     """The model that a train stage's `model` describes. Raises UnfitError."""
-    options = dict(fields)
-    name = options.pop("name", None)
-    if name == UserModel.name:
+    if isinstance(fields, Mapping) and fields.get("name") == UserModel.name:
         return UserModel.from_fields(fields)
-    if name not in BUILT_IN:
-        near = difflib.get_close_matches(str(name), BUILT_IN, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise UnfitError(f"There is no model {name!r}.{hint} Models: {', '.join(BUILT_IN)}, or `file.py:Class`.")
-    if "initialization" in options:
-        options["initialization"] = initialization_from(options["initialization"])
-    return made(BUILT_IN[name], options, f"The model {name}")
+    return by_name(MODELS, "model", fields, ", or `file.py:Class`")

@@ -1,76 +1,57 @@
-"""How weights follow their gradients; weight decay is L2 in the gradient for both."""
+"""How weights follow their gradients: those of torch.optim that have a fused step, by the names of their classes.
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+A grid's usual options are those of Morcos et al. 2019.
+"""
 
-from pipeline.recipes.errors import UnfitError, made
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pipeline.recipes.errors import UnfitError
+from pipeline.recipes.fields import Fields, Keyed, by_name
+from pipeline.recipes.options import Range, Usual
 
 
 @dataclass(frozen=True)
-class Sgd:
-    """Stochastic gradient descent."""
+class Optimizer(Keyed):
+    name: ClassVar[str]
+
+    lr: Annotated[float, Range(above=0)]
+
+    def options(self) -> Fields:
+        """The learning rate and what differs from the default, as torch's optimizer takes it."""
+        return {key: value for key, value in self.fields().items() if key != "name"}
+
+
+@dataclass(frozen=True)
+class SGD(Optimizer):
+    """Stochastic gradient descent; weight decay is L2 in the gradient."""
 
     name: ClassVar[str] = "sgd"
 
-    lr: float
-    momentum: float = 0.0
-    weight_decay: float = 0.0
+    lr: Annotated[float, Range(above=0), Usual(0.1)]
+    momentum: Annotated[float, Range(0, below=1), Usual(0.9)] = 0.0
+    weight_decay: Annotated[float, Range(0), Usual(1e-4)] = 0.0
     nesterov: bool = False
 
-    def __post_init__(self) -> None:
-        _check(self)
-
-    def options(self) -> dict[str, Any]:
-        """The learning rate and what differs from the default, as torch's optimizer takes it."""
-        return _told(self)
-
-    def fields(self) -> dict[str, Any]:
-        return {"name": self.name, **_told(self)}
+    def check(self) -> None:
+        if self.nesterov and not self.momentum:
+            raise UnfitError("needs a momentum above 0.", "nesterov")
 
 
 @dataclass(frozen=True)
-class Adam:
-    """Kingma & Ba 2014."""
+class Adam(Optimizer):
+    """Kingma & Ba 2014; weight decay is L2 in the gradient."""
 
     name: ClassVar[str] = "adam"
 
-    lr: float
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.0
-
-    def __post_init__(self) -> None:
-        _check(self)
-
-    def options(self) -> dict[str, Any]:
-        """As `Sgd.options`."""
-        return _told(self)
-
-    def fields(self) -> dict[str, Any]:
-        told = _told(self)
-        return {"name": self.name, **told, **({"betas": list(self.betas)} if "betas" in told else {})}
+    lr: Annotated[float, Range(above=0), Usual(3e-4)]
+    betas: tuple[Annotated[float, Range(0, below=1)], Annotated[float, Range(0, below=1)]] = (0.9, 0.999)
+    weight_decay: Annotated[float, Range(0), Usual(1e-4)] = 0.0
 
 
-Optimizer = Sgd | Adam
-OPTIMIZERS: dict[str, type[Sgd] | type[Adam]] = {"sgd": Sgd, "adam": Adam}
+OPTIMIZERS: dict[str, type[Optimizer]] = {kind.name: kind for kind in (SGD, Adam)}
 
 
-def optimizer_from(fields: Mapping[str, Any]) -> Optimizer:
+def optimizer_from(fields: object) -> Optimizer:
     """{"name": "sgd", "lr": 0.1, ...}. Raises UnfitError."""
-    options = dict(fields)
-    name = options.pop("name", None)
-    if name not in OPTIMIZERS:
-        raise UnfitError(f"Unknown optimizer {name!r}: use one of {', '.join(OPTIMIZERS)}.")
-    return made(OPTIMIZERS[name], options, f"The optimizer {name}")
-
-
-def _told(optimizer: Optimizer) -> dict[str, Any]:
-    usual = type(optimizer).__dataclass_fields__
-    return {name: value for name, value in asdict(optimizer).items() if name == "lr" or value != usual[name].default}
-
-
-def _check(optimizer: Optimizer) -> None:
-    if not optimizer.lr >= 0:
-        raise UnfitError(f"The learning rate is {optimizer.lr!r}: it must not be below 0.")
-    if optimizer.weight_decay < 0:
-        raise UnfitError(f"The weight decay is {optimizer.weight_decay!r}: it must not be below 0.")
+    return by_name(OPTIMIZERS, "optimizer", fields)

@@ -1,63 +1,40 @@
 """A pruning: from trained weights, and the mask that they were trained with, to the next mask."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
 from pipeline.recipes.criteria import OF_UNITS, BuiltInCriterion, Criterion, criterion_from
-from pipeline.recipes.errors import UnfitError, check_count, made
+from pipeline.recipes.errors import UnfitError
+from pipeline.recipes.fields import Fields, Keyed
 from pipeline.recipes.keys import RECIPE
+from pipeline.recipes.options import Items, Natural, ReadBy
 from pipeline.recipes.references import Reference
 from pipeline.recipes.rules import ByUnits, Rule, check_layers, rule_from
 
 
 @dataclass(frozen=True, slots=True)
-class Prune:
+class Prune(Keyed):
     trained: Reference
-    layers: tuple[str, ...]
+    layers: Annotated[tuple[str, ...], Items(1)]
     """Parameters that are pruned, in model order."""
-    seed: int
-    rule: Rule
+    seed: Natural
+    rule: Annotated[Rule, ReadBy(rule_from)]
     mask: Reference | None = None
     """Of the weights that are pruned already; None if there are none."""
-    criterion: Criterion = BuiltInCriterion()
+    criterion: Annotated[Criterion, ReadBy(criterion_from)] = BuiltInCriterion()
 
-    def __post_init__(self) -> None:
-        check_count("seed", self.seed, 0)
-        if not self.layers:
-            raise UnfitError("A pruning is of at least one layer.")
+    @classmethod
+    def constants(cls) -> Fields:
+        return {"kind": "prune", "recipe": RECIPE}
+
+    def check(self) -> None:
         if self.rule.of_layers:
             check_layers(self.rule, self.layers)
         of_units = isinstance(self.criterion, BuiltInCriterion) and self.criterion.name in OF_UNITS
         if of_units != isinstance(self.rule, ByUnits):
             raise UnfitError(f"The criterion {self.criterion.fields()} does not go with the rule {self.rule.fields()}.")
 
-    @classmethod
-    def from_fields(cls, fields: Mapping[str, Any]) -> "Prune":
-        """Of a prune stage, as a store's record has them. Raises UnfitError."""
-        own = {name: value for name, value in fields.items() if name not in ("kind", "recipe")}
-        readers = {
-            "trained": Reference.from_fields,
-            "mask": Reference.from_fields,
-            "rule": rule_from,
-            "criterion": criterion_from,
-        }
-        return made(cls, own | {name: read(own[name]) for name, read in readers.items() if name in own}, "A pruning")
-
     @property
     def inputs(self) -> dict[str, Reference]:
         """Role -> what is read."""
         return {"trained": self.trained} if self.mask is None else {"trained": self.trained, "mask": self.mask}
-
-    def fields(self) -> dict[str, Any]:
-        fields: dict[str, Any] = {
-            "kind": "prune",
-            "recipe": RECIPE,
-            **{role: reference.fields() for role, reference in self.inputs.items()},
-            "layers": list(self.layers),
-            "seed": self.seed,
-            "rule": self.rule.fields(),
-        }
-        if self.criterion != BuiltInCriterion():
-            fields["criterion"] = self.criterion.fields()
-        return fields

@@ -1,22 +1,13 @@
 """What a stage reads of another stage."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from pipeline.recipes.errors import made
+from pipeline.recipes.fields import Keyed
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Keyed):
     """An output of another stage, which is named by its key."""
 
     stage: str
     output: str
-
-    @classmethod
-    def from_fields(cls, fields: Mapping[str, Any]) -> "Reference":
-        return made(cls, fields, "A reference")
-
-    def fields(self) -> dict[str, str]:
-        return {"stage": self.stage, "output": self.output}

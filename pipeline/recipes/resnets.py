@@ -1,15 +1,17 @@
 """Residual networks: torchvision's blocks, at any width."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pipeline.recipes.model_base import Headed, ImageShape, Layers
+from pipeline.recipes.options import Positive, Range
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resnet(Headed):
     """torchvision's blocks behind a stem of one convolution."""
 
+    module: ClassVar[str | None] = "resnet"
     stages: ClassVar[tuple[tuple[int, int], ...]]
     """(channels of a block's 3x3 convolutions in units of the width, blocks)."""
     stem: ClassVar[int] = 3
@@ -60,4 +62,4 @@ class Resnet20(Resnet):
     name: ClassVar[str] = "resnet20"
     stages: ClassVar[tuple[tuple[int, int], ...]] = ((1, 3), (2, 3), (4, 3))
 
-    width: int = 16
+    width: Annotated[Positive, Range(most=10_000)] = 16

@@ -2,24 +2,26 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated
 
-from pipeline.recipes.errors import UnfitError, check_count, check_one_of, made
+from pipeline.recipes.errors import UnfitError
+from pipeline.recipes.fields import Keyed
+from pipeline.recipes.options import Always, OneOf, Range, Share
 
 SCOPES = ("global", "layerwise")
 
 
 @dataclass(frozen=True, slots=True)
-class ByRate:
+class ByRate(Keyed):
     """Each round prunes `rate` of the weights that remain: over all layers together, or of each layer."""
 
-    rate: float
-    scope: str = "global"
-    rates: Mapping[str, float] = field(default_factory=dict)
+    rate: Share
+    scope: Annotated[str, OneOf(SCOPES), Always] = "global"
+    rates: Mapping[str, Share] = field(default_factory=dict)
     """Layers with a rate of their own."""
 
-    def __post_init__(self) -> None:
-        _check(self.scope, {"rate": self.rate}, self.rates)
+    def check(self) -> None:
+        _check_layerwise(self.scope, self.rates)
 
     @property
     def of_layers(self) -> Mapping[str, float]:
@@ -30,22 +32,18 @@ class ByRate:
         rate = self.rate if layer is None else self.rates.get(layer, self.rate)
         return round(rate * remaining)
 
-    def fields(self) -> dict[str, Any]:
-        own = {"rates": dict(self.rates)} if self.rates else {}
-        return {"rate": self.rate, "scope": self.scope, **own}
-
 
 @dataclass(frozen=True, slots=True)
-class ToFraction:
+class ToFraction(Keyed):
     """Weights are pruned until `fraction` of all are, and none where that many already are."""
 
-    fraction: float
-    scope: str = "global"
-    fractions: Mapping[str, float] = field(default_factory=dict)
+    fraction: Share
+    scope: Annotated[str, OneOf(SCOPES), Always] = "global"
+    fractions: Mapping[str, Share] = field(default_factory=dict)
     """Layers with a fraction of their own."""
 
-    def __post_init__(self) -> None:
-        _check(self.scope, {"fraction": self.fraction}, self.fractions)
+    def check(self) -> None:
+        _check_layerwise(self.scope, self.fractions)
 
     @property
     def of_layers(self) -> Mapping[str, float]:
@@ -56,38 +54,28 @@ class ToFraction:
         fraction = self.fraction if layer is None else self.fractions.get(layer, self.fraction)
         return max(0, remaining - (total - round(fraction * total)))
 
-    def fields(self) -> dict[str, Any]:
-        own = {"fractions": dict(self.fractions)} if self.fractions else {}
-        return {"fraction": self.fraction, "scope": self.scope, **own}
-
 
 @dataclass(frozen=True, slots=True)
-class ByUnits:
+class ByUnits(Keyed):
     """`units` hidden units a round lose all their weights (Frankle & Carbin 2018, section 2.1)."""
 
-    units: int
-
-    def __post_init__(self) -> None:
-        check_count("number of units", self.units)
+    units: Annotated[int, Range(1)]
 
     @property
     def of_layers(self) -> Mapping[str, float]:
         return {}
 
-    def fields(self) -> dict[str, Any]:
-        return {"units": self.units}
-
 
 Rule = ByRate | ToFraction | ByUnits
 
 
-def rule_from(fields: Mapping[str, Any]) -> Rule:
+def rule_from(fields: object) -> Rule:
     """The rule that a prune stage's `rule` describes. Raises UnfitError."""
     kinds: dict[str, type[Rule]] = {"rate": ByRate, "fraction": ToFraction, "units": ByUnits}
-    given = [name for name in kinds if name in fields]
+    given = [name for name in kinds if isinstance(fields, Mapping) and name in fields]
     if len(given) != 1:
-        raise UnfitError(f"A pruning rule has a rate, a fraction or units, this one has {dict(fields)}.")
-    return made(kinds[given[0]], fields, "A pruning rule")
+        raise UnfitError(f"A pruning rule has a rate, a fraction or units, this one has {fields}.")
+    return kinds[given[0]].from_fields(fields)
 
 
 def check_layers(rule: Rule, layers: Iterable[str]) -> None:
@@ -99,10 +87,6 @@ def check_layers(rule: Rule, layers: Iterable[str]) -> None:
         )
 
 
-def _check(scope: str, named: Mapping[str, float], own: Mapping[str, float]) -> None:
-    check_one_of("The scope of a pruning", scope, SCOPES)
+def _check_layerwise(scope: str, own: Mapping[str, float]) -> None:
     if own and scope == "global":
         raise UnfitError("Rates by layer need scope layerwise: a global rule compares the weights of all layers.")
-    for name, value in {**named, **own}.items():
-        if not 0 <= value <= 1:
-            raise UnfitError(f"The pruning rule's {name} is {value}: it must lie between 0 and 1.")

@@ -8,7 +8,8 @@ from pathlib import Path
 from pipeline.engine.experiments import recall
 from pipeline.engine.store import Store
 from pipeline.experiment.errors import UserError
-from pipeline.experiment.grid import Grid, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid
 from pipeline.experiment.loading import load
 
 

@@ -4,7 +4,7 @@ import platform
 import time
 from collections import Counter
 
-from pipeline.experiment.grid import expand
+from pipeline.experiment.expansion import expand
 from pipeline.experiment.planning import Nothing, plan
 from pipeline.experiment.spec import Spec
 

@@ -13,7 +13,7 @@ import pytest
 from pipeline.cli import reporting
 from pipeline.engine import driver
 from pipeline.engine.store import Store
-from pipeline.experiment.grid import expand
+from pipeline.experiment.expansion import expand
 from pipeline.experiment.loading import load
 
 OPTIONS = ("run", "tiny.yaml", "--local", "--tracking", "none")

@@ -10,7 +10,8 @@ from pipeline.cli.display import Display
 from pipeline.engine.lanes.board import Board
 from pipeline.engine.lanes.leases import Lease, Progress
 from pipeline.engine.lanes.outcomes import Outcome
-from pipeline.experiment.grid import Grid, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid
 from pipeline.experiment.loading import load
 
 

@@ -15,7 +15,7 @@ from pipeline import results
 from pipeline.engine.failures import remember_failures
 from pipeline.engine.store import Store
 from pipeline.experiment.errors import UserError
-from pipeline.experiment.grid import expand
+from pipeline.experiment.expansion import expand
 from pipeline.experiment.loading import load
 from pipeline.experiment.planning import plan
 

@@ -12,7 +12,8 @@ from pipeline.engine.lanes.events import Event, Failed, InputLost, Retried
 from pipeline.engine.lanes.view import View
 from pipeline.engine.store import Snapshot, Store
 from pipeline.engine.summary import Summary
-from pipeline.experiment.grid import Grid, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid
 from pipeline.experiment.loading import load
 from pipeline.experiment.planning import Plan
 

@@ -18,7 +18,7 @@ from pipeline.engine.presence import Presence
 from pipeline.engine.store import Store
 from pipeline.engine.store.drivers import DriverStatus
 from pipeline.engine.store.records import Record
-from pipeline.experiment.grid import expand
+from pipeline.experiment.expansion import expand
 from pipeline.experiment.loading import load
 from pipeline.experiment.planning import plan
 from pipeline.experiment.stages import Shape

@@ -13,7 +13,8 @@ from pipeline.engine.lanes.events import Retried
 from pipeline.engine.lanes.view import View
 from pipeline.engine.store import Store
 from pipeline.experiment.errors import UserError
-from pipeline.experiment.grid import Grid, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid
 from pipeline.experiment.loading import load
 
 WORKER = Path(__file__).with_name("group_without_ray.py")

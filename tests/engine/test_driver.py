@@ -16,7 +16,8 @@ from pipeline.engine.lanes.events import Retried
 from pipeline.engine.store import MissingOutput, Store
 from pipeline.engine.store.claims import Claims
 from pipeline.experiment.errors import UserError
-from pipeline.experiment.grid import Grid, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid
 from pipeline.experiment.loading import load
 
 Run = Callable[..., Any]

@@ -13,7 +13,8 @@ from pipeline.engine.assembly import assemble
 from pipeline.engine.lanes.leases import Lease
 from pipeline.engine.lanes.workplace import Workplace
 from pipeline.engine.store import Store
-from pipeline.experiment.grid import Grid, Point, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid, Point
 from pipeline.experiment.loading import load
 from pipeline.lottery.data import load as load_images
 from pipeline.lottery.files import load_mask, load_weights

@@ -11,7 +11,7 @@ from pipeline.engine.grid_documents import decode, encode
 from pipeline.engine.store import Store
 from pipeline.engine.store.documents import Documents
 from pipeline.experiment.errors import UserError
-from pipeline.experiment.grid import expand
+from pipeline.experiment.expansion import expand
 from pipeline.experiment.loading import load
 from pipeline.experiment.planning import Nothing, plan
 

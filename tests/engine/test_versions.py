@@ -14,7 +14,8 @@ from pipeline.engine.grid_documents import encode
 from pipeline.engine.store import Store
 from pipeline.engine.store.documents import Documents
 from pipeline.experiment.errors import UserError
-from pipeline.experiment.grid import Grid, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid
 from pipeline.experiment.loading import load
 from pipeline.report.name_taken import note_on_name
 

@@ -9,8 +9,9 @@ import pytest
 from pydantic import TypeAdapter
 
 from pipeline.experiment.catalogue import AnyDataset, Data, describe
-from pipeline.experiment.models import Convnet, Lenet
 from pipeline.recipes.errors import UnfitError
+from pipeline.recipes.model_base import BuiltIn
+from pipeline.recipes.models import Convnet, Lenet
 
 DATASET: TypeAdapter[Any] = TypeAdapter(AnyDataset)
 
@@ -113,15 +114,15 @@ def test_grey_images_get_the_channels_a_model_wants_and_colour_stays(tmp_path: P
 
 
 @pytest.mark.parametrize("model", [Lenet(hidden=(20, 10, 5)), Convnet(width=4)], ids=str)
-def test_layer_shapes_are_those_of_the_model_that_is_built(model: Lenet | Convnet) -> None:
+def test_layer_shapes_are_those_of_the_model_that_is_built(model: BuiltIn) -> None:
     from pipeline.lottery.models import describe as describe_model
 
     shape = (3, 9, 7)
-    assert list(model.recipe().layers(shape, 6)) == describe_model(model.recipe(), shape, 6)
+    assert list(model.layers(shape, 6)) == describe_model(model, shape, 6)
 
 
 def test_lenet_300_100_has_the_weights_of_the_paper() -> None:
-    layers = Lenet().recipe().layers((1, 28, 28), 10)
+    layers = Lenet().layers((1, 28, 28), 10)
     assert sum(math.prod(size) for _, size in layers) == 266_200
 
 

@@ -12,7 +12,8 @@ from pipeline.experiment.ceiling import stages_at_least
 from pipeline.experiment.chains import Chain
 from pipeline.experiment.collections import open_work
 from pipeline.experiment.errors import IncompleteError, UserError
-from pipeline.experiment.grid import Grid, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid
 from pipeline.experiment.loading import load, members
 
 RATES = "{dataset: digits, grid: {training.optimizer.lr: [%s]}}"
@@ -37,7 +38,7 @@ def rates(count: int) -> str:
 def test_an_explosion_is_refused_at_the_field_that_makes_it_within_seconds_and_without_expansion(
     expanded: Callable[..., Grid], monkeypatch: pytest.MonkeyPatch, old: str, new: str, said: str
 ) -> None:
-    monkeypatch.setattr("pipeline.experiment.grid.Resolving", lambda *_: pytest.fail("expanded"))
+    monkeypatch.setattr("pipeline.experiment.expansion.Resolving", lambda *_: pytest.fail("expanded"))
     more = [("[0, 1]", "300")] if "draws" in new or "rounds" in new else []
     begin = time.process_time()
     with pytest.raises(UserError) as refused:

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.experiment.collections import open_work
 from pipeline.experiment.errors import UserError
-from pipeline.experiment.grid import expand
+from pipeline.experiment.expansion import expand
 from pipeline.experiment.loading import load
 from pipeline.experiment.planning import Nothing, plan
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.experiment.errors import UserError
-from pipeline.experiment.grid import expand
+from pipeline.experiment.expansion import expand
 from pipeline.experiment.loading import load
 
 A = "{dataset: {name: digits, half: a}}"
@@ -26,7 +26,7 @@ MISTAKES = [
     ("half: a", "half: c", "grid.yaml:10: sources.0.dataset.half: 'c' is not valid; known: a, b."),
     ("half: a", "haf: a", "grid.yaml:10: sources.0.dataset.haf: unknown key. Did you mean 'half'?"),
     ("name: digits, half: a", "name: digit", "grid.yaml:10: sources.0.dataset.name: 'digit' is not valid"),
-    ("{name: digits, half: a}", "cifar11", "is not valid; known: digits, mnist, fashion_mnist, svhn, cifar10, cifar100"),
+    ("{name: digits, half: a}", "cifar11", "is not valid; known: digits, xor, mnist, fashion_mnist, svhn, cifar10, cifar100"),
     ("half: a", "classes: [0, 11]", "grid.yaml:10: sources.0.dataset.classes.1: there is no class 11: labels are 0 to 9."),
     ("half: a", "classes: [1, 1]", "grid.yaml:10: sources.0.dataset.classes: a class is given twice."),
     ("half: a", "per_class: 900", "sources.0.dataset.per_class: there are only 140 training images of a class."),

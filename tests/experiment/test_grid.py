@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.experiment.errors import UserError
-from pipeline.experiment.grid import Grid, Point, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid, Point
 from pipeline.experiment.spec import Spec
 from pipeline.experiment.stages import Stage
 from pipeline.recipes.keys import key_of
@@ -42,6 +43,11 @@ def spec(**options: Any) -> Spec:
     return Spec.model_validate({**fields, **options})
 
 
+def written(stage: Stage) -> dict[str, Any]:
+    """The fields of a stage's recipe, as a store has them."""
+    return {**stage.recipe.fields()}
+
+
 @pytest.mark.parametrize(
     ("options", "notes"),
     [
@@ -66,12 +72,12 @@ def test_the_chain_of_a_source_is_train_prune_train(expanded: Expand) -> None:
     for number in range(1, 4):
         before, prune, after = chain[2 * number - 2 : 2 * number + 1]
         assert prune.inputs["trained"].fields() == {"stage": before.key, "output": "final"}
-        assert after.recipe.fields()["start"] == {"mask": {"stage": prune.key, "output": "mask"}}
-        assert (prune.recipe.fields()["rule"], prune.recipe.fields()["layers"]) == (
+        assert written(after)["start"] == {"mask": {"stage": prune.key, "output": "mask"}}
+        assert (written(prune)["rule"], written(prune)["layers"]) == (
             {"rate": 0.5, "scope": "global"}, ["fc1.weight", "fc2.weight"],
         )  # fmt: skip
         assert ("mask" in prune.inputs) == (number > 1)
-    assert chain[0].recipe.fields() == {
+    assert written(chain[0]) == {
         "kind": "train", "recipe": 1, "model": {"name": "lenet", "hidden": [20, 10]}, "input": [1, 8, 8], "classes": 10,
         "data": {"name": "digits", "half": "a"}, "batch_size": 64, "iterations": 120, "record_every": 12,
         "optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4}, "augment": {"crop": 1},
@@ -85,11 +91,11 @@ def test_rewinding_to_a_step_reads_round_zero_and_transfer_redraws_the_head(expa
     own = stage(grid, ticket="winning", source="digits-a", target="digits-a", round=2, seed=0)
     other = stage(grid, ticket="winning", source="digits-a", target="digits-b", round=2, seed=0)
     weights = {"stage": dense.key, "output": "it12"}
-    assert own.recipe.fields()["start"]["weights"] == other.recipe.fields()["start"]["weights"] == weights
-    assert own.recipe.fields()["start"]["mask"] == other.recipe.fields()["start"]["mask"]
-    assert "head" not in own.recipe.fields()["start"]
-    assert other.recipe.fields()["start"]["head"] == "redraw"
-    assert (own.recipe.fields()["data"]["half"], other.recipe.fields()["data"]["half"]) == ("a", "b")
+    assert written(own)["start"]["weights"] == written(other)["start"]["weights"] == weights
+    assert written(own)["start"]["mask"] == written(other)["start"]["mask"]
+    assert "head" not in written(own)["start"]
+    assert written(other)["start"]["head"] == "redraw"
+    assert (written(own)["data"]["half"], written(other)["data"]["half"]) == ("a", "b")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +104,7 @@ def test_rewinding_to_a_step_reads_round_zero_and_transfer_redraws_the_head(expa
 def test_what_a_ticket_of_round_two_starts_from(expanded: Expand, rewind: str, output: str, of_round: int) -> None:
     grid = expanded(("rounds: 3", f"rounds: 3, rewind: {rewind}"))
     weights = stage(grid, ticket="winning", source="digits-a", target="digits-b", round=2, seed=1).inputs["weights"]
-    assert (weights.output, grid.stages[weights.stage].recipe.fields()["round"]) == (output, of_round)
+    assert (weights.output, written(grid.stages[weights.stage])["round"]) == (output, of_round)
     assert output in grid.keep[weights.stage]
 
 
@@ -112,8 +118,8 @@ def test_a_tickets_start_is_not_the_chains_rewinding(expanded: Expand) -> None:
     for name in ("zero", "k", "end", "trained", "drawn"):
         made = stage(grid, ticket=name, source="digits-a", target="digits-b", round=2, seed=0)
         weights = made.inputs.get("weights")
-        found[name] = (weights.output, grid.stages[weights.stage].recipe.fields()["round"]) if weights else None
-        assert ("control" in made.recipe.fields()["start"]) == (name == "drawn")
+        found[name] = (weights.output, written(grid.stages[weights.stage])["round"]) if weights else None
+        assert ("control" in written(made)["start"]) == (name == "drawn")
     assert found == {"zero": None, "k": ("it12", 0), "end": ("final", 0), "trained": ("final", 1), "drawn": None}
     kept = {grid.stages[key].label: outputs for key, outputs in grid.keep.items()}
     assert kept["digits-a seed 0 dense"] == {"it12", "it24", "final"}, "a ticket can be exported"
@@ -129,7 +135,7 @@ def test_starting_where_early_stopping_ends_reads_round_zero_and_changes_no_othe
         like = stage(with_it, ticket="winning", source="digits-a", target=target, round=number, seed=1)
         weights = made.inputs["weights"]
         assert (with_it.stages[weights.stage].label, weights.output) == ("digits-a seed 1 dense", "early-stop")
-        assert made.inputs["mask"] == like.inputs["mask"] and "first_iteration" not in made.recipe.fields()
+        assert made.inputs["mask"] == like.inputs["mask"] and "first_iteration" not in written(made)
     assert {key for key in with_it.stages if with_it.roles[key] != "theta-s"} == set(plain.stages)
 
 
@@ -137,7 +143,7 @@ def test_a_random_ticket_depends_on_the_count_alone_and_is_shared(expanded: Expa
     grid = expanded()
     made = points(grid, ticket="random", target="digits-b", round=2, seed=1)
     assert [(p.source, p.mask, p.survivors, p.total) for p in made] == [("any", None, 370, 1480)]
-    start = grid.stages[made[0].stage].recipe.fields()["start"]
+    start = written(grid.stages[made[0].stage])["start"]
     assert start == {"survivors": 370, "control": {"mask": "permuted-globally", "weights": "redrawn"}}
     assert not grid.stages[made[0].stage].inputs
 
@@ -155,7 +161,7 @@ def test_the_crossing_of_controls(expanded: Expand, mask: str, weights: str) -> 
     target = "digits-b"
     made = points(grid, ticket="control", target=target, round=1, seed=0)
     for point in made:
-        start = grid.stages[point.stage].recipe.fields()["start"]
+        start = written(grid.stages[point.stage])["start"]
         if (mask, weights) == ("preserved", "kept"):
             assert "control" not in start
         else:
@@ -173,7 +179,7 @@ def test_only_the_optimizer_differs_the_head_is_kept_and_settings_override(expan
         source = "digits-a-optimizer=sgd"
         targets = [source, "digits-a-optimizer=adam", "digits-b"]
         made = [stage(grid, ticket="winning", source=source, target=target, round=1, seed=0) for target in targets]
-        return ["head" in one.recipe.fields()["start"] for one in made]
+        return ["head" in written(one)["start"] for one in made]
 
     assert heads() == [False, False, True]
     assert heads(("targets: same", "head: keep")) == [False, False, False]
@@ -184,11 +190,11 @@ def test_only_the_optimizer_differs_the_head_is_kept_and_settings_override(expan
 def test_round_zero_is_the_dense_network_and_theta_k_on_other_targets(expanded: Expand) -> None:
     grid = expanded(("rounds: 3", "rounds: 3, rewind: 1ep, evaluate: [0, 3]"))
     dense = stage(grid, ticket="dense", target="digits-a", seed=0)
-    assert "start" not in dense.recipe.fields()
+    assert "start" not in written(dense)
     assert stage(grid, ticket="winning", source="digits-a", target="digits-a", round=0, seed=0) is dense
     assert stage(grid, ticket="random", source="any", target="digits-a", round=0, seed=0) is dense
     theta = stage(grid, ticket="winning", source="digits-a", target="digits-b", round=0, seed=0)
-    assert theta.recipe.fields()["start"] == {"weights": {"stage": dense.key, "output": "it12"}, "head": "redraw"}
+    assert written(theta)["start"] == {"weights": {"stage": dense.key, "output": "it12"}, "head": "redraw"}
     zero = expanded(("rounds: 3", "rounds: 3, evaluate: [0]"))
     assert len({p.stage for p in points(zero, target="digits-b", seed=0)}) == 1
 
@@ -197,10 +203,10 @@ def test_one_shot_prunes_round_zero_only(expanded: Expand) -> None:
     grid = expanded(("rate: 0.5, rounds: 3", "fractions: [0.5, 0.9], method: one-shot"))
     for mask in (s for s in grid.stages.values() if s.kind == "prune"):
         assert set(mask.inputs) == {"trained"}
-        assert grid.stages[mask.inputs["trained"].stage].recipe.fields()["round"] == 0
+        assert written(grid.stages[mask.inputs["trained"].stage])["round"] == 0
     assert [p.survivors for p in points(grid, ticket="random", target="digits-a", seed=0)] == [740, 148]
     by_rate = expanded(("rounds: 3", "rounds: 3, method: one-shot"))
-    rounds = [by_rate.stages[s.inputs["trained"].stage].recipe.fields()["round"]
+    rounds = [written(by_rate.stages[s.inputs["trained"].stage])["round"]
               for s in by_rate.stages.values() if s.kind == "prune"]  # fmt: skip
     assert set(rounds) == {0}
     assert [p.survivors for p in points(by_rate, ticket="random", target="digits-a", seed=0)] == [740, 370, 185]
@@ -214,10 +220,10 @@ def test_the_remainder_trains_from_the_rewind_step_of_each_target(expanded: Expa
     )
     for target, first in (("digits-a", 24), ("digits-b", 46)):
         made = stage(grid, ticket="winning", source="digits-a", target=target, round=1, seed=0)
-        assert made.recipe.fields()["first_iteration"] == first
-        assert made.iterations == made.recipe.fields()["iterations"] - first
+        assert written(made)["first_iteration"] == first
+        assert made.iterations == written(made)["iterations"] - first
         random = stage(grid, ticket="random", source="any", target=target, round=1, seed=0)
-        assert "first_iteration" not in random.recipe.fields()
+        assert "first_iteration" not in written(random)
 
 
 def test_the_last_training_of_a_chain_is_there_only_for_its_evaluation(expanded: Expand) -> None:
@@ -228,7 +234,7 @@ def test_the_last_training_of_a_chain_is_there_only_for_its_evaluation(expanded:
     for without in (("rounds: 3", "rounds: 3, evaluate: [1, 2]"), ("targets: same", "pairs: {exclude: [['*', '*']]}")):
         grid = expanded(without)
         trained = [s for key, s in grid.stages.items() if grid.roles[key] == "chain"]
-        assert max(s.recipe.fields()["round"] for s in trained) == 2
+        assert max(written(s)["round"] for s in trained) == 2
 
 
 def test_pairs_choose_what_is_evaluated(expanded: Expand) -> None:
@@ -253,9 +259,7 @@ def test_retention_says_what_is_kept(expanded: Expand) -> None:
 def test_workers_are_in_the_key_and_the_shape(expanded: Expand) -> None:
     grid = expanded(("targets: same", "resources: {workers: 2, cpus_per_worker: 3}"))
     trained = [s for s in grid.stages.values() if s.kind == "train"]
-    assert {(s.recipe.fields()["world_size"], s.shape.workers, s.shape.cpus_per_worker) for s in trained} == {
-        (2, 2, 3.0)
-    }
+    assert {(written(s)["world_size"], s.shape.workers, s.shape.cpus_per_worker) for s in trained} == {(2, 2, 3.0)}
 
 
 def test_counts_of_the_papers_figure_3() -> None:
@@ -305,8 +309,8 @@ def test_every_grid_is_a_dag_named_by_its_content(options: dict[str, object]) ->
     grid = expand(spec(**options))
     seen: set[str] = set()
     for key, made in grid.stages.items():
-        assert key == made.key == key_of(made.recipe.fields())
-        fields = made.recipe.fields()
+        assert key == made.key == key_of(written(made))
+        fields = written(made)
         references = [value for value in [*fields.values(), *fields.get("start", {}).values()]
                       if isinstance(value, dict) and set(value) == {"stage", "output"}]  # fmt: skip
         assert references == [read.fields() for read in made.inputs.values()] or sorted(map(str, references)) == sorted(
@@ -320,12 +324,12 @@ def test_every_grid_is_a_dag_named_by_its_content(options: dict[str, object]) ->
             assert (
                 kind == "prune"
                 or read.output == "final"
-                or int(number) <= grid.stages[read.stage].recipe.fields()["iterations"]
+                or int(number) <= written(grid.stages[read.stage])["iterations"]
             )
         seen.add(key)
     assert len(set(grid.points)) == len(grid.points)
     for point in grid.points:
-        assert grid.stages[point.stage].recipe.fields()["seed"] == point.seed
+        assert written(grid.stages[point.stage])["seed"] == point.seed
         assert point.fraction_pruned == 1 - point.survivors / point.total
         assert point.mask is None or point.mask in seen
     assert set(grid.keep) <= seen
@@ -344,7 +348,7 @@ def test_several_draws_of_a_control_are_trainings_of_their_own_and_points_of_one
     grid = expand(spec(tickets=tickets, prune={"evaluate": [0, 2]}))
     drawn = points(grid, ticket="redrawn", source="a", target="a", round=2)
     assert [point.draw for point in drawn] == [0, 1, 2]
-    controls = [grid.stages[point.stage].recipe.fields()["start"]["control"] for point in drawn]
+    controls = [written(grid.stages[point.stage])["start"]["control"] for point in drawn]
     assert [control.get("draw") for control in controls] == [None, 1, 2]
     assert len({point.stage for point in drawn}) == 3
     assert [point.draw for point in points(grid, ticket="redrawn", source="a", target="a", round=0)] == [0]
@@ -364,7 +368,7 @@ def test_initial_weights_are_kept_where_they_are_asked_for() -> None:
     for source in "ab":
         read = grid.starts[source, 0]
         assert read.output == "it0" and "it0" in grid.keep[read.stage]
-        assert grid.stages[read.stage].recipe.fields()["round"] == 0
+        assert written(grid.stages[read.stage])["round"] == 0
     rewound = expand(spec(prune={"rewind": "1ep"}))
     assert rewound.starts["a", 0].output.startswith("it") and rewound.starts["a", 0].output != "it0"
 
@@ -398,4 +402,4 @@ def test_single_weights_of_units_are_not_permuted() -> None:
     grid = expand(
         Spec.model_validate({**fields, "tickets": [{"name": "winning"}, {"name": "r", "weights": "redrawn"}]})
     )
-    assert stage(grid, ticket="winning").recipe.fields()["start"]["prunes_output"] is True
+    assert stage(grid, ticket="winning").training.start.layers.prunes_output is True

@@ -86,8 +86,10 @@ def test_what_changes_results_changes_the_keys_it_should(expanded: Expand) -> No
 
 def test_a_data_split_is_the_classes_it_selects(expanded: Expand) -> None:
     split = expanded(("half: a", "split: {groups: 2, part: 0}"), ("half: b", "split: {groups: 2, part: 1}"))
-    chosen = [stage.recipe.fields()["data"]["classes"] for stage in split.stages.values() if stage.kind == "train"]
-    parts = sorted({tuple(classes) for classes in chosen})
+    chosen = [
+        stage.training.configuration.data.classes or () for stage in split.stages.values() if stage.kind == "train"
+    ]
+    parts = sorted(set(chosen))
     assert sorted(label for part in parts for label in part) == list(range(10))
     assert [len(part) for part in parts] == [5, 5]
     written = expanded(("half: a", f"classes: {list(parts[0])}"), ("half: b", f"classes: {list(parts[1])}"),

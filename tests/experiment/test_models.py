@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.experiment.errors import UserError
-from pipeline.experiment.grid import expand
+from pipeline.experiment.expansion import expand
 from pipeline.experiment.loading import load
-from pipeline.experiment.models import Cifarnet, Convnet, Linear, Perceptron, Resnet18, Resnet20, Resnet50, Vgg19
+from pipeline.experiment.models import MODELS as GRID_MODELS
+from pipeline.recipes.model_base import BuiltIn
+from pipeline.recipes.models import Cifarnet, Convnet, Linear, Perceptron, Vgg19
+from pipeline.recipes.resnets import Resnet18, Resnet20, Resnet50
 
 TWO = """
 name: two
@@ -25,7 +28,7 @@ def test_a_perceptron_is_many_networks_of_two_classes(tmp_path: Path) -> None:
     from pipeline.lottery.models import describe
 
     model = Perceptron(hidden=3, networks=5)
-    assert list(model.recipe().layers((1, 1, 2), 2)) == describe(model.recipe(), (1, 1, 2), 2)
+    assert list(model.layers((1, 1, 2), 2)) == describe(model, (1, 1, 2), 2)
     file = tmp_path / "grid.yaml"
     file.write_text("name: g\nmodel: perceptron-4\nseeds: 1\ntraining: {length: 1ep}\nprune: {units: 1, rounds: 1}\n")
     with file.open("a") as text:
@@ -41,11 +44,19 @@ MODELS = [
 
 
 @pytest.mark.parametrize("model", MODELS, ids=str)
-def test_layer_shapes_are_those_of_the_model_that_is_built(model: Vgg19 | Resnet50) -> None:
+def test_layer_shapes_are_those_of_the_model_that_is_built(model: BuiltIn) -> None:
     from pipeline.lottery.models import describe
 
     shape = (3, 32, 28)
-    assert list(model.recipe().layers(shape, 6)) == describe(model.recipe(), shape, 6)
+    assert list(model.layers(shape, 6)) == describe(model, shape, 6)
+
+
+@pytest.mark.parametrize("name", [name for name in GRID_MODELS if name != "perceptron"])
+def test_what_a_grid_names_is_built_as_it_was_planned(name: str) -> None:
+    from pipeline.lottery.models import describe
+
+    planned = GRID_MODELS[name]().described((3, 32, 28), 6)
+    assert list(planned.layers) == describe(planned.recipe, (3, 32, 28), 6)
 
 
 def test_images_too_small_for_vgg19_are_refused(tmp_path: Path) -> None:

@@ -7,8 +7,11 @@ import pytest
 import yaml
 
 from pipeline.experiment.errors import UserError
-from pipeline.experiment.grid import Grid, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid
 from pipeline.experiment.loading import load
+from pipeline.recipes.layers import MaskedLayers
+from pipeline.recipes.starts import Dense
 
 BASE: dict[str, Any] = {
     "name": "only",
@@ -114,4 +117,4 @@ def test_the_dense_network_of_a_target_that_trains_nothing_is_that_of_its_data(t
         for stage in dense:
             trained = grid.stages[stage.inputs["weights"].stage]
             assert stage.iterations == 0 and trained.recipe.fields()["iterations"] == 46
-            assert "start" not in trained.recipe.fields() and "head" not in stage.recipe.fields()["start"]
+            assert trained.training.start == Dense() and stage.training.start.layers == MaskedLayers()

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from pipeline.experiment.catalogue import AnyDataset, Data, describe
-from pipeline.experiment.looking import looking_once
+from pipeline.experiment.reading_once import reading_once
 from pipeline.lottery.data import DataError, Images, load
 from pipeline.lottery.locations import Folder
 from pipeline.recipes.datasets import DataSet
@@ -424,13 +424,13 @@ def test_a_plan_reads_a_set_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         return path_of(folder, name)
 
     monkeypatch.setattr(Folder, "path", noted)
-    with looking_once():
+    with reading_once():
         planned(tmp_path)
         before = len(asked)
         assert planned(tmp_path, classes=[0, 1]).notes == () and len(asked) == before
         assert planned(tmp_path, classes=[2]).images == 1 and len(asked) == before
     write(tmp_path / TEST, [0, 3])
-    with looking_once():
+    with reading_once():
         assert planned(tmp_path, classes=[0]).notes == ()
         with pytest.raises(UnfitError, match="has 3, which no training image has"):
             planned(tmp_path)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from pipeline.experiment.diagram import mermaid
 from pipeline.experiment.estimate import Rates, estimate
-from pipeline.experiment.grid import Grid, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid
 from pipeline.experiment.planning import Nothing, Plan, plan
 from pipeline.experiment.spec import Spec
 

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.experiment.model_base import Described
-from pipeline.experiment.models import Lenet, Perceptron
+from pipeline.experiment.models import MODELS, Described
 from pipeline.experiment.spec_pruning import Prune
 from pipeline.experiment.survivors import planned_rounds
 from pipeline.recipes import models as recipes
 from pipeline.recipes.errors import UnfitError
 from pipeline.recipes.rules import ByRate, ByUnits, ToFraction
 
-MODEL = Lenet(hidden=(20, 10)).described((1, 8, 8), 10)
+MODEL = MODELS["lenet"].model_validate({"hidden": [20, 10]}).described((1, 8, 8), 10)
+PERCEPTRON = MODELS["perceptron"].model_validate({"hidden": 10, "networks": 7}).described((1, 1, 2), 2)
 LAYERS = MODEL.layers
 TOTAL = 64 * 20 + 20 * 10
 
@@ -82,17 +82,17 @@ def test_the_output_layer_is_pruned_by_half_as_much_by_rates_and_by_fractions() 
 
 
 def test_units_go_with_their_weights_in_both_layers() -> None:
-    planned = planned_rounds(Prune(units=2, rounds=4), Perceptron(hidden=10, networks=7).described((1, 1, 2), 2))
+    planned = planned_rounds(Prune(units=2, rounds=4), PERCEPTRON)
     assert planned.survivors == tuple(7 * left * 3 for left in (10, 8, 6, 4, 2))
     assert planned.rules[3] == ByUnits(2)
     with pytest.raises(UnfitError, match="round 5 leaves none of the 10 hidden units"):
-        planned_rounds(Prune(units=2, rounds=5), Perceptron(hidden=10).described((1, 1, 2), 2))
+        planned_rounds(Prune(units=2, rounds=5), PERCEPTRON)
     with pytest.raises(UnfitError, match="one hidden layer"):
         planned_rounds(Prune(units=2, rounds=1), MODEL)
 
 
 def test_the_papers_30_rounds_prune_99_88_percent() -> None:
-    planned = planned_rounds(Prune(rate=0.2, rounds=30), Lenet().described((1, 28, 28), 10))
+    planned = planned_rounds(Prune(rate=0.2, rounds=30), MODELS["lenet"]().described((1, 28, 28), 10))
     assert 1 - planned.survivors[30] / planned.total == pytest.approx(0.9988, abs=5e-5)
     assert (
         planned.total

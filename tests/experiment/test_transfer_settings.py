@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,8 +11,10 @@ from pipeline.experiment.class_splits import part_of
 from pipeline.experiment.datasets import OwnSplit, Split
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.evaluations import dense_draw
-from pipeline.experiment.grid import Grid, Point, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid, Point
 from pipeline.experiment.loading import load
+from pipeline.experiment.stages import Stage
 from pipeline.recipes.errors import UnfitError
 
 GRID = """
@@ -28,6 +31,11 @@ tickets: [{name: late-reset, start: final}, {name: redrawn, mask: preserved, wei
 """
 
 Made = Callable[..., Grid]
+
+
+def written(stage: Stage) -> dict[str, Any]:
+    """The fields of a stage's recipe, as a store has them."""
+    return {**stage.recipe.fields()}
 
 
 @pytest.fixture
@@ -66,22 +74,22 @@ def test_a_split_by_seed_shares_its_stages_with_the_same_classes_written_out(mad
     grid = made()
     for seed in range(3):
         (point,) = points(grid, target="frozen", ticket="late-reset", round=0, seed=seed)
-        fields = grid.stages[point.stage].recipe.fields()
+        fields = written(grid.stages[point.stage])
         assert fields["data"]["classes"] == part_of(range(10), Split(seed=seed, part=1))
         source = next(s for s in grid.stages.values() if s.label == f"low seed {seed} dense")
-        assert set(source.recipe.fields()["data"]["classes"]).isdisjoint(fields["data"]["classes"])
+        assert set(written(source)["data"]["classes"]).isdisjoint(fields["data"]["classes"])
 
 
 def test_only_targets_can_be_frozen_and_their_head_can_be_another(made: Made) -> None:
     grid = made()
     kinds = {
-        (p.target, stage.recipe.fields().get("frozen"), tuple(stage.recipe.fields()["model"].get("head", ())))
+        (p.target, written(stage).get("frozen"), tuple(written(stage)["model"].get("head", ())))
         for p in grid.points
         for stage in [grid.stages[p.stage]]
     }
     assert kinds == {("frozen", "features", ()), ("two-layers", None, (10,))}
     for point in points(grid, target="two-layers", ticket="late-reset"):
-        assert grid.stages[point.stage].recipe.fields()["start"]["head"] == "redraw"
+        assert written(grid.stages[point.stage])["start"]["head"] == "redraw"
     with pytest.raises(UserError, match=r"training.frozen: a ticket is found by training .* freeze on targets"):
         made("", "sources.0.training.frozen=features")
 
@@ -108,7 +116,7 @@ def test_what_is_impossible_is_refused_in_words(made: Made, override: str, words
 def test_rates_can_be_given_for_each_moment(made: Made) -> None:
     grid = made("", "training.lr_decay={at: [20it, 40it], to: [0.01, 0.002]}")
     assert all(
-        stage.recipe.fields()["lr_decay"] == {"at": [20, 40], "to": [0.01, 0.002]}
+        written(stage)["lr_decay"] == {"at": [20, 40], "to": [0.01, 0.002]}
         for stage in grid.stages.values()
         if stage.kind == "train"
     )
@@ -131,11 +139,11 @@ def test_a_baseline_is_another_models_dense_network_on_the_data_of_its_target(ma
         assert [(p.source, p.target, p.seed, p.fraction_pruned) for p in found] == [
             ("any", target, seed, 0.0) for seed in range(3)
         ]
-        fields = grid.stages[found[0].stage].recipe.fields()
+        fields = written(grid.stages[found[0].stage])
         (beside,) = points(grid, ticket="dense", target=target, seed=0)
         assert fields["model"] == model and fields["optimizer"]["lr"] == lr
         assert "frozen" not in fields and "start" not in fields
-        assert fields["data"]["classes"] == grid.stages[beside.stage].recipe.fields()["data"]["classes"]
+        assert fields["data"]["classes"] == written(grid.stages[beside.stage])["data"]["classes"]
 
 
 def test_a_baseline_needs_a_target_and_a_name_of_its_own(made: Made) -> None:
@@ -174,7 +182,7 @@ def test_repeated_dense_networks_are_one_for_each_kind_of_ticket_and_round(made:
     (one,) = points(shared, ticket="dense", target="frozen", seed=1)
     several = points(repeated, ticket="dense", target="frozen", seed=1)
     assert [p.draw for p in several] == [0, 1, 2, 3] and several[0].stage == one.stage
-    fields = [repeated.stages[p.stage].recipe.fields() for p in several]
+    fields = [written(repeated.stages[p.stage]) for p in several]
     assert len({p.stage for p in several}) == 4
     assert [f.get("start", {}) for f in fields] == [{}, {"draw": 1}, {"draw": 2}, {"draw": 3}]
     assert [f["round"] for f in fields] == [0, 1, 2, 3]  # an order of images of its own, too

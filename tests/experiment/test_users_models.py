@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from pipeline.experiment.errors import UserError
-from pipeline.experiment.grid import Grid, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid
 from pipeline.experiment.loading import load
 
 MODELS = """
@@ -138,7 +139,7 @@ def pruning(**fields: Any) -> dict[str, Any]:
 def fields_of(grid: Grid) -> dict[str, Any]:
     """Model fields of the stages, which are the same in all of them."""
     found = {
-        str(stage.recipe.fields()["model"]): stage.recipe.fields()["model"]
+        str(stage.recipe.fields()["model"]): stage.training.configuration.model.fields()
         for stage in grid.stages.values()
         if stage.kind == "train"
     }
@@ -223,9 +224,7 @@ def test_included_parameters_are_counted_pruned_and_in_the_key(tmp_path: Path) -
     layers = ["embedding.weight", "attention.out_proj.weight", "attention.in_proj_weight"]
     assert [stage.recipe.fields()["layers"] for stage in prune] == [layers] * 2
     masked = [stage for stage in grid.stages.values() if stage.kind == "train" and stage.recipe.fields()["round"]]
-    assert masked and all(
-        stage.recipe.fields()["start"]["included"] == ["attention.in_proj_weight"] for stage in masked
-    )
+    assert masked and all(stage.training.start.layers.included == ("attention.in_proj_weight",) for stage in masked)
     shared = set(grid.stages) & set(without.stages)
     assert {grid.stages[key].recipe.fields()["round"] for key in shared} == {0}, "only the dense networks are the same"
     assert list(expanded(tmp_path, "Attention", prune=pruning(include=None)).stages) == list(without.stages)

@@ -29,7 +29,7 @@ from pipeline.recipes.augmentation import Augment
 from pipeline.recipes.configuration import Configuration
 from pipeline.recipes.datasets import DataSet
 from pipeline.recipes.models import Linear
-from pipeline.recipes.optimizers import Sgd
+from pipeline.recipes.optimizers import SGD
 from pipeline.recipes.schedule import Schedule
 from pipeline.recipes.training import Train
 
@@ -58,7 +58,7 @@ def opened(
     images: Images, data: dict[str, Any], rank: int = 0, world_size: int = 1, augment: Augment = NONE
 ) -> tuple[Batches, TestBatches]:
     schedule = Schedule(batch_size=5, iterations=12, record_every=12)
-    of = Configuration(Linear(), (3, 8, 8), 2, DataSet.from_fields(data), Sgd(0.1), schedule, augment)
+    of = Configuration(Linear(), (3, 8, 8), 2, DataSet.from_fields(data), SGD(0.1), schedule, augment)
     normalize = Normalization(images.mean, images.std, CPU)
     return (
         Batches(Train(of, seed=1, round=2), images, normalize, CPU, rank, world_size),

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from pipeline.experiment import image_folders as planned_folders
 from pipeline.experiment.catalogue import Data, describe
-from pipeline.experiment.image_folders import Images
-from pipeline.experiment.looking import looking_once
+from pipeline.experiment.image_folders import ImageFolder
+from pipeline.experiment.reading_once import reading_once
 from pipeline.lottery import content_hashes, image_folders
 from pipeline.lottery.data import DataError, load
 from pipeline.recipes.datasets import DataSet
@@ -55,7 +55,7 @@ def pictures(folder: Path, count: int, suffix: str = ".bmp", mark: str = "") -> 
 
 
 def planned(folder: Path, **options: Any) -> Data:
-    return describe(Images(path=folder.name, **options), folder.parent, None)
+    return describe(ImageFolder(path=folder.name, **options), folder.parent, None)
 
 
 def counts(folder: Path) -> dict[str, int]:
@@ -442,7 +442,7 @@ def test_a_plan_looks_at_a_folder_once(pets: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(planned_folders, "image_folder", noted_look)
     monkeypatch.setattr(planned_folders, "size_of", noted_size)
     once = ["pets", "train/cat/0.bmp", "train/dog/0.bmp"]
-    with looking_once():
+    with reading_once():
         assert planned(pets).recipe == planned(pets).recipe
     assert looks == once
     planned(pets)

@@ -15,7 +15,8 @@ from pipeline import Ticket
 from pipeline.engine.assembly import assemble
 from pipeline.engine.driver import RunOptions, run
 from pipeline.engine.store import Store
-from pipeline.experiment.grid import Grid, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid
 from pipeline.experiment.loading import load as load_grid
 from pipeline.lottery import models
 from pipeline.lottery.data import Images, load

@@ -51,7 +51,7 @@ def test_networks_of_another_scale_are_the_same_draws_scaled() -> None:
 
 
 def test_an_unknown_initialization_is_refused() -> None:
-    with pytest.raises(ValueError, match="Unknown initialization 'he'"):
+    with pytest.raises(ValueError, match="no initialization 'he'"):
         initialized({**LENET, "initialization": {"name": "he"}})
 
 

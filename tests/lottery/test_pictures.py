@@ -14,7 +14,7 @@ import torch
 from PIL import EpsImagePlugin, Image
 
 from pipeline.experiment.catalogue import describe
-from pipeline.experiment.image_folders import Images, size_of, turning_of
+from pipeline.experiment.image_folders import ImageFolder, size_of, turning_of
 from pipeline.experiment.parquet_data import Parquet
 from pipeline.lottery.data import DataError, load
 from pipeline.lottery.data.decoding import decode
@@ -92,7 +92,7 @@ def test_folders_and_parquet_are_planned_and_read_upright(tmp_path: Path) -> Non
         (tmp_path / "set" / part / "a").mkdir(parents=True)
         (tmp_path / "set" / part / "a" / "x.png").write_bytes(turned(6, "PNG"))
         pq.write_table(pa.table(rows), tmp_path / f"{part}.parquet")
-    for data in (describe(Images(path="set"), tmp_path, None), describe(Parquet(path="."), tmp_path, None)):
+    for data in (describe(ImageFolder(path="set"), tmp_path, None), describe(Parquet(path="."), tmp_path, None)):
         assert data.shape == (3, 5, 8)
         for images in ("resident", "streaming"):
             loaded = load(data.recipe, tmp_path, data.location, images=images).train_x

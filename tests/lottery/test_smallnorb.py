@@ -18,7 +18,7 @@ from torch import Tensor
 from pipeline import results
 from pipeline.cli import main
 from pipeline.engine.driver import Listener, RunOptions, run
-from pipeline.experiment.grid import expand
+from pipeline.experiment.expansion import expand
 from pipeline.experiment.loading import load as load_grid
 from pipeline.lottery import published_data
 from pipeline.lottery.data import DataError, load

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.experiment.grid import expand
+from pipeline.experiment.expansion import expand
 from pipeline.experiment.loading import load
 from pipeline.recipes.keys import canonical
 from pipeline.recipes.recipe import recipe_from
@@ -125,7 +125,7 @@ def test_the_stages_of_a_grid_are_read_again_as_they_are(name: str, data_root: P
 def test_what_is_no_recipe_is_refused() -> None:
     with pytest.raises(ValueError, match="of the kind 'test'"):
         recipe_from({"kind": "test"})
-    with pytest.raises(ValueError, match="cannot be read from"):
+    with pytest.raises(ValueError, match="of prune cannot be"):
         recipe_from({"kind": "prune", "recipe": 1})
     with pytest.raises(ValueError, match="of recipe 2"):
         recipe_from({"kind": "train", "recipe": 2})

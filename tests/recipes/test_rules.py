@@ -15,7 +15,7 @@ from pipeline.recipes.rules import ByRate, ByUnits, ToFraction, rule_from
         ({"rate": 0.2, "scope": "local"}, "'local'"),
         ({"rate": 1.2}, "between 0 and 1"),
         ({"rate": float("nan")}, "between 0 and 1"),
-        ({"rate": 0.2, "scope": "layerwise", "rates": {"w": 1.1}}, "w is 1.1"),
+        ({"rate": 0.2, "scope": "layerwise", "rates": {"w": 1.1}}, "w: 1.1"),
         ({"rate": 0.2, "fraction": 0.5}, "has a rate, a fraction or units"),
         ({"fractions": {"w": 0.5}}, "has a rate, a fraction or units"),
         ({"units": 0}, "at least 1"),
@@ -41,5 +41,5 @@ def test_a_rule_has_to_fit_the_layers_and_the_criterion() -> None:
         Prune.from_fields(fields | {"rule": {"rate": 0.2, "scope": "layerwise", "rates": {"v": 0.1}}})
     with pytest.raises(ValueError, match="does not go with"):
         Prune.from_fields(fields | {"rule": ByUnits(1).fields()})
-    with pytest.raises(ValueError, match="criterion cannot be 'size'"):
+    with pytest.raises(ValueError, match="name: 'size' must be one of"):
         Prune.from_fields(fields | {"rule": ByRate(0.2).fields(), "criterion": {"name": "size"}})

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.experiment.grid import expand
+from pipeline.experiment.expansion import expand
 from pipeline.experiment.loading import load
 from pipeline.lottery.printable import escaped
 from pipeline.report.analysis import connectivity, initial_weights, networks, paired_networks

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.engine.driver import RunOptions, run
 from pipeline.engine.store import Store
-from pipeline.experiment.grid import expand
+from pipeline.experiment.expansion import expand
 from pipeline.experiment.loading import load
 from pipeline.report.histories import COLUMNS, histories
 from pipeline.report.results import results_table

@@ -12,7 +12,7 @@ from matplotlib.image import imread
 
 from pipeline.engine.driver import RunOptions, run
 from pipeline.engine.store import Store
-from pipeline.experiment.grid import expand
+from pipeline.experiment.expansion import expand
 from pipeline.experiment.loading import load
 from pipeline.lottery.files import load_mask, load_weights, save_mask, save_weights
 from pipeline.report.analysis import drawn_masks

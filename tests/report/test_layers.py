@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from pipeline.experiment.grid import expand
+from pipeline.experiment.expansion import expand
 from pipeline.experiment.loading import load
 from pipeline.report.analysis.layers import COLUMNS, survivors_by_layer
 from pipeline.report.results import results_table

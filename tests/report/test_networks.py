@@ -9,7 +9,7 @@ from rich.console import Console
 
 from pipeline.engine.driver import RunOptions, run
 from pipeline.engine.store import Store
-from pipeline.experiment.grid import expand
+from pipeline.experiment.expansion import expand
 from pipeline.experiment.loading import load
 from pipeline.report.analysis.networks import networks, newcombe, wilson
 from pipeline.report.analysis.paired_networks import mcnemar, paired_networks

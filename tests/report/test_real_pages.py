@@ -7,7 +7,7 @@ import pytest
 from pipeline import results
 from pipeline.engine.driver import RunOptions, run
 from pipeline.engine.store import Store
-from pipeline.experiment.grid import expand
+from pipeline.experiment.expansion import expand
 from pipeline.experiment.loading import load
 from pipeline.report.analysis.comparisons import chosen_level, comparisons
 from pipeline.report.gathering import gather

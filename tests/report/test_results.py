@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from pipeline.engine.point_labels import model_label
-from pipeline.experiment.grid import Grid, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid
 from pipeline.experiment.loading import load
-from pipeline.experiment.models import Convnet, Lenet, UserModel
+from pipeline.experiment.models import MODELS, UserModel
 from pipeline.report.analysis import networks
 from pipeline.report.findings import Findings
 from pipeline.report.results import COLUMNS, results_table
@@ -107,8 +108,8 @@ def test_the_table_feeds_the_rest_of_the_report(grid, snapshot):
 @pytest.mark.parametrize(
     ("model", "label"),
     [
-        (Lenet(hidden=(300, 100)), "lenet-300-100"),
-        (Convnet(width=16), "convnet-16"),
+        (MODELS["lenet"](hidden=(300, 100)), "lenet-300-100"),
+        (MODELS["convnet"](width=16), "convnet-16"),
         (UserModel(source="a/folder/that/is/not/here.py:Net"), "Net"),
     ],
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.experiment.errors import IncompleteError
-from pipeline.experiment.grid import expand
+from pipeline.experiment.expansion import expand
 from pipeline.experiment.loading import load, members
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"

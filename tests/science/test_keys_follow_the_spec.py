@@ -14,13 +14,13 @@ from pydantic import BaseModel
 
 from pipeline.engine.driver import RunOptions, run
 from pipeline.engine.store import Store
-from pipeline.experiment.datasets import Digits
-from pipeline.experiment.grid import expand
+from pipeline.experiment.datasets import EmbeddedData
+from pipeline.experiment.expansion import expand
 from pipeline.experiment.loading import load
 from pipeline.experiment.spec import Spec
 from pipeline.experiment.spec_pruning import Prune
 from pipeline.experiment.spec_tickets import Ticket
-from pipeline.experiment.spec_training import Adam, Augment, LrDecay, Resources, Sgd, Training
+from pipeline.experiment.spec_training import OPTIMIZERS, Augment, LrDecay, Resources, Training
 
 BASE: dict[str, Any] = {
     "name": "base",
@@ -82,7 +82,7 @@ FIELDS: dict[type[BaseModel], tuple[str, dict[str, tuple[Any, set[str]]]]] = {
         },
     ),
     Training: ("training.", TRAINING),
-    Sgd: (
+    OPTIMIZERS["sgd"]: (
         "training.optimizer.",
         {
             "name": ("adam", ALL),
@@ -120,7 +120,7 @@ FIELDS: dict[type[BaseModel], tuple[str, dict[str, tuple[Any, set[str]]]]] = {
             "evaluate": ([1, 3], NOTHING),
         },
     ),
-    Digits: (
+    EmbeddedData: (
         "dataset.",  # of both sources
         {
             "name": ("mnist", ALL),
@@ -206,10 +206,10 @@ def test_every_field_is_here() -> None:
     listed["Prune"].add("units")  # of another model: test_pruning_other_units_has_other_keys
     listed["Prune"].add("include")  # of a user's model: experiment/test_users_models.py
     listed["Training"].add("frozen")  # of targets: test_freezing_a_target_changes_what_is_trained_on_it
-    for kind, needs_another in (("LrDecay", "to"), ("Augment", "window"), ("Digits", "margin")):
+    for kind, needs_another in (("LrDecay", "to"), ("Augment", "window"), ("EmbeddedData", "margin")):
         listed[kind].add(needs_another)  # test_fields_that_need_others_change_keys_too
     assert listed == {kind.__name__: set(kind.model_fields) for kind in FIELDS}
-    assert {"name", *ADAM} == set(Adam.model_fields)
+    assert {"name", *ADAM} == set(OPTIMIZERS["adam"].model_fields)
 
 
 @pytest.mark.parametrize(("path", "value", "affected"), CASES, ids=[path for path, _, _ in CASES])

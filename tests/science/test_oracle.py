@@ -25,7 +25,8 @@ from torch.nn.utils import prune as torch_prune
 from pipeline.engine.assembly import assemble
 from pipeline.engine.driver import RunOptions, run
 from pipeline.engine.store import Store
-from pipeline.experiment.grid import Grid, Point, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid, Point
 from pipeline.experiment.loading import load
 from pipeline.lottery.files import load_mask, load_weights
 from pipeline.lottery.randomness import generator

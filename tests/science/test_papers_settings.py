@@ -13,7 +13,7 @@ EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
 def classes(grid: Grid) -> set[tuple[int, ...]]:
     """The groups of classes that a grid trains on."""
-    return {tuple(stage.recipe.fields()["data"]["classes"]) for stage in grid.stages.values() if stage.kind == "train"}
+    return {stage.training.configuration.data.classes or () for stage in grid.stages.values() if stage.kind == "train"}
 
 
 def test_van_soelens_two_tables_draw_splits_of_their_own(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from torch.nn.utils import prune as torch_prune
 
 from pipeline.engine.driver import RunOptions, run
 from pipeline.engine.store import Store
-from pipeline.experiment.grid import Grid, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid
 from pipeline.experiment.loading import load
 from pipeline.lottery.files import load_mask, load_weights
 

@@ -10,7 +10,8 @@ from torch import Tensor, equal
 from pipeline.engine.assembly import assemble
 from pipeline.engine.driver import RunOptions, run
 from pipeline.engine.store import Store
-from pipeline.experiment.grid import Point, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Point
 from pipeline.experiment.loading import load
 from pipeline.lottery import data, reference
 from pipeline.lottery.determinism import deterministic

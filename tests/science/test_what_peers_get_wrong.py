@@ -26,7 +26,8 @@ import yaml
 
 from pipeline.engine.driver import RunOptions, run
 from pipeline.engine.store import Store
-from pipeline.experiment.grid import Grid, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid
 from pipeline.experiment.loading import load
 from pipeline.experiment.planning import plan
 from pipeline.lottery import data
@@ -143,17 +144,16 @@ def test_the_seed_decides_the_initialization_and_nothing_drawn_before_does(tmp_p
 @pytest.mark.parametrize("rewind", ["0it", "2it", "final", "none"])
 def test_the_mask_travels_and_nothing_is_pruned_on_the_target(rewind: str, tmp_path: Path) -> None:
     grid = grid_of(tmp_path, prune={"rate": 0.5, "rounds": 2, "rewind": rewind}, tickets=["winning", *CONTROLS])
-    data_of = {source.name: list(source.dataset.classes or ()) for source in grid.spec.sources}
+    data_of = {source.name: source.dataset.classes for source in grid.spec.sources}
     moved = [point for point in grid.points if point.mask is not None and point.source != point.target]
     assert len(moved) == 2 * 2 * 9  # directions, rounds; winning and nine controls, of which one needs no mask
     for point in moved:
         stage = grid.stages[point.stage]
         assert stage.inputs["mask"].stage == point.mask
-        behind = [grid.stages[key].recipe.fields() for key in ancestors(grid, point.stage)]
-        assert {tuple(fields["data"]["classes"]) for fields in behind if fields["kind"] == "train"} == {
-            tuple(data_of[point.source])
-        }
-        assert stage.recipe.fields()["data"]["classes"] == data_of[point.target]
+        behind = [grid.stages[key] for key in ancestors(grid, point.stage)]
+        trained = {one.training.configuration.data.classes for one in behind if one.kind == "train"}
+        assert trained == {data_of[point.source]}
+        assert stage.training.configuration.data.classes == data_of[point.target]
 
 
 def test_a_folder_that_exists_is_not_a_result(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
-"""Images by name, as uint8 tensors. A new data set is one loader and one line in the registry."""
+"""Images by name, as uint8 tensors. A new data set is one loader, and an entry of its facts."""
 
 from pipeline.lottery.data.cache import ImageCache
 from pipeline.lottery.data.errors import DataError
 from pipeline.lottery.data.images import Images
-from pipeline.lottery.data.loading import LOADERS, load
+from pipeline.lottery.data.loading import load
 
-__all__ = ["LOADERS", "DataError", "ImageCache", "Images", "load"]
+__all__ = ["DataError", "ImageCache", "Images", "load"]

@@ -11,7 +11,7 @@ from pipeline.lottery.data.raw import RawPart, RawSet, raw_set
 from pipeline.recipes.datasets import DataSet
 
 
-def image_folder(data: DataSet, root: Path, location: str | None) -> RawSet:
+def images(data: DataSet, root: Path, location: str | None) -> RawSet:
     """Labels count the class folders of train/ in name order; images of a class in path order. Raises DataError."""
     if location is None:
         raise DataError(f"images: no folder is given. {image_folders.LAYOUT}")

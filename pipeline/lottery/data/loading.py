@@ -1,53 +1,38 @@
 """From a recipe of data to images: classes, half, n per class, validation, resize, crop, channels, so ordered."""
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from pipeline.lottery.data import subsets
-from pipeline.lottery.data.digits import digits
 from pipeline.lottery.data.errors import DataError
-from pipeline.lottery.data.folder import image_folder
 from pipeline.lottery.data.geometry import Geometry
 from pipeline.lottery.data.images import Images
-from pipeline.lottery.data.mnist import fashion_mnist, mnist
-from pipeline.lottery.data.parquet import parquet
 from pipeline.lottery.data.prepared import MANIFEST, prepared_set
 from pipeline.lottery.data.raw import RawSet, Statistics
 from pipeline.lottery.data.reading import in_memory
 from pipeline.lottery.data.residency import streams
-from pipeline.lottery.data.smallnorb import smallnorb
 from pipeline.lottery.data.source import Source
 from pipeline.lottery.data.statistics import statistics, streamed_statistics
 from pipeline.lottery.data.streamed import Pixels, Streamed, streamed
-from pipeline.lottery.data.torchvision_sets import cifar10, cifar100, imagenet, places365, svhn
-from pipeline.lottery.data.user import user
-from pipeline.lottery.data.xor import xor
+from pipeline.lottery.embedded_data import EMBEDDED
 from pipeline.lottery.locations import folder_at
 from pipeline.lottery.published_data import PUBLISHED
 from pipeline.recipes.datasets import DataSet
+from pipeline.recipes.errors import unknown_name
 
 Loader = Callable[[DataSet, Path, str | None], RawSet]
 
-LOADERS: dict[str, Loader] = {
-    "digits": digits,
-    "mnist": mnist,
-    "fashion_mnist": fashion_mnist,
-    "svhn": svhn,
-    "cifar10": cifar10,
-    "cifar100": cifar100,
-    "smallnorb": smallnorb,
-    "imagenet": imagenet,
-    "places365": places365,
-    "parquet": parquet,
-    "images": image_folder,
-    "xor": xor,
-    "user": user,
+MODULES = {
+    **{name: name for name in EMBEDDED},
+    **{name: published.module for name, published in PUBLISHED.items()},
+    **{"parquet": "parquet", "images": "folder", "user": "user"},
 }
+"""Which module of this package has the loader of a data set: a function of its name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,14 +136,13 @@ def select(data: DataSet, root: Path, location: str | None = None, *, original: 
 
 def _raw(data: DataSet, root: Path, location: str | None, original: bool) -> RawSet:
     name = data.name
-    if name not in LOADERS:
-        near = difflib.get_close_matches(str(name), LOADERS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise LookupError(f"There is no data set {name!r}.{hint} Data sets: {', '.join(LOADERS)}.")
+    if name not in MODULES:
+        raise LookupError(unknown_name("data set", name, MODULES))
+    loader: Loader = getattr(import_module(f"pipeline.lottery.data.{MODULES[name]}"), name)
     if name not in PUBLISHED:
-        return LOADERS[name](data, root, location)
+        return loader(data, root, location)
     prepared = None if original else prepared_set(data, root, location)
-    raw = prepared or LOADERS[name](data, root, None)
+    raw = prepared or loader(data, root, None)
     published = PUBLISHED[name]
     found = len(raw.train.labels), len(raw.test.labels)
     if found != (published.images, published.test_images):

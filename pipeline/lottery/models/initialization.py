@@ -11,7 +11,7 @@ from pipeline.lottery.layers import PRUNABLE
 from pipeline.lottery.many_networks import ManyLinear
 from pipeline.lottery.randomness import generator, stream
 from pipeline.recipes.keys import canonical
-from pipeline.recipes.model_base import BuiltIn, Initialization, XavierNormal
+from pipeline.recipes.model_base import BuiltIn, Initialization, TruncatedNormal
 from pipeline.recipes.models import Model
 
 
@@ -61,7 +61,7 @@ Distribution = Callable[[torch.Tensor, torch.Generator], object]
 
 
 def _distribution(initialization: Initialization) -> Distribution:
-    if isinstance(initialization, XavierNormal):
+    if not isinstance(initialization, TruncatedNormal):
         return lambda weight, draw: nn.init.xavier_normal_(weight, generator=draw)
     std = initialization.std
     return lambda weight, draw: nn.init.trunc_normal_(weight, std=std, a=-2 * std, b=2 * std, generator=draw)

@@ -1,37 +1,17 @@
 """From a model's recipe to a module, or to the shapes of its prunable weights."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from pipeline.lottery.layers import output_layer, prunable
-from pipeline.lottery.models.cifarnet import cifarnet
-from pipeline.lottery.models.convnet import convnet
-from pipeline.lottery.models.lenet import lenet, linear
-from pipeline.lottery.models.perceptron import perceptron
-from pipeline.lottery.models.resnet import resnet18, resnet20, resnet50
 from pipeline.lottery.models.user import user
-from pipeline.lottery.models.vgg import vgg19
-from pipeline.recipes.model_base import ImageShape
-from pipeline.recipes.models import Cifarnet, Convnet, Lenet, Linear, Model, Perceptron, Vgg19
-from pipeline.recipes.resnets import Resnet18, Resnet20, Resnet50
+from pipeline.recipes.model_base import BuiltIn, ImageShape
+from pipeline.recipes.models import Model
 from pipeline.recipes.users_model import UserModel
-
-BUILDERS: dict[type[Model], Callable[[Any, ImageShape, int], nn.Module]] = {
-    Lenet: lenet,
-    Perceptron: perceptron,
-    Linear: linear,
-    Cifarnet: cifarnet,
-    Convnet: convnet,
-    Vgg19: vgg19,
-    Resnet50: resnet50,
-    Resnet18: resnet18,
-    Resnet20: resnet20,
-}
-"""Each takes a recipe of its class."""
 
 
 def build(model: Model, input: Sequence[int], classes: int, file: str | Path | None = None) -> nn.Module:
@@ -50,7 +30,14 @@ def build(model: Model, input: Sequence[int], classes: int, file: str | Path | N
         torch.default_generator.manual_seed(0)
         if isinstance(model, UserModel):
             return user(model, shape, classes, Path(file) if file else None)
-        return BUILDERS[type(model)](model, shape, classes)
+        return _built(model, shape, classes)
+
+
+def _built(model: BuiltIn, shape: ImageShape, classes: int) -> nn.Module:
+    """By the function that is called as the model."""
+    module = import_module(f"pipeline.lottery.models.{model.module or model.name}")
+    network: nn.Module = getattr(module, model.name)(model, shape, classes)
+    return network
 
 
 def describe(

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.experiment.models import Perceptron
 from pipeline.experiment.spec import DENSE
+from pipeline.recipes.models import Perceptron
 from pipeline.report.analysis.published import is_of, published_values
 from pipeline.report.findings import Table
 
@@ -141,13 +141,14 @@ def _shares(own: list[Marks], of_dense: list[Marks]) -> dict[str, Any]:
 def _hidden_units(row: Any, spec: Spec) -> int | None:
     """Units that are left in the hidden layer of each network; None where units are not pruned whole."""
     model = next(target.model for target in spec.targets if target.name == row.target)
-    if not isinstance(model, Perceptron):
+    recipe = model.recipe() if model.name == Perceptron.name else None
+    if not isinstance(recipe, Perceptron):
         return None
     prune = next((source.prune for source in spec.sources if source.name == row.source), None)
     whole = {ticket.name for ticket in spec.tickets if ticket.mask == "preserved"}
     if row.round and (prune is None or prune.units is None or row.ticket not in whole):
         return None
-    return round(float(model.hidden * row.survivors / row.total))
+    return round(float(recipe.hidden * row.survivors / row.total))
 
 
 def _beside(value: PublishedValue, numbers: Mapping[str, Any], of: str) -> dict[str, Any]:

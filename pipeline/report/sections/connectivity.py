@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from pipeline.experiment.models import Perceptron
 from pipeline.experiment.spec_sides import Source
 from pipeline.report.analysis.connectivity import MOST_LAYERS, MOST_UNITS, connectivity
 from pipeline.report.analysis.drawn_masks import Drawn, Outputs, affordable
@@ -35,7 +34,7 @@ AS_THEY_ARE = "All edges count, also those without a path to an output: the laye
 def _table(findings: Findings) -> pd.DataFrame:
     """Without sources of many networks at once."""
     sources = findings.spec.sources
-    single = {source.name for source in sources if not isinstance(source.model, Perceptron)}
+    single = {source.name for source in sources if source.model.name != "perceptron"}
 
     def of_masks(one: Drawn) -> Outputs:
         return {(key, "mask") for key in one.masks.values() if key is not None and one.source in single}
@@ -100,7 +99,7 @@ def about_connectivity(findings: Findings) -> tuple[str, str]:
     def reason(source: Source) -> str:
         if source.name in followed.index:
             return ""
-        if isinstance(source.model, Perceptron):
+        if source.model.name == "perceptron":
             return "many networks are trained at once, each with connections of its own"
         if source.name not in pruned:
             return "no mask has been made yet"

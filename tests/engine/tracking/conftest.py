@@ -11,7 +11,8 @@ import pytest
 
 from pipeline.engine.tracking.client import connect
 from pipeline.engine.tracking.uri import sqlite_path
-from pipeline.experiment.grid import Grid, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid
 from pipeline.experiment.loading import load
 
 GRID = """

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from pipeline.engine.tracking.data import DataSet, inputs_of
-from pipeline.experiment.grid import expand
+from pipeline.experiment.expansion import expand
 from pipeline.experiment.loading import load
 from pipeline.experiment.stages import make_stage
 from pipeline.recipes import datasets
 from pipeline.recipes.configuration import Configuration
 from pipeline.recipes.models import Linear
-from pipeline.recipes.optimizers import Sgd
+from pipeline.recipes.optimizers import SGD
 from pipeline.recipes.schedule import Schedule
 from pipeline.recipes.training import Train
 
@@ -30,7 +30,7 @@ def test_a_data_set_has_the_name_of_its_place_only_where_it_has_no_other(
     data: dict[str, Any], location: str, name: str
 ) -> None:
     chosen, schedule = datasets.DataSet.from_fields(data), Schedule(8, iterations=1, record_every=1)
-    configuration = Configuration(Linear(), (3, 32, 32), 10, chosen, Sgd(0.1), schedule)
+    configuration = Configuration(Linear(), (3, 32, 32), 10, chosen, SGD(0.1), schedule)
     stage = make_stage(Train(configuration, seed=0, round=0), label="", locations={"data": location})
     assert DataSet.of(stage).name == name
 

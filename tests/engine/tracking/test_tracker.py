@@ -26,7 +26,8 @@ from pipeline.engine.tracking.sync import sync
 from pipeline.engine.tracking.tracker import Tracker
 from pipeline.engine.tracking.uri import check_tracking_uri
 from pipeline.experiment.errors import UserError
-from pipeline.experiment.grid import Grid, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid
 from pipeline.experiment.loading import load
 
 ROUNDS = (0, 1, 2)

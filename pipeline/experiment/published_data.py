@@ -3,93 +3,43 @@
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pipeline.experiment.datasets import Dataset, Facts
 from pipeline.experiment.user_files import AbsentDataError
 from pipeline.lottery.image_folders import FolderError, part_at
-from pipeline.lottery.published_data import PUBLISHED, SQUARE
-from pipeline.recipes.augmentation import Augment
+from pipeline.lottery.published_data import PUBLISHED
 from pipeline.recipes.datasets import DataSet
 from pipeline.recipes.errors import UnfitError
 
-DIGITS = Augment(crop=4)
-"""A mirrored digit is another digit."""
-THINGS = Augment(flip=True, crop=4)
-SCENES = Augment(flip=True, resized_crop=True)
 
-
-class Published(Dataset):
+class PublishedData(Dataset):
     """`prepared`: a folder that `tickets prepare` filled, a URI or relative to the data root."""
 
     prepared: str | None = None
+    name: str
+    if not TYPE_CHECKING:
+        name: Literal[(*PUBLISHED,)]
 
-    one_size: ClassVar[bool] = True
-    augment: ClassVar[Augment] = THINGS
+    @property
+    def one_size(self) -> bool:
+        return self.square is None
+
+    @property
+    def square(self) -> int | None:
+        return PUBLISHED[self.name].square
 
     def facts(self, root: Path) -> Facts:
-        name: str = self.name  # type: ignore[attr-defined]
-        known = PUBLISHED[name]
-        counts = known.counts
-
-        def counted() -> tuple[int, ...]:
-            return counts or _counts(name, self.prepared, root)
-
+        known = PUBLISHED[self.name]
         return Facts(
-            DataSet(name), lambda: known.shape, known.classes, known.images, counted, self.augment, self.prepared
+            DataSet(self.name),
+            lambda: known.shape,
+            known.classes,
+            known.images,
+            lambda: known.counts or _counts(self.name, self.prepared, root),
+            known.augment,
+            self.prepared,
         )
-
-
-class Mnist(Published):
-    name: Literal["mnist"] = "mnist"
-    augment: ClassVar[Augment] = DIGITS
-
-
-class FashionMnist(Published):
-    name: Literal["fashion_mnist"] = "fashion_mnist"
-
-
-class Svhn(Published):
-    """House numbers, without the extra training images."""
-
-    name: Literal["svhn"] = "svhn"
-    augment: ClassVar[Augment] = DIGITS
-
-
-class Cifar10(Published):
-    name: Literal["cifar10"] = "cifar10"
-
-
-class Cifar100(Published):
-    name: Literal["cifar100"] = "cifar100"
-
-
-class Smallnorb(Published):
-    """Small NORB, the left camera: 24,300 training and 24,300 test images of 96x96, as they are published.
-
-    Table 2 of Mehta 2019 contradicts that (40,000 and 10,000 of 28x28). `resize` is the grid's to choose; images are
-    flipped, padded and cropped by default, as there (section 3).
-    """
-
-    name: Literal["smallnorb"] = "smallnorb"
-
-
-class Imagenet(Published):
-    """ILSVRC 2012; its validation set is the test set. `resize`: side of what is stored, `crop`: of what is seen."""
-
-    name: Literal["imagenet"] = "imagenet"
-    one_size: ClassVar[bool] = False
-    square: ClassVar[int | None] = SQUARE
-    augment: ClassVar[Augment] = SCENES
-
-
-class Places365(Published):
-    """Places365-Standard, the images of 256x256; its validation set is the test set. Sizes as in `imagenet`."""
-
-    name: Literal["places365"] = "places365"
-    one_size: ClassVar[bool] = False
-    square: ClassVar[int | None] = SQUARE
-    augment: ClassVar[Augment] = SCENES
 
 
 HALVES = {"cifar10a": "a", "cifar10b": "b"}
@@ -140,7 +90,7 @@ def _file_counts(name: str, root: Path) -> tuple[int, ...]:
     folder = root / known.folder
     if missing := known.missing(root):
         raise AbsentDataError(
-            f"how many images a class has is told by its files, and {folder} lacks {', '.join(missing)}. "
+            f"how many images a class has is known from its files, and {folder} lacks {', '.join(missing)}. "
             f"{known.how(root)}",
             "name",
         )
