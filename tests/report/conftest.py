@@ -16,14 +16,15 @@ import pytest
 from pipeline.experiment.grid import expand
 from pipeline.experiment.loading import load
 from pipeline.lottery.printable import escaped
-from pipeline.report.analysis import connectivity, initial_weights, networks, paired_networks
-from pipeline.report.analysis.layers import COLUMNS as LAYER_COLUMNS
+from pipeline.report.analysis import networks
 from pipeline.report.findings import Findings
 from pipeline.report.histories import VALIDATED
 from pipeline.report.page.rendering import render
 from pipeline.report.results import COLUMNS
-from pipeline.report.sections import order
-from pipeline.report.unmade import unmade
+from pipeline.report.rows import table_of
+from pipeline.report.sections import connectivity, initial, order
+from pipeline.report.sections.layers import TYPES as LAYERS_TYPES
+from pipeline.report.sections.unmade import unmade
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -108,9 +109,9 @@ def findings_from(tmp_path_factory) -> Callable[..., Findings]:
 def _findings(
     spec: Any, results: pd.DataFrame, layers: pd.DataFrame, overlap: pd.DataFrame, records: int, failed: Any, text: str
 ) -> Findings:
-    nothing = ((initial_weights, "initial_weights"), (connectivity, "connectivity"), (networks, "networks"))
-    nothing += ((paired_networks, "paired_networks"),)
-    computed = {name: pd.DataFrame(columns=module.COLUMNS).astype(module.TYPES) for module, name in nothing}
+    empty = {"initial_weights": initial.TYPES, "connectivity": connectivity.TYPES}
+    empty |= {"networks": networks.TYPES, "paired_networks": networks.PAIR_TYPES}
+    computed = {name: table_of([], types) for name, types in empty.items()}
     computed |= {"histories": _histories(results, records), "layers": layers, "overlap": overlap}
     computed |= {"unmade": unmade(results, failed, {}, {}), "cost": _cost(results)}
     computed["provenance"] = {
@@ -215,7 +216,7 @@ def _layers(spec: Any, rounds: tuple[int, ...]) -> pd.DataFrame:
                     rows.append(
                         (source, ticket, number, seed, layer, position, round(kept * total), total, 1 - kept, ratio)
                     )
-    return pd.DataFrame(rows, columns=LAYER_COLUMNS)
+    return pd.DataFrame(rows, columns=list(LAYERS_TYPES))
 
 
 def _global_layers(results: pd.DataFrame, shapes: Any) -> pd.DataFrame:
@@ -230,7 +231,7 @@ def _global_layers(results: pd.DataFrame, shapes: Any) -> pd.DataFrame:
         for position, (name, size) in enumerate(sizes.items()):
             pruned = 1 - left[name]
             rows.append((*mask, name, position, round(left[name] * size), size, pruned, pruned / overall))
-    return pd.DataFrame(rows, columns=LAYER_COLUMNS)
+    return pd.DataFrame(rows, columns=list(LAYERS_TYPES))
 
 
 def _overlap(spec: Any, rounds: tuple[int, ...]) -> pd.DataFrame:

@@ -13,12 +13,11 @@ from scipy.stats import ttest_rel
 from pipeline.experiment.datasets import Split
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.loading import load
-from pipeline.report.analysis.beside_dense import beside_dense
 from pipeline.report.analysis.comparisons import comparisons
 from pipeline.report.analysis.convergence import convergence_curves
-from pipeline.report.analysis.statistics import curves
+from pipeline.report.analysis.over_seeds import curves
 from pipeline.report.page.rendering import render
-from pipeline.report.sections.beside_dense import SECTION, about_beside_dense, beside_dense_rows
+from pipeline.report.sections.beside_dense import SECTION, about_beside_dense, beside_dense, beside_dense_rows
 from pipeline.report.sections.section import Screen
 from pipeline.report.unit import unit_of
 

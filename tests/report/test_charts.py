@@ -10,14 +10,13 @@ import pytest
 from pipeline.experiment.spec_analysis import MovingAverage
 from pipeline.experiment.spec_tickets import Ticket
 from pipeline.report.analysis.comparisons import COMPARISONS, reach
-from pipeline.report.analysis.statistics import CURVES
+from pipeline.report.analysis.over_seeds import CURVES
 from pipeline.report.charts.curves import pruning_curves
-from pipeline.report.charts.matrices import matrices
-from pipeline.report.charts.training import learning_level
 from pipeline.report.page.rendering import render
 from pipeline.report.sections.convergence import convergence_charts, convergence_figure
 from pipeline.report.sections.how_far import how_far
-from pipeline.report.sections.learning import learning_figure
+from pipeline.report.sections.learning import learning_figure, learning_level
+from pipeline.report.sections.matrices import matrices
 from pipeline.report.sections.overlap import between_rounds, overlap_charts, overlap_figure
 
 

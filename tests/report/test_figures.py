@@ -12,9 +12,9 @@ from matplotlib.image import imread
 from pipeline.report.sections.curves import curves_figure
 from pipeline.report.sections.layers import layers_figure
 from pipeline.report.sections.learning import learning_figure
+from pipeline.report.sections.matrices import SECTION as MATRICES
 from pipeline.report.sections.overlap import overlap_figure
 from pipeline.report.stills.figures import write_figures
-from pipeline.report.stills.matrix import matrix_figure
 
 NAMES = ["curves", "matrix", "learning", "convergence", "layers", "ratio", "overlap"]
 LONG = (0, 1, 2, 3, 4, 5, 6, 9, 12, 15, 18, 21, 24, 27, 30)
@@ -121,7 +121,7 @@ def test_cells_of_the_matrix_are_the_differences_at_the_chosen_level(findings_of
 
 
 def panels_of_matrix(findings) -> list:
-    return [axes for axes in matrix_figure(findings).axes if axes.get_title(loc="left")]
+    return [axes for axes in MATRICES.stills["matrix"](findings).axes if axes.get_title(loc="left")]
 
 
 def test_a_cell_without_a_test_is_hatched(findings_of):

@@ -9,7 +9,7 @@ from scipy import stats
 
 from pipeline.experiment.loading import load
 from pipeline.report.analysis.comparisons import COLUMNS, FAMILY, comparisons
-from pipeline.report.analysis.statistics import curves
+from pipeline.report.analysis.over_seeds import curves
 
 MARGIN = 0.02
 GRID = f"""

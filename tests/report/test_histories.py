@@ -9,11 +9,11 @@ from pipeline.engine.driver import RunOptions, run
 from pipeline.engine.store import Store
 from pipeline.experiment.grid import expand
 from pipeline.experiment.loading import load
-from pipeline.report.histories import COLUMNS, histories
+from pipeline.report.histories import TYPES, histories
 from pipeline.report.results import results_table
 from pipeline.report.sections.cost import cost
+from pipeline.report.sections.unmade import still_skipped, unmade
 from pipeline.report.sound_outputs import SoundOutputs
-from pipeline.report.unmade import still_skipped, unmade
 
 GRID = """
 name: small
@@ -39,7 +39,7 @@ def test_every_record_of_every_training_is_a_row(done):
     grid, store = done
     keys = [point.stage for point in grid.points]
     table = histories(store, keys)
-    assert list(table.columns) == COLUMNS
+    assert list(table.columns) == list(TYPES)
     assert len(table) == 3 * len(set(keys))
     for key in set(keys):
         rows = table[table["stage"] == key]

@@ -16,13 +16,11 @@ from pipeline.experiment.grid import expand
 from pipeline.experiment.loading import load
 from pipeline.lottery.files import load_mask, load_weights, save_mask, save_weights
 from pipeline.report.analysis import drawn_masks
-from pipeline.report.analysis.connectivity import connectivity, countable, is_chain, sorted_counts
 from pipeline.report.analysis.drawn_masks import Drawn, levels_drawn
-from pipeline.report.analysis.initial_weights import BINS, initial_weights, starting_weights
 from pipeline.report.analysis.packed_masks import packed_mask
 from pipeline.report.gathering import gather
-from pipeline.report.sections.connectivity import connectivity_charts
-from pipeline.report.sections.initial import initial_weight_charts
+from pipeline.report.sections.connectivity import connectivity, connectivity_charts, countable, is_chain, sorted_counts
+from pipeline.report.sections.initial import BINS, initial_weight_charts, initial_weights, starting_weights
 from pipeline.report.stills import figures
 
 GRID = """

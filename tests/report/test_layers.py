@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.experiment.grid import expand
 from pipeline.experiment.loading import load
-from pipeline.report.analysis.layers import COLUMNS, survivors_by_layer
 from pipeline.report.results import results_table
+from pipeline.report.sections.layers import TYPES, survivors_by_layer
 
 GRID = """
 name: test
@@ -71,7 +71,7 @@ def table_of(grid, snapshot, spec) -> pd.DataFrame:
 
 def test_a_mask_has_a_row_for_each_layer_in_the_models_order(grid, full, spec):
     table = table_of(grid, full, spec)
-    assert list(table.columns) == COLUMNS
+    assert list(table.columns) == list(TYPES)
     mask = table[(table["source"] == "a") & (table["ticket"] == "lucky") & (table["round"] == 1) & (table["seed"] == 0)]
     assert list(mask["layer"]) == ["two.weight", "one.weight"]
     assert list(mask["position"]) == [0, 1]
@@ -109,7 +109,7 @@ def test_the_first_target_that_has_a_record_tells_the_controls_layers(grid, full
 def test_masks_that_are_not_there_have_no_rows(grid, spec):
     nothing = table_of(grid, Snapshot(), spec)
     assert nothing.empty
-    assert list(nothing.columns) == COLUMNS
+    assert list(nothing.columns) == list(TYPES)
 
 
 def test_a_network_that_is_whole_has_rows_of_the_layers_that_its_source_prunes(grid, full, spec):

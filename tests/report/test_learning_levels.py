@@ -6,9 +6,8 @@ import pytest
 
 from pipeline.report.analysis.convergence import convergence_curves
 from pipeline.report.analysis.levels import is_far, nearest_levels
-from pipeline.report.charts.learning_levels import learning_panels
 from pipeline.report.page.rendering import render
-from pipeline.report.sections.learning import learning_figure
+from pipeline.report.sections.learning import learning_figure, learning_panels
 
 ASKED = (1.0, 0.5, 0.07)
 """Rounds 0 (the dense network), 4 (41.0 %, 18 % away) and 12 (6.87 %)."""

@@ -11,8 +11,7 @@ from pipeline.engine.driver import RunOptions, run
 from pipeline.engine.store import Store
 from pipeline.experiment.grid import expand
 from pipeline.experiment.loading import load
-from pipeline.report.analysis.networks import networks, newcombe, wilson
-from pipeline.report.analysis.paired_networks import mcnemar, paired_networks
+from pipeline.report.analysis.networks import mcnemar, networks, newcombe, paired_networks, wilson
 from pipeline.report.gathering import gather
 from pipeline.report.page.rendering import render
 from pipeline.report.results import results_table

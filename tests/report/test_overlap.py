@@ -12,8 +12,8 @@ from hypothesis import strategies as some
 from scipy import stats
 
 from pipeline.lottery.files import load_mask, save_mask, save_weights, to_bytes
-from pipeline.report.analysis.overlap import COLUMNS, chance_range, overlap
 from pipeline.report.analysis.packed_masks import Mask, packed_mask, survivors_of
+from pipeline.report.sections.overlap import TYPES, chance_range, overlap
 
 shapes = some.lists(some.integers(0, 5), min_size=0, max_size=3).map(tuple)
 
@@ -110,7 +110,7 @@ def test_masks_of_other_shapes_or_layers_are_left_out():
     kinds = {"m": FIRST, "o": mask_of([1] * 10), "p": mask_of([1] * 20, [1] * 10)}
     table = overlap(points(("x", 1, 0, "m"), ("y", 1, 0, "o"), ("z", 1, 0, "p")), kinds.get)
     assert table.empty
-    assert list(table.columns) == COLUMNS
+    assert list(table.columns) == list(TYPES)
 
 
 @settings(max_examples=25, deadline=None)

@@ -8,8 +8,8 @@ import pytest
 
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.loading import load
-from pipeline.report.analysis.published import beside_paper
 from pipeline.report.page.rendering import render
+from pipeline.report.sections.beside_paper import beside_paper
 
 GRID = """
 name: relative

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 
-import pandas as pd
 import pytest
 
 from pipeline.engine.point_labels import model_label
@@ -13,6 +12,7 @@ from pipeline.experiment.models import Convnet, Lenet, UserModel
 from pipeline.report.analysis import networks
 from pipeline.report.findings import Findings
 from pipeline.report.results import COLUMNS, results_table
+from pipeline.report.rows import table_of
 from pipeline.report.terminal import plain_text
 
 GRID = """
@@ -98,7 +98,7 @@ def test_a_grid_of_which_nothing_ran_has_the_same_columns_and_types(grid, snapsh
 
 def test_the_table_feeds_the_rest_of_the_report(grid, snapshot):
     table = results_table(grid, snapshot)
-    none = pd.DataFrame(columns=networks.COLUMNS).astype(networks.TYPES)
+    none = table_of([], networks.TYPES)
     text = plain_text(Findings(grid.spec, table, 0.0, computed={"networks": none}))
     assert "12.5 % left" in text
     assert "a -> b" in text

@@ -3,10 +3,9 @@
 import pytest
 
 from pipeline.experiment.loading import load
-from pipeline.report.analysis.sensitivity import COLUMNS, families
 from pipeline.report.files import tables
 from pipeline.report.page.rendering import render
-from pipeline.report.sections.sensitivity import sensitivity_charts, sensitivity_figure
+from pipeline.report.sections.sensitivity import TYPES, families, sensitivity_charts, sensitivity_figure
 from pipeline.report.stills.figures import write_figures
 
 GRID = """
@@ -59,7 +58,7 @@ def test_a_target_has_a_panel_with_a_line_a_layer_in_the_models_order(findings):
 
 def test_the_layer_that_costs_the_most_comes_first(findings):
     table = findings.computed["sensitivity"]
-    assert list(table.columns) == COLUMNS and "sensitivity" in {table.name for table in tables()}
+    assert list(table.columns) == list(TYPES) and "sensitivity" in {table.name for table in tables()}
     assert table["layer"].tolist() == ["conv1", "conv2, conv3", "head"]
     assert table["weights"].tolist() == [108, 1440, 160] and table["levels"].tolist() == [2, 2, 2]
     assert table["difference"].tolist() == pytest.approx([-0.42, -0.21, -0.07], abs=0.001)

@@ -7,11 +7,10 @@ import pytest
 
 from pipeline.experiment.spec_analysis import EarlyStop
 from pipeline.report.charts.curves import pruning_curves
-from pipeline.report.charts.training import learning_curves
 from pipeline.report.page.rendering import render
 from pipeline.report.sections.convergence import convergence_charts, convergence_figure
 from pipeline.report.sections.curves import curves_figure
-from pipeline.report.sections.learning import learning_figure
+from pipeline.report.sections.learning import learning_curves, learning_figure
 
 STD, RANGE = "mean ±1 std over seeds", "mean over seeds, least and greatest of all runs"
 

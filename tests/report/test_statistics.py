@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from scipy import stats
 
-from pipeline.report.analysis.statistics import by_seed, curves, level_of, moments
+from pipeline.report.analysis.levels import level_of
+from pipeline.report.analysis.over_seeds import by_seed, curves, moments
 
 ACCURACIES = [0.90, 0.92, 0.91, 0.95]
 
@@ -156,10 +157,10 @@ def test_levels_are_apart_whatever_the_order_of_rows_and_rows_of_one_are_near(ra
 
 def test_statistics_need_neither_scipy_stats_nor_torch():
     code = (
-        "import sys, pandas as pd; from pipeline.report.analysis.statistics import curves\n"
-        "import pipeline.report.analysis.comparisons, pipeline.report.analysis.overlap\n"
-        "import pipeline.report.analysis.layers\n"
-        "import pipeline.report.analysis.convergence, pipeline.report.verdicts\n"
+        "import sys, pandas as pd; from pipeline.report.analysis.over_seeds import curves\n"
+        "import pipeline.report.analysis.comparisons, pipeline.report.sections.overlap\n"
+        "import pipeline.report.sections.layers\n"
+        "import pipeline.report.analysis.convergence, pipeline.report.sections.glance\n"
         f"curves(pd.DataFrame({rows('winning', ACCURACIES)}))\n"
         "print(sorted({'scipy.stats', 'torch', 'ray', 'mlflow'} & set(sys.modules)))"
     )

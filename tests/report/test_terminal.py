@@ -9,6 +9,7 @@ from pipeline.experiment.loading import load
 from pipeline.report.analysis import networks
 from pipeline.report.analysis.comparisons import COMPARISONS
 from pipeline.report.findings import Findings
+from pipeline.report.rows import table_of
 from pipeline.report.sections.matrices import LONGEST
 from pipeline.report.terminal import plain_text, report
 
@@ -36,7 +37,7 @@ def spec(tmp_path_factory):
 
 def of(table: pd.DataFrame, spec) -> Findings:
     """Findings of a table of results without single networks."""
-    none = pd.DataFrame(columns=networks.COLUMNS).astype(networks.TYPES)
+    none = table_of([], networks.TYPES)
     return Findings(spec, table, 0.0, computed={"networks": none})
 
 

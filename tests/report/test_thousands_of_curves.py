@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.report.page.rendering import render
 from pipeline.report.sections.curves import curves_figure
-from pipeline.report.stills.matrix import matrix_figure
+from pipeline.report.sections.matrices import SECTION as MATRICES
 
 LONG = (0, 1, 2, 3, 4, 5, 6, 9, 12, 15, 18, 21, 24, 27, 30)
 AT_ONCE = """() => {
@@ -81,5 +81,5 @@ def test_the_stills_say_what_they_leave_out(findings):
     figure = curves_figure(findings)
     assert "12 of 44 panels" in figure.get_suptitle()
     assert len([axes for axes in figure.axes if axes.get_title()]) == 12
-    assert "the first 16 sources" in matrix_figure(findings).get_suptitle()
+    assert "the first 16 sources" in MATRICES.stills["matrix"](findings).get_suptitle()
     assert time.process_time() - started < 20

@@ -6,9 +6,8 @@ import pytest
 
 from pipeline.experiment.loading import load
 from pipeline.report.analysis.comparisons import chosen_level, comparisons
-from pipeline.report.analysis.statistics import curves
-from pipeline.report.tallies import tally
-from pipeline.report.verdicts import answers, differences
+from pipeline.report.analysis.over_seeds import curves
+from pipeline.report.sections.glance import answers, differences, tally
 
 GRID = """
 name: test

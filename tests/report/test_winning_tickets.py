@@ -9,10 +9,16 @@ import pytest
 
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.loading import load
-from pipeline.report.analysis.winning_tickets import END, VALIDATION, winning_tickets
-from pipeline.report.histories import COLUMNS
+from pipeline.report.histories import TYPES
 from pipeline.report.page.rendering import render
-from pipeline.report.sections.winning_tickets import CAUTION, winners, winning_sentences
+from pipeline.report.sections.winning_tickets import (
+    CAUTION,
+    END,
+    VALIDATION,
+    winners,
+    winning_sentences,
+    winning_tickets,
+)
 
 GRID = """
 name: wins
@@ -57,7 +63,7 @@ def told(made):
                 numbers["validation_loss"] = loss if stops is not None else np.nan
                 numbers |= {"train_loss": math.nan if is_lost and iteration == LENGTH else 1.0, "test_loss": 1.0}
                 histories.append({"stage": row["stage"], **numbers})
-        records = pd.DataFrame(histories, columns=COLUMNS).drop_duplicates(["stage", "iteration"], keep="last")
+        records = pd.DataFrame(histories, columns=list(TYPES)).drop_duplicates(["stage", "iteration"], keep="last")
         return winning_tickets(results, records, spec or made.spec)
 
     return table

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from pipeline.experiment.spec_analysis import FEWEST
+from pipeline.report.analysis.levels import level_of
+from pipeline.report.analysis.over_seeds import by_seed, moments
 from pipeline.report.analysis.paired import paired, rows_at
-from pipeline.report.analysis.statistics import by_seed, level_of, moments
 
 MATCHED = ["source", "target", "ticket", "left"]
 COLUMNS = [

@@ -8,10 +8,11 @@ import math
 import pandas as pd
 
 from pipeline.experiment.spec import Spec
+from pipeline.report.analysis.levels import level_of
+from pipeline.report.analysis.over_seeds import CURVE, by_seed
 from pipeline.report.analysis.paired import paired, remarks, rows_at
 from pipeline.report.analysis.paired_tests import SIGNIFICANT, equivalence, noninferiority
 from pipeline.report.analysis.pairings import NONE, Pairing, pairings
-from pipeline.report.analysis.statistics import CURVE, by_seed, level_of
 from pipeline.report.findings import Computed, Table
 
 FAMILY = ["comparison", "ticket", "reference", "left"]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pipeline.experiment.spec_analysis import Convergence, MovingAverage, Settles
 from pipeline.recipes.steps import Steps
-from pipeline.report.analysis.statistics import ROUNDING, BySeed, Floats, Whole, by_seed, extremes, moments
+from pipeline.report.analysis.over_seeds import ROUNDING, BySeed, Floats, Whole, by_seed, extremes, moments
 from pipeline.report.findings import Table
 from pipeline.report.histories import HISTORIES
 

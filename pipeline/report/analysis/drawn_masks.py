@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from pipeline.report.analysis.levels import nearest_levels
-from pipeline.report.analysis.statistics import level_of
+from pipeline.report.analysis.levels import level_of, nearest_levels
 from pipeline.report.findings import Computed, Findings
 from pipeline.report.wording import listed
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from itertools import combinations
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,8 +14,10 @@ import pandas as pd
 
 from pipeline.experiment.models import Perceptron
 from pipeline.experiment.spec import DENSE
-from pipeline.report.analysis.published import is_of, published_values
+from pipeline.report.analysis.paired_tests import holm
+from pipeline.report.analysis.paper_values import is_of, published_values
 from pipeline.report.findings import Table
+from pipeline.report.rows import rows_of, table_of
 
 if TYPE_CHECKING:
     from pipeline.experiment.spec import Spec
@@ -25,22 +29,19 @@ PUBLISHED_AS = {"none_wrong": "decision_boundary"}
 """A paper that counts decision boundaries may not say what it makes of points that lie on them."""
 CONFIDENCE = 0.95
 POINT = ["target", "source", "ticket", "round", "draw"]
-WHOLE = ["count", "both", "published_n"]
-NUMBERS = [
-    *["share", "low", "high", "both_share", "both_low", "both_high"],
-    *["published", "difference", "difference_low", "difference_high"],
-]
-COLUMNS = [
-    *[*POINT, "fraction_pruned", "hidden", "metric", "n", "count", "share", "low", "high"],
-    *["both", "both_share", "both_low", "both_high"],
-    *["published", "published_n", "inside", "difference", "difference_low", "difference_high"],
-]
 TYPES = {
-    **dict.fromkeys(["target", "source", "ticket", "metric"], "string"),
-    **dict.fromkeys(["round", "draw", "n", "count"], "int64"),
-    **dict.fromkeys(["hidden", "both", "published_n"], "Int64"),
-    **dict.fromkeys(["fraction_pruned", *NUMBERS], "float64"),
+    **dict.fromkeys(POINT[:3], "string"),
+    **dict.fromkeys(POINT[3:], "int64"),
+    "fraction_pruned": "float64",
+    "hidden": "Int64",
+    "metric": "string",
+    **dict.fromkeys(["n", "count"], "int64"),
+    **dict.fromkeys(["share", "low", "high"], "float64"),
+    "both": "Int64",
+    **dict.fromkeys(["both_share", "both_low", "both_high", "published"], "float64"),
+    "published_n": "Int64",
     "inside": "boolean",
+    **dict.fromkeys(["difference", "difference_low", "difference_high"], "float64"),
 }
 
 Marks = npt.NDArray[np.bool_]
@@ -78,7 +79,7 @@ def networks(results: pd.DataFrame, snapshot: Records, spec: Spec) -> pd.DataFra
     trainings = many_trainings(results, snapshot)
     of_metric = {metric: succeeded(trainings, metric, spec.analysis) for metric in METRICS}
     for point, of_point in trainings.groupby(POINT, sort=False):
-        row = next(_rows(of_point))
+        row = next(rows_of(of_point))
         about = dict(zip(POINT, point, strict=True)) | {"fraction_pruned": row.fraction_pruned}
         about["hidden"] = _hidden_units(row, spec)
         # further draws of a dense network start from other weights: no ticket comes from them
@@ -96,7 +97,7 @@ def networks(results: pd.DataFrame, snapshot: Records, spec: Spec) -> pd.DataFra
     targets = [target.name for target in spec.targets]
     # each target's dense network comes first: it is what the rows below are compared with
     rows.sort(key=lambda row: (targets.index(row["target"]), row["ticket"] != DENSE))
-    return pd.DataFrame(rows, columns=COLUMNS).astype(TYPES)
+    return table_of(rows, TYPES)
 
 
 NETWORKS = Table("networks", lambda findings: networks(findings.results, findings.read.snapshot, findings.spec))
@@ -138,7 +139,7 @@ def _shares(own: list[Marks], of_dense: list[Marks]) -> dict[str, Any]:
     return numbers
 
 
-def _hidden_units(row: Any, spec: Spec) -> int | None:
+def _hidden_units(row: SimpleNamespace, spec: Spec) -> int | None:
     """Units that are left in the hidden layer of each network; None where units are not pruned whole."""
     model = next(target.model for target in spec.targets if target.name == row.target)
     if not isinstance(model, Perceptron):
@@ -179,5 +180,48 @@ def newcombe(one: Share, other: Share) -> tuple[float, float, float]:
     return difference, difference - below, difference + above
 
 
-def _rows(table: pd.DataFrame) -> Iterator[Any]:
-    return table.itertuples()
+PAIR_TYPES = {
+    **dict.fromkeys(["target", "ticket"], "string"),
+    "round": "int64",
+    **dict.fromkeys(["metric", "source", "other"], "string"),
+    **dict.fromkeys(["n", "only_source", "only_other"], "int64"),
+    **dict.fromkeys(["p", "p_holm"], "float64"),
+}
+
+
+def paired_networks(results: pd.DataFrame, snapshot: Records, spec: Spec) -> pd.DataFrame:
+    """One row for each two sources of a (target, ticket, round), and metric of `networks.METRICS`.
+
+    Sources of one model start from the same networks, so the unit is two tickets of one network: same place, same seed.
+    Of `n` such pairs, `only_source` and `only_other` are those of which only that source's ticket succeeds. `p`:
+    McNemar's exact test, two-sided, that either is as likely; `p_holm`: Holm-corrected over the rows of a metric. Of a
+    control with several draws the first one is compared.
+    """
+    trainings = many_trainings(results, snapshot)
+    trainings = trainings[(trainings["round"] > 0) & (trainings["draw"] == 0)]
+    models = {source.name: source.model for source in spec.sources}
+    rows = []
+    for metric in METRICS:
+        marks = succeeded(trainings, metric, spec.analysis)
+        for (target, ticket, number), at in trainings.groupby(["target", "ticket", "round"], sort=False):
+            of_source = {
+                str(source): dict(zip(of["seed"], marks[of.index], strict=True))
+                for source, of in at.groupby("source", sort=False)
+                if source in models
+            }
+            for one, other in combinations(of_source, 2):
+                seeds = [seed for seed in of_source[one] if seed in of_source[other]]
+                if seeds and models[one] == models[other]:
+                    left, right = (np.concatenate([of_source[name][seed] for seed in seeds]) for name in (one, other))
+                    only = int((left & ~right).sum()), int((right & ~left).sum())
+                    rows.append([target, ticket, number, metric, one, other, len(left), *only, mcnemar(*only)])
+    table = table_of(rows, {name: kind for name, kind in PAIR_TYPES.items() if name != "p_holm"})
+    corrected, _ = holm(table["p"].to_numpy(), table.groupby("metric", sort=False).ngroup().to_numpy())
+    return table.assign(p_holm=corrected)
+
+
+def mcnemar(one: int, other: int) -> float:
+    """Two-sided exact p where `one` pairs succeed in one way only, `other` in the other way only (McNemar 1947)."""
+    from scipy.stats import binomtest
+
+    return float(binomtest(one, one + other).pvalue) if one + other else 1.0

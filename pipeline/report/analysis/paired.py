@@ -11,8 +11,8 @@ import pandas as pd
 
 from pipeline.experiment.spec import ANY, Spec
 from pipeline.experiment.spec_analysis import FEWEST
+from pipeline.report.analysis.over_seeds import Floats, Whole, moments
 from pipeline.report.analysis.paired_tests import half_width, hedges_g, holm, t_statistic, two_sided
-from pipeline.report.analysis.statistics import Floats, Whole, moments
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from pipeline.experiment.spec import DENSE
 from pipeline.lottery.counting import count_of
-from pipeline.report.analysis.statistics import CURVES
+from pipeline.report.analysis.over_seeds import CURVES
 from pipeline.report.charts.bands import Bands, Spread, band_fields, spread_in_words
 from pipeline.report.charts.chart import Axis, Chart, Series, ends, numbers, percent
 from pipeline.report.charts.lines import ACCURACY, LEFT, across, look_of, own_lines, range_of_differences

@@ -9,13 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.experiment.spec import DENSE
-from pipeline.report.analysis.comparisons import LEVEL
-from pipeline.report.analysis.statistics import level_of
-from pipeline.report.charts.bands import Bands, Spread, band_fields, spread_in_words
-from pipeline.report.charts.chart import Axis, Chart, Series, numbers, percent, spelled
-from pipeline.report.charts.lines import ACCURACY, look_of, own_lines
-from pipeline.report.charts.palette import DENSE_LABEL
+from pipeline.report.charts.bands import Bands, Spread, band_fields
+from pipeline.report.charts.chart import Axis, Series, numbers, percent
 from pipeline.report.findings import Findings
 from pipeline.report.histories import HISTORIES
 
@@ -25,52 +20,6 @@ ALL_RECORDS, FEWEST_RECORDS = 40_000, 12
 """Records of all learning curves together, which a grid of thousands of curves keeps to; but so many of each."""
 ITERATION = Axis("iteration")
 CURVE = ["target", "source", "ticket"]
-
-
-def learning_level(findings: Findings) -> float | None:
-    """The level at which learning curves are drawn: the matrices', or the most pruned one with a result.
-
-    The latter where the grid has nothing to compare. None while there is neither.
-    """
-    chosen = findings.of(LEVEL)
-    if chosen is not None:
-        return chosen
-    results = findings.results
-    measured = results["test_accuracy"].notna() & (results["survivors"] > 0) & (results["ticket"] != DENSE)
-    levels = level_of(results)[measured]
-    return float(levels.min()) if len(levels) else None
-
-
-def learning_curves(findings: Findings, left: float) -> list[Chart]:
-    """Mean test accuracy over seeds against the iteration, at the level `left` and of the dense network."""
-    results = findings.results
-    here = results[(level_of(results) == left) | (results["ticket"] == DENSE)]
-    # of several rounds at one level the comparisons have the first
-    here = here[here["round"] == here.groupby(CURVE)["round"].transform("min")]
-    records = Records.of(findings, here, CURVE)
-    looks, own = look_of(findings), own_lines(findings)
-    spread = findings.spec.analysis.spread
-    charts = []
-    for number, target in enumerate(dict.fromkeys(results["target"])):
-        series = []
-        for (source, ticket), line in [*looks.items(), (("any", DENSE), None)]:
-            if (target, source, ticket) not in records.groups:
-                continue
-            one = records.series(DENSE_LABEL if line is None else line.label, (target, source, ticket))
-            if line is None:
-                one.role = "reference"
-            else:
-                one.line, one.own = line, (target, source) in own
-            series.append(one)
-        if series:
-            last = spelled([(one.name, float(one.y[-1] or 0)) for one in series], " %")
-            words = (
-                f"Test accuracy on {target} while training, with {100 * left:.3g} % of the weights "
-                f"({spread_in_words(spread)}). At the end: {last}."
-            )
-            name, fields = f"learning-{number}", learning_fields(spread)
-            charts.append(Chart(name, f"target: {target}", words, ITERATION, ACCURACY, series, fields))
-    return charts
 
 
 def learning_fields(spread: Spread) -> tuple[str, ...]:

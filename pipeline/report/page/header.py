@@ -8,7 +8,7 @@ from pipeline.engine.point_labels import model_label
 from pipeline.lottery.counting import count_of
 from pipeline.report.findings import Findings
 from pipeline.report.sections.provenance import PROVENANCE
-from pipeline.report.unmade import UNMADE, unfinished
+from pipeline.report.sections.unmade import UNMADE, unfinished
 from pipeline.report.wording import moment
 
 

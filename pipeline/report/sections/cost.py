@@ -10,8 +10,9 @@ import pandas as pd
 from pipeline.experiment.grid import Grid
 from pipeline.lottery.counting import count_of
 from pipeline.report.findings import Computed
+from pipeline.report.rows import records
 from pipeline.report.sections.section import Fragment, Section
-from pipeline.report.wording import moment, records
+from pipeline.report.wording import moment
 
 KINDS = ["kind", "stages", "done", "seconds", "median"]
 

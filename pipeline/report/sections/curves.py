@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
-
-import pandas as pd
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 from pipeline.experiment.spec import ANY
-from pipeline.report.analysis.statistics import CURVES
+from pipeline.report.analysis.over_seeds import CURVES
 from pipeline.report.charts.bands import spread_in_words
 from pipeline.report.charts.curves import pruning_curves, seeds_in_words
 from pipeline.report.findings import Findings
+from pipeline.report.rows import rows_of
 from pipeline.report.sections.section import Fragment, Screen, Section
 from pipeline.report.stills.panels import panels_figure
 from pipeline.report.wording import percent_left
@@ -60,7 +60,7 @@ def _lines(findings: Findings, screen: Screen) -> Iterator[Printed]:
         ordered = of_target.sort_values("source", key=lambda source: source == ANY, kind="stable")
         for (source, ticket), curve in ordered.groupby(["source", "ticket"], sort=False):
             seeds = int(curve["n"].max())
-            cells = {(row.round, row.left): _cell(row, seeds) for row in _rows(curve)}
+            cells = {(row.round, row.left): _cell(row, seeds) for row in rows_of(curve)}
             table.add_row(str(source), str(ticket), str(seeds), *[cells.get(column, "") for column in shown])
         if of_target["n_diverged"].any():
             table.caption = "!: with diverged runs"
@@ -73,17 +73,13 @@ def _spread(items: list[tuple[int, str]], count: int) -> list[tuple[int, str]]:
     return [items[round(place * (len(items) - 1) / (count - 1))] for place in range(count)]
 
 
-def _cell(row: Any, seeds: int) -> str:
+def _cell(row: SimpleNamespace, seeds: int) -> str:
     """Mean and std; `n=` where fewer seeds than elsewhere on the curve have a result, `!` where one diverged."""
     if not row.n:
         return "-"
     spread = "" if math.isnan(row.std) else f" ± {100 * row.std:.1f}"
     fewer = "" if row.n == seeds else f" n={row.n}"
     return f"{100 * row.mean:.1f}{spread}{fewer}" + "!" * bool(row.n_diverged)
-
-
-def _rows(table: pd.DataFrame) -> Iterable[Any]:
-    return table.itertuples()
 
 
 SECTION = Section(

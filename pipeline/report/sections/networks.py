@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from pipeline.experiment.spec import DENSE
 from pipeline.report.analysis.comparisons import COMPARISONS
-from pipeline.report.analysis.networks import METRICS, NETWORKS, POINT
-from pipeline.report.analysis.paired_networks import paired_networks
+from pipeline.report.analysis.networks import METRICS, NETWORKS, POINT, paired_networks
 from pipeline.report.findings import Findings, Table
+from pipeline.report.rows import rows_of
 from pipeline.report.sections.section import Fragment, Screen, Section
 from pipeline.report.wording import listed, p_value
 
@@ -57,8 +58,8 @@ def success_rows(networks: pd.DataFrame) -> list[Success]:
     """A row for each point of the table `networks`."""
     rows = []
     for _, of_point in networks.groupby(POINT, sort=False):
-        of_metric = {str(row.metric): _told(row) for row in _rows(of_point)}
-        first = next(iter(_rows(of_point)))
+        of_metric = {str(row.metric): _told(row) for row in rows_of(of_point)}
+        first = next(rows_of(of_point))
         hidden = "" if pd.isna(first.hidden) else str(first.hidden)
         ticket = f"{first.ticket}, draw {first.draw + 1}" if first.draw else first.ticket
         rows.append(Success(first.target, first.source, ticket, first.round, hidden, first.n, of_metric))
@@ -99,7 +100,7 @@ def _clause(row: Success) -> str:
     return f"{listed([told.both or told.share for told in row.of.values()])} % of {row.n:,} {whose}{units}"
 
 
-def _told(row: Any) -> Told:
+def _told(row: SimpleNamespace) -> Told:
     return Told(
         share=_percent(row.share),
         interval=_between(row.low, row.high),
@@ -118,10 +119,6 @@ def _percent(share: float, sign: str = "") -> str:
 
 def _between(low: float, high: float, sign: str = "") -> str:
     return "" if pd.isna(low) else f"{_percent(low, sign)} to {_percent(high, sign)}"
-
-
-def _rows(table: pd.DataFrame) -> Iterable[Any]:
-    return table.itertuples()
 
 
 PAIRED_NETWORKS = Table(
@@ -153,7 +150,7 @@ def paired_rows(findings: Findings) -> list[dict[str, str]]:
             "only_other": f"{row.only_other:,}",
             "p": p_value(row.p_holm),
         }
-        for row in _rows(findings.of(PAIRED_NETWORKS))
+        for row in rows_of(findings.of(PAIRED_NETWORKS))
     ]
 
 

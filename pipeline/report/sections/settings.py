@@ -8,9 +8,9 @@ import pandas as pd
 
 from pipeline.experiment.spec import Spec
 from pipeline.report.findings import Findings, Table
+from pipeline.report.rows import records
 from pipeline.report.sections.section import Fragment, Section
 from pipeline.report.spec_settings import settings_of, written
-from pipeline.report.wording import records
 
 COLUMNS = ["field", "value", "default", "paper", "differs", "reason"]
 FIXED: tuple[tuple[str, str, str], ...] = (

@@ -1,0 +1,22 @@
+"""Tables from rows, and rows from tables."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import SimpleNamespace
+
+import pandas as pd
+
+
+def table_of(rows: Sequence[object], types: Mapping[str, str]) -> pd.DataFrame:
+    """Rows (values, or dictionaries by column) as a table: `types` are its columns, and what each of them holds."""
+    return pd.DataFrame(rows, columns=list(types)).astype(types)
+
+
+def rows_of(table: pd.DataFrame) -> Iterator[SimpleNamespace]:
+    """Each row with its columns as attributes, and `index`: its label in the table's index."""
+    names = ["index", *map(str, table.columns)]
+    return (SimpleNamespace(**dict(zip(names, values, strict=True))) for values in table.itertuples(name=None))
+
+
+def records(table: pd.DataFrame) -> list[dict[str, object]]:
+    """The rows, for a template."""
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
