@@ -40,7 +40,7 @@ def compare(
     from pipeline.report.analysis.comparing import compare as compare_results
     from pipeline.report.opening import open_experiment
     from pipeline.report.results import results_table
-    from pipeline.report.spec_differences import spec_differences
+    from pipeline.report.spec_settings import spec_differences
 
     opened = Store(store, create=False).existing()
     grids = [open_experiment(experiment, opened, data) for experiment in (a, b)]

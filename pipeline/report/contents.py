@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -31,17 +31,18 @@ def report_digest(spec: Spec, store: str, results: pd.DataFrame, failed: Mapping
 def current_report(folder: Path, wanted: str) -> list[Path] | None:
     """The files of the report in `folder` if its digest is `wanted` and all are as it wrote them; None otherwise."""
     contents = report_contents(folder)
-    if contents.get("digest") != wanted:
+    if contents is None or contents.digest != wanted or not all(is_as_written(folder, name) for name in contents.files):
         return None
-    files = [folder / name for name in contents["files"]]
-    return files if all(is_as_written(folder, file.name, contents) for file in files) else None
+    return [folder / name for name in contents.files]
 
 
-def is_as_written(folder: Path, name: str, contents: Mapping[str, Any] | None = None) -> bool:
+def is_as_written(folder: Path, name: str) -> bool:
     """Whether a file of the report in `folder` has the bytes that this version wrote."""
-    known = report_contents(folder) if contents is None else contents
+    contents = report_contents(folder)
     try:
-        return known.get("made_by") == made_by() and known["files"][name] == sha256_of(folder / name)
+        return (
+            contents is not None and contents.made_by == made_by() and contents.files[name] == sha256_of(folder / name)
+        )
     except (OSError, LookupError):
         return False
 
@@ -51,13 +52,27 @@ def made_by() -> list[str]:
     return [versions()["ticket-transfer"], git_commit()]
 
 
-def report_contents(folder: Path) -> dict[str, Any]:
-    """The list of what was written; empty where there is none, or not one of ours."""
+@dataclass(frozen=True)
+class Contents:
+    """A report that was written. Of a page that is soon replaced `digest` is empty."""
+
+    files: dict[str, str]
+    """SHA-256 by name, the page first."""
+    made_by: list[str]
+    digest: str = ""
+    version: int = 1
+    """Of the experiment, of several that had its name."""
+    measured: int = 1
+    """Points with a result."""
+
+
+def report_contents(folder: Path) -> Contents | None:
+    """What was written there; None where there is nothing, or nothing of ours."""
     try:
-        contents = json.loads((folder / CONTENTS).read_text())
-    except (OSError, ValueError):
-        return {}
-    return contents if isinstance(contents, dict) and isinstance(contents.get("files"), dict) else {}
+        contents = Contents(**json.loads((folder / CONTENTS).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return contents if isinstance(contents.files, dict) else None
 
 
 def sha256_of(file: Path) -> str:

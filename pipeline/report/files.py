@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from pipeline.report.contents import CONTENTS, made_by, sha256_of
+from pipeline.report.contents import CONTENTS, Contents, made_by, sha256_of
 from pipeline.report.findings import Findings, Table
 from pipeline.report.sections import order
 from pipeline.report.whole_files import write_whole
@@ -42,15 +43,15 @@ def write_report(findings: Findings, folder: Path, *, refresh: int | None = None
         from pipeline.report.stills.figures import write_figures
 
         files += write_figures(findings, folder)
-    contents = {
-        "made_by": made_by(),
-        "digest": findings.digest if refresh is None else "",
-        "version": version,
-        "measured": int(findings.results["status"].isin(["ok", "diverged"]).sum()),
+    contents = Contents(
         # Where another report wrote to the folder at the same time, files are not what this list says of them.
-        "files": {file.name: sha256_of(file) for file in files},
-    }
-    write_whole(folder / CONTENTS, lambda path: path.write_text(json.dumps(contents)))
+        {file.name: sha256_of(file) for file in files},
+        made_by(),
+        digest=findings.digest if refresh is None else "",
+        version=version,
+        measured=int(findings.results["status"].isin(["ok", "diverged"]).sum()),
+    )
+    write_whole(folder / CONTENTS, lambda path: path.write_text(json.dumps(asdict(contents))))
     return files
 
 

@@ -24,10 +24,12 @@ def report_folder(reports: Path, grid: Grid, store: Store, snapshot: Snapshot) -
     newest = default_version(store, known, snapshot).number if known else number
     folder = reports / (grid.name if number == newest else f"{grid.name}@{number}")
     there = report_contents(folder)
-    if there and not any(snapshot.done(point.stage) for point in grid.points):
-        return (reports / f"{grid.name}{EMPTY}" if there.get("measured", 1) else folder), number
-    before = reports / f"{grid.name}@{there.get('version', 1)}"
-    if there and there.get("version", 1) != number and not before.exists():
+    if there is None:
+        return folder, number
+    if not any(snapshot.done(point.stage) for point in grid.points):
+        return (reports / f"{grid.name}{EMPTY}" if there.measured else folder), number
+    before = reports / f"{grid.name}@{there.version}"
+    if there.version != number and not before.exists():
         with contextlib.suppress(OSError):  # a folder that cannot be moved can be made again, by the version's name
             folder.rename(before)
     return folder, number

@@ -6,7 +6,7 @@ from pipeline.engine.experiments import GRIDS, number_of, other_version, version
 from pipeline.engine.store import Store, layout
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import Grid
-from pipeline.report.spec_differences import spec_differences
+from pipeline.report.spec_settings import spec_differences
 
 SHOWN = 4
 """Settings that differ which are told; `tickets compare` has all."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from pipeline.engine.point_labels import labels_of
 
 if TYPE_CHECKING:
+    from pipeline.engine.store.records import Records
     from pipeline.experiment.grid import Grid
 
 TEXT = ["experiment", "model", "source", "target", "source_optimizer", "target_optimizer", "ticket"]
@@ -21,12 +22,6 @@ COLUMNS = [
     *["round", "seed", "draw"],
     *["fraction_pruned", "survivors", "total", *MEASURED, "status", "stage", "mask", "seconds", "finished"],
 ]
-
-
-class Records(Protocol):
-    """A store's snapshot, as far as the table reads it."""
-
-    def record(self, key: str) -> Mapping[str, Any] | None: ...
 
 
 def results_table(grid: Grid, snapshot: Records, failed: Collection[str] = frozenset()) -> pd.DataFrame:

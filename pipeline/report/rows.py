@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
+from typing import TypeVar
 
 import pandas as pd
+
+T = TypeVar("T")
 
 
 def table_of(rows: Sequence[object], types: Mapping[str, str]) -> pd.DataFrame:
@@ -20,3 +23,10 @@ def rows_of(table: pd.DataFrame) -> Iterator[SimpleNamespace]:
 def records(table: pd.DataFrame) -> list[dict[str, object]]:
     """The rows, for a template."""
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def evenly(items: Sequence[T], count: int) -> list[T]:
+    """`count` of the items, evenly spread, the first and the last among them; all where there are no more."""
+    if len(items) <= count:
+        return list(items)
+    return [items[round(place * (len(items) - 1) / max(1, count - 1))] for place in range(count)]

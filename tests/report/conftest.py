@@ -23,7 +23,9 @@ from pipeline.report.page.rendering import render
 from pipeline.report.results import COLUMNS
 from pipeline.report.rows import table_of
 from pipeline.report.sections import connectivity, initial, order
+from pipeline.report.sections.cost import Cost
 from pipeline.report.sections.layers import TYPES as LAYERS_TYPES
+from pipeline.report.sections.provenance import Origin
 from pipeline.report.sections.unmade import unmade
 
 if TYPE_CHECKING:
@@ -114,15 +116,8 @@ def _findings(
     computed = {name: table_of([], types) for name, types in empty.items()}
     computed |= {"histories": _histories(results, records), "layers": layers, "overlap": overlap}
     computed |= {"unmade": unmade(results, failed, {}, {}), "cost": _cost(results)}
-    computed["provenance"] = {
-        "versions": [{"python": "3.11.7", "torch": "2.15.0"}],
-        "hardware": [{"cpu": "two cores", "device": "cpu"}],
-        "commits": ["0123abc"],
-        "drivers": 1,
-        "store": "/store",
-        "report": {"versions": {"ticket-transfer": "0.1.0"}},
-        "spec": text,
-    }
+    facts = {"versions": ["python 3.11.7, torch 2.15.0"], "hardware": ["cpu two cores, device cpu"]}
+    computed["provenance"] = Origin({**facts, "commits": ["0123abc"], "drivers": ["1"], "store": ["/store"]}, text)
     findings = Findings(spec, results, MADE, computed=computed, notes=("Masks were compared at one level.",))
     for one in (one for section in order.SECTIONS for one in section.computed):
         findings.of(one)
@@ -141,7 +136,7 @@ def hostile(findings_of) -> tuple[Findings, str]:
     tables = {name: findings.computed[name].replace({"set-1": HOSTILE}) for name in ("curves", "layers", "overlap")}
     results = findings.results.replace({"set-1": HOSTILE})
     spec = findings.spec.model_copy(update={"description": HOSTILE})
-    computed = findings.computed | tables | {"provenance": {"spec": HOSTILE, "store": HOSTILE}}
+    computed = findings.computed | tables | {"provenance": Origin({"store": [HOSTILE]}, HOSTILE)}
     return replace(findings, results=results, computed=computed, spec=spec, notes=(HOSTILE,)), escaped(HOSTILE)
 
 
@@ -263,15 +258,14 @@ def _overlap(spec: Any, rounds: tuple[int, ...]) -> pd.DataFrame:
     )
 
 
-def _cost(results: pd.DataFrame) -> dict[str, Any]:
-    done = int((results["status"] == "ok").sum())
+def _cost(results: pd.DataFrame) -> Cost:
     seconds = pd.DataFrame(
         [("chain", 96, 96, 200.0, 2.0), ("prune", 96, 96, 20.0, 0.2), ("random", 40, 0, 0.0, np.nan)],
         columns=["kind", "stages", "done", "seconds", "median"],
     )
-    counts = {"stages": 1 + len(results), "trainings": len(results), "prunings": 96, "done": done}
-    more = {"requested": 2 * len(results), "shared": len(results) - 1, "seconds": seconds, "lane_hours": 0.0611}
-    return {**counts, **more, "iterations": 123_456, "first": MADE - 900, "last": MADE, "hosts": 1}
+    done, stages = int((results["status"] == "ok").sum()), 1 + len(results)
+    times = {"iterations": 123_456, "first": MADE - 900, "last": MADE, "hosts": 1}
+    return Cost(stages, len(results), 96, done, requested=2 * len(results), seconds=seconds, **times)
 
 
 SLOW = 120_000

@@ -85,17 +85,17 @@ def test_the_cost_is_the_sum_of_the_records(done):
     snapshot = store.snapshot()
     found = cost(grid, snapshot)
     records = [snapshot.record(key) for key in grid.stages]
-    assert (found["stages"], found["done"]) == (len(grid.stages), len(grid.stages))
-    assert found["trainings"] + found["prunings"] == found["stages"]
+    assert (found.stages, found.done) == (len(grid.stages), len(grid.stages))
+    assert found.trainings + found.prunings == found.stages
     # for each of 2 seeds: rounds 0 to 2 of the chain (the dense network and the winning tickets), 2 prunings, 2 random
-    assert (found["requested"], found["shared"]) == (2 * (3 + 2 + 2), 0)
-    assert found["lane_hours"] == pytest.approx(sum(record["seconds"] for record in records) / 3600)
-    by_kind = found["seconds"].set_index("kind")
-    assert by_kind["stages"].sum() == found["stages"]
-    assert by_kind.loc["prune", "stages"] == found["prunings"]
-    assert found["first"] == min(record["started"] for record in records)
-    assert found["last"] == max(record["finished"] for record in records)
-    assert found["iterations"] == sum(record["iterations"] for record in records)
+    assert found.requested == 2 * (3 + 2 + 2) == found.stages
+    assert found.lane_hours == pytest.approx(sum(record["seconds"] for record in records) / 3600)
+    by_kind = found.seconds.set_index("kind")
+    assert by_kind["stages"].sum() == found.stages
+    assert by_kind.loc["prune", "stages"] == found.prunings
+    assert found.first == min(record["started"] for record in records)
+    assert found.last == max(record["finished"] for record in records)
+    assert found.iterations == sum(record["iterations"] for record in records)
 
 
 def test_the_cost_of_nothing_is_nothing(done):
@@ -106,7 +106,7 @@ def test_the_cost_of_nothing_is_nothing(done):
         def record(self, key): ...
 
     found = cost(done[0], Empty())
-    assert (found["done"], found["lane_hours"], found["first"], found["last"]) == (0, 0, None, None)
+    assert (found.done, found.lane_hours, found.first, found.last) == (0, 0, None, None)
 
 
 def test_runs_without_a_result_say_why(done):

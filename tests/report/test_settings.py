@@ -10,7 +10,7 @@ from pipeline.experiment.loading import load
 from pipeline.experiment.spec import Spec
 from pipeline.experiment.spec_analysis import Paper
 from pipeline.report.sections.settings import COLUMNS, in_force
-from pipeline.report.spec_differences import spec_differences
+from pipeline.report.spec_settings import spec_differences
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 PAPERS = {

@@ -59,7 +59,7 @@ class Paired:
 
     def corrected(self, family: pd.Series[int]) -> tuple[Floats, Whole]:
         """`p` after Holm's correction over each family, which `family` numbers, and how many tests it has."""
-        return holm(self.p, family.to_numpy(dtype=np.int64))
+        return holm(self.p, np.asarray(family, dtype=np.int64))
 
 
 def rows_at(values: Floats, places: Iterable[int]) -> Floats:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.experiment.spec import ANY
 from pipeline.report.analysis.over_seeds import CURVES
-from pipeline.report.charts.bands import spread_in_words
+from pipeline.report.charts.columns import spread_in_words
 from pipeline.report.charts.curves import pruning_curves, seeds_in_words
 from pipeline.report.findings import Findings
 from pipeline.report.rows import rows_of

@@ -36,7 +36,7 @@ TYPES = {
     **dict.fromkeys(["count", "n"], "int64"),
 }
 
-Weights = Mapping[str, npt.NDArray[Any]]
+Weights = Mapping[str, npt.NDArray[np.float32]]
 """Arrays of any shape by the layer's name."""
 
 
@@ -101,7 +101,7 @@ def _edges(starts: Iterable[Weights | None]) -> npt.NDArray[np.float64] | None:
     return np.linspace(low, high, BINS + 1) if low < high else None
 
 
-def _ends(values: npt.NDArray[Any]) -> tuple[float, ...]:
+def _ends(values: npt.NDArray[np.float32]) -> tuple[float, ...]:
     """The least and the greatest finite value; nothing where there is none."""
     finite = values[np.isfinite(values)]
     return (float(finite.min()), float(finite.max())) if finite.size else ()
@@ -109,7 +109,7 @@ def _ends(values: npt.NDArray[Any]) -> tuple[float, ...]:
 
 def _survivors(
     start: Weights | None, names: Sequence[str], one: Drawn, seed: int, read_mask: Callable[[str], Mask | None]
-) -> list[npt.NDArray[Any]]:
+) -> list[npt.NDArray[np.float32]]:
     """Values of the surviving weights of each layer; none where weights or mask are not there, or do not fit."""
     if start is None or seed not in one.masks:
         return []

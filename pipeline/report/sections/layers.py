@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -20,8 +20,8 @@ from pipeline.report.stills.panels import PANEL, panels_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from pipeline.engine.store.records import Records
     from pipeline.experiment.spec import Spec
-    from pipeline.report.results import Records
 
 TYPES = {
     **dict.fromkeys(["source", "ticket"], "string"),
@@ -86,7 +86,7 @@ def _order(snapshot: Records, masks: Iterable[str]) -> list[str]:
     return next((list(record["fields"].get("layers", ())) for record in records if record is not None), [])
 
 
-def _layers(summary: dict[str, Any], own: list[str], orders: Orders) -> list[list[Any]]:
+def _layers(summary: Mapping[str, Any], own: list[str], orders: Orders) -> list[list[Any]]:
     """Layer, position, survivors, total, fraction pruned and ratio of each layer of a record's summary.
 
     `own`: the layers that the source prunes; of a network that is whole, the summary has all but the output layer.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,6 @@ from pipeline.experiment.spec import ANY, DENSE
 from pipeline.report.analysis.comparisons import LEVEL
 from pipeline.report.analysis.convergence import CONVERGENCE, convergence_curves
 from pipeline.report.analysis.levels import is_far, level_of, nearest_levels
-from pipeline.report.charts.bands import spread_in_words
 from pipeline.report.charts.chart import (
     NAMED,
     NARROW,
@@ -23,12 +22,13 @@ from pipeline.report.charts.chart import (
     Series,
     as_floats,
     height,
-    significant,
+    rounded,
     spelled,
 )
-from pipeline.report.charts.lines import ACCURACY, look_of, own_lines
+from pipeline.report.charts.columns import Columns, Places, spread_in_words
+from pipeline.report.charts.lines import ACCURACY, Looks, look_of
 from pipeline.report.charts.palette import DENSE_LABEL
-from pipeline.report.charts.training import CURVE, ITERATION, Records, learning_fields
+from pipeline.report.charts.training import CURVE, ITERATION, learning_fields, records_by_curve
 from pipeline.report.findings import Findings
 from pipeline.report.rows import rows_of
 from pipeline.report.sections.section import Fragment, Section, flat
@@ -59,21 +59,14 @@ def learning_curves(findings: Findings, left: float) -> list[Chart]:
     here = results[(level_of(results) == left) | (results["ticket"] == DENSE)]
     # of several rounds at one level the comparisons have the first
     here = here[here["round"] == here.groupby(CURVE)["round"].transform("min")]
-    records = Records.of(findings, here, CURVE)
-    looks, own = look_of(findings), own_lines(findings)
-    spread = findings.spec.analysis.spread
+    records, places = records_by_curve(findings, here, CURVE)
+    looks, spread = Looks.of(findings), findings.spec.analysis.spread
     charts = []
     for number, target in enumerate(dict.fromkeys(results["target"])):
-        series = []
-        for (source, ticket), line in [*looks.items(), (("any", DENSE), None)]:
-            if (target, source, ticket) not in records.groups:
-                continue
-            one = records.series(DENSE_LABEL if line is None else line.label, (target, source, ticket))
-            if line is None:
-                one.role = "reference"
-            else:
-                one.line, one.own = line, (target, source) in own
-            series.append(one)
+        series = looks.series(target, records, places)
+        if (target, ANY, DENSE) in places:
+            series.append(records.series(DENSE_LABEL, places[target, ANY, DENSE]))
+            series[-1].role = "reference"
         if series:
             last = spelled([(one.name, float(one.y[-1] or 0)) for one in series], " %")
             words = (
@@ -140,8 +133,9 @@ def learning_panels(findings: Findings, asked: Sequence[float]) -> LearningPanel
 @dataclass(frozen=True, slots=True)
 class _Panels:
     findings: Findings
-    records: Records
-    moments: Mapping[Any, Any]
+    records: Columns
+    places: Places
+    moments: Mapping[tuple[object, ...], SimpleNamespace]
     """Rows of `convergence_curves`, by the columns of CURVE and the level."""
 
     @classmethod
@@ -152,8 +146,10 @@ class _Panels:
         here = here[here["round"] == here.groupby(by)["round"].transform("min")]
         converged = convergence_curves(findings.results, findings.of(CONVERGENCE))
         converged = converged.assign(left=level_of(converged)).sort_values("round", kind="stable").drop_duplicates(by)
-        moments = {(row.target, row.source, row.ticket, row.left): row for row in rows_of(converged)}
-        return cls(findings, Records.of(findings, here, by), moments)
+        moments: dict[tuple[object, ...], SimpleNamespace] = {
+            (row.target, row.source, row.ticket, row.left): row for row in rows_of(converged)
+        }
+        return cls(findings, *records_by_curve(findings, here, by), moments)
 
     def row(self, number: int, target: str, source: str, levels: list[float]) -> list[Chart]:
         charts: list[Chart] = []
@@ -184,9 +180,9 @@ class _Panels:
         return charts
 
     def _series(self, name: str, curve: tuple[str, str, str, float]) -> list[Series]:
-        if curve not in self.records.groups:
+        if curve not in self.places:
             return []
-        one = self.records.series(name, curve)
+        one = self.records.series(name, self.places[curve])
         row = self.moments.get(curve)
         if row is not None and row.n > 0:
             one.moment = _moment(row, self.findings)
@@ -205,8 +201,8 @@ def _moment(row: SimpleNamespace, findings: Findings) -> Moment:
         f"seeds that converged: {row.n}",
         f"that did not: {row.n_not_converged}",
     ]
-    x, y = significant(row.mean), significant(100 * row.mean_accuracy)
-    return Moment(x, y, significant(low), significant(high), words)
+    x, y, low, high = (rounded(value) for value in (row.mean, 100 * row.mean_accuracy, low, high))
+    return Moment(x, y, low, high, words)
 
 
 def _said(series: Sequence[Series]) -> str:
@@ -240,7 +236,7 @@ def _narrow(charts: Sequence[Chart]) -> list[str]:
 
 def _lowest(one: Series) -> float:
     """Where a line ends, or was when it converged."""
-    return min(float(one.y[-1]), float(one.moment.y) if one.moment else np.inf)
+    return min(float(one.y[-1] or 0), float(one.moment.y) if one.moment else np.inf)
 
 
 def _is_winning(chart: Chart) -> bool:

@@ -47,7 +47,7 @@ class Matrix:
     cells: dict[str, Any]
     """Columns of equal length, by level: `start` has where each level begins. Differences in hundredths of a point."""
 
-    def described(self) -> dict[str, Any]:
+    def described(self) -> dict[str, object]:
         heading = {"id": self.id, "title": self.title, "comparison": self.comparison}
         return {**heading, "rows": self.rows, "columns": self.columns, **self.cells}
 
@@ -65,7 +65,7 @@ class Matrices:
     """(source, target) where the source trains as the target does."""
     tables: list[Matrix]
 
-    def described(self) -> dict[str, Any]:
+    def described(self) -> dict[str, object]:
         """What `templates/matrices.js` reads."""
         tables = [one.described() for one in self.tables]
         shared = {"levels": self.levels, "chosen": self.chosen, "remarks": self.remarks, "own": self.own}
@@ -292,4 +292,5 @@ SECTION = Section(
     stills={"matrix": _figure},
     lines=_lines,
     turn=1,
+    script=True,
 )

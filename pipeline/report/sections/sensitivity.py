@@ -13,8 +13,8 @@ from pipeline.experiment.layer_names import names_layer
 from pipeline.experiment.models import UserModel
 from pipeline.experiment.spec import DENSE
 from pipeline.report.analysis.comparisons import COMPARISONS
-from pipeline.report.charts.bands import spread_in_words
 from pipeline.report.charts.chart import CROWD, Axis, Chart, Series
+from pipeline.report.charts.columns import spread_in_words
 from pipeline.report.charts.curves import dense_level, panel, points_by_curve, seeds_in_words
 from pipeline.report.charts.palette import COLOURS, Line
 from pipeline.report.findings import Findings, Table

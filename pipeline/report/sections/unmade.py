@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from pipeline.engine.store.records import Records
 from pipeline.experiment.grid import Grid
 from pipeline.experiment.planning import plan
 from pipeline.lottery.counting import count_of
@@ -20,12 +21,6 @@ if TYPE_CHECKING:
 COLUMNS = ["source", "target", "ticket", "round", "seed", "status", "why", "stage", "test_accuracy"]
 DIVERGED = "its loss was not finite; it counts in the means with the accuracy it had then"
 MISSING = "not run yet"
-
-
-class Records(Protocol):
-    """A store's snapshot, as far as it is read here."""
-
-    def record(self, key: str) -> Mapping[str, Any] | None: ...
 
 
 def still_skipped(
@@ -78,12 +73,6 @@ def _of(findings: Findings) -> pd.DataFrame:
 UNMADE = Table("unmade", _of)
 
 
-def unfinished(findings: Findings) -> int:
-    """Points without a result that a run could still make."""
-    blocked = int((findings.of(UNMADE)["status"] == "blocked").sum())
-    return int((findings.results["status"] == "missing").sum()) - blocked
-
-
 SHOWN = 200
 """Runs without a result that are listed; of more, the files have the rest."""
 ORDER = ("diverged", "failed", "blocked", "missing")
@@ -97,12 +86,26 @@ WORDS = {
     "missing": ("has no result yet", "have no result yet"),
 }
 """Of one run, and of several."""
+CANNOT = {"failed": "failed", "blocked": "cannot run"}
 SAID = {
     "diverged": ("diverged (it counts with its accuracy)", "diverged (counted with their accuracy)"),
     "failed": ("failed", "failed"),
     "missing": ("has no result yet", "have no result yet"),
 }
 """In the terminal, likewise."""
+
+
+def _banner(findings: Findings) -> str:
+    status = findings.results["status"].value_counts()
+    there = int(status.get("ok", 0) + status.get("diverged", 0))
+    if there == len(findings.results):
+        return ""
+    unmade = findings.of(UNMADE)["status"].value_counts()
+    left = int(unmade.get("missing", 0))
+    parts = [f"{there:,} of {count_of(len(findings.results), 'run')} {'has' if there == 1 else 'have'} a result"]
+    parts += [f"{count_of(left, 'is', 'are')} still to run"] * (left > 0)
+    parts += [f"{unmade[name]:,} {words}" for name, words in CANNOT.items() if name in unmade]
+    return f"Partial: {'; '.join(parts)}. Means and tests are over the seeds that have one."
 
 
 def _page(findings: Findings) -> Fragment:
@@ -128,5 +131,11 @@ def _lines(findings: Findings, screen: Screen) -> Iterator[Text]:
 
 
 SECTION = Section(
-    "unmade", "Runs", "Runs that diverged, failed or are missing", _page, computed=(UNMADE,), lines=_lines
+    "unmade",
+    "Runs",
+    "Runs that diverged, failed or are missing",
+    _page,
+    computed=(UNMADE,),
+    lines=_lines,
+    banner=_banner,
 )
