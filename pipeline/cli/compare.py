@@ -9,8 +9,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.cli.console import open_console, say
 from pipeline.cli.options import DATA, STORE, DataOption, Experiment, JsonOption, StoreOption
-from pipeline.cli.terminal import open_console, say
 from pipeline.experiment.errors import UserError
 from pipeline.lottery.counting import count_of
 
@@ -37,8 +37,8 @@ def compare(
     """Show in what two experiments differ."""
     from pipeline.engine.failures import failures
     from pipeline.engine.store import Store
-    from pipeline.report.analysis.comparing import compare as compare_results
-    from pipeline.report.opening import open_experiment
+    from pipeline.report.analysis.two_experiments import compare as compare_results
+    from pipeline.report.named_experiment import open_experiment
     from pipeline.report.results import results_table
     from pipeline.report.spec_settings import spec_differences
 

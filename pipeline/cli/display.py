@@ -11,8 +11,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.cli.console import say
 from pipeline.cli.quantities import duration
-from pipeline.cli.terminal import say
 from pipeline.engine.lanes.events import Done, Event, Failed, InputLost, Retried
 from pipeline.engine.lanes.view import Lane, View
 from pipeline.engine.store import Snapshot

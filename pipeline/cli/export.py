@@ -30,7 +30,7 @@ def export(
     The file holds mask, starting weights and provenance; `pipeline.Ticket.load` reads it.
     """
     from pipeline.engine.store import Store
-    from pipeline.report.opening import open_experiment
+    from pipeline.report.named_experiment import open_experiment
 
     opened = Store(store, create=False)
     grid = open_experiment(experiment, opened, data, overrides or [])

@@ -13,11 +13,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.cli.console import PIPE_WIDTH, open_console
 from pipeline.cli.options import DATA, STORE, DataOption, JsonOption, Overrides, StoreOption
 from pipeline.cli.plan_facts import describe, known_rates, read_throughput
 from pipeline.cli.plan_of_several import plan_several
 from pipeline.cli.quantities import duration, size
-from pipeline.cli.terminal import PIPE_WIDTH, open_console
 from pipeline.experiment.errors import UserError
 from pipeline.lottery.counting import count_of
 
@@ -75,7 +75,7 @@ def _plan_one(
     mermaid: bool,
     why: bool,
 ) -> None:
-    from pipeline.cli.reporting import notes_on_names
+    from pipeline.cli.report import notes_on_names
     from pipeline.engine.store import Store
     from pipeline.experiment.collections import open_work
     from pipeline.experiment.planning import plan as plan_work

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.cli.console import PIPE_WIDTH, open_console
 from pipeline.cli.plan_facts import describe, known_rates, read_throughput
 from pipeline.cli.quantities import duration
-from pipeline.cli.terminal import PIPE_WIDTH, open_console
 from pipeline.experiment.errors import UserError
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 from rich.console import Console
 
+from pipeline.cli.console import open_console, say
 from pipeline.cli.options import (
     DATA,
     REPORTS,
@@ -24,7 +25,6 @@ from pipeline.cli.options import (
     TrackingOption,
 )
 from pipeline.cli.quantities import duration
-from pipeline.cli.terminal import open_console, say
 from pipeline.engine.signals import Terminated, terminated_on_sigterm
 from pipeline.engine.waiting import waiting
 from pipeline.lottery.counting import count_of
@@ -66,7 +66,7 @@ def run(
 ) -> None:
     """Run what the store lacks of a grid or collection, then report."""
     from pipeline.cli.missing_data import left_out
-    from pipeline.cli.reporting import notes_on_names, start_tracking
+    from pipeline.cli.report import notes_on_names, start_tracking
     from pipeline.engine.driver import RunOptions
     from pipeline.engine.jobs.submission import check_identity
     from pipeline.engine.store import Store
@@ -112,10 +112,10 @@ def _run_and_report(
 ) -> "Summary":
     """Run, report, and again where the report met files that are damaged, which it has discarded, or lost."""
     from pipeline.cli.display import Display
-    from pipeline.cli.reporting import Reader
+    from pipeline.cli.report import TerminalAudience
     from pipeline.engine.driver import run as run_work
     from pipeline.engine.store import Store
-    from pipeline.report.publishing import publish
+    from pipeline.report.report import make_report
 
     summary: Summary | None = None
     for left in reversed(range(MENDS + 1)):
@@ -130,9 +130,9 @@ def _run_and_report(
         for grid, tracker in zip(work.grids, trackers, strict=True):
             try:
                 store = Store(options.store, create=False).existing()
-                reader = Reader(grid, store, console, tracker)
+                audience = TerminalAudience(grid, store, console, tracker)
                 mending = complete and left > 0
-                damaged += publish(grid, store, reports, reader, given_up, whole=complete, mending=mending)
+                damaged += make_report(grid, store, reports, audience, given_up, whole=complete, mending=mending)
             except Exception as error:  # it hides neither what failed nor the reports of other grids
                 errors.append(error)
         summary.damaged = len(damaged)

@@ -43,18 +43,18 @@ def sync(
     """
     from pipeline.engine.store import Store
     from pipeline.experiment.collections import open_work
-    from pipeline.report.publishing import publish
+    from pipeline.report.report import make_report
 
     work = open_work(file, overrides or [], data)
     uri = required_tracking(tracking)
     opened = Store(store, create=False).existing()
-    readers = [Reader(grid, opened, uri, tracking) for grid in work.grids]
-    damaged = [what for reader in readers for what in publish(reader.grid, opened, reports, reader)]
+    audiences = [MlflowAudience(grid, opened, uri, tracking) for grid in work.grids]
+    damaged = [what for audience in audiences for what in make_report(audience.grid, opened, reports, audience)]
     sys.exit(1 if damaged else 0)
 
 
 @dataclass(frozen=True)
-class Reader:
+class MlflowAudience:
     """MLflow, and who asked for it to be brought up to date."""
 
     grid: "Grid"

@@ -53,7 +53,7 @@ class Findings:
     """By name what has been computed."""
     digest: str = ""
     """Of what the findings were made from: `files.report_digest`."""
-    notes: tuple[str, ...] = ()
+    omissions: tuple[str, ...] = ()
     """Sentences about what the report leaves out, and why."""
     damaged: tuple[str, ...] = ()
     """Those of them that name a damaged file of the store."""

@@ -75,7 +75,7 @@ def _stages(findings: Findings) -> list[str]:
         kept = sorted({level, *asked.values()}, reverse=True)
         measured = measured[levels.isin(kept) | (measured["round"] == 0)]
         said = listed([f"{each:.3%}" for each in kept])
-        findings.read.notes.append(
+        findings.read.omissions.append(
             f"Learning curves and convergence are of the dense networks and of {said} of the weights remaining: "
             f"there are more than {MOST:,} trainings."
         )

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 def table_of(rows: Sequence[object], types: Mapping[str, str]) -> pd.DataFrame:
     """Rows (values, or dictionaries by column) as a table: `types` are its columns, and what each of them holds."""
-    return pd.DataFrame(rows, columns=list(types)).astype(types)
+    return pd.DataFrame(rows, columns=list(types)).astype(dict(types))
 
 
 def rows_of(table: pd.DataFrame) -> Iterator[SimpleNamespace]:

@@ -1,9 +1,17 @@
 """Numbers as the report says them: percent of the weights, points of accuracy, intervals and p."""
 
 import datetime
+from collections.abc import Callable
 from types import SimpleNamespace
 
+import pandas as pd
+
 SMALLEST_P = 0.0001
+
+
+def shown(value: float, form: Callable[[float], str] = str) -> str:
+    """A number as `form` writes it, or a name; empty where there is none."""
+    return "" if pd.isna(value) else form(value)
 
 
 def percent_left(fraction: float) -> str:

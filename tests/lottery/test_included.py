@@ -228,8 +228,8 @@ def test_a_ticket_of_them_goes_through_its_file_into_a_model(
 
 
 def test_the_report_says_what_no_mask_covers(file: Path, tmp_path: Path) -> None:
-    from pipeline.report.gathering import gather
     from pipeline.report.page.rendering import render
+    from pipeline.report.report import gather
 
     path = file.with_name("without.yaml")
     path.write_text(yaml.safe_dump(GRID | {"prune": GRID["prune"] | {"include": None}}))

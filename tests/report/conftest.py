@@ -1,5 +1,6 @@
 """Synthetic findings: whole experiments that never ran, for the page and the stills; and pages opened in a browser."""
 
+import io
 import json
 import math
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from pipeline.experiment.grid import expand
 from pipeline.experiment.loading import load
@@ -20,13 +22,14 @@ from pipeline.report.analysis import networks
 from pipeline.report.findings import Findings
 from pipeline.report.histories import VALIDATED
 from pipeline.report.page.rendering import render
-from pipeline.report.results import COLUMNS
+from pipeline.report.results import TYPES
 from pipeline.report.rows import table_of
 from pipeline.report.sections import connectivity, initial, order
 from pipeline.report.sections.cost import Cost
 from pipeline.report.sections.layers import TYPES as LAYERS_TYPES
 from pipeline.report.sections.provenance import Origin
 from pipeline.report.sections.unmade import unmade
+from pipeline.report.terminal_report import report
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -118,10 +121,23 @@ def _findings(
     computed |= {"unmade": unmade(results, failed, {}, {}), "cost": _cost(results)}
     facts = {"versions": ["python 3.11.7, torch 2.15.0"], "hardware": ["cpu two cores, device cpu"]}
     computed["provenance"] = Origin({**facts, "commits": ["0123abc"], "drivers": ["1"], "store": ["/store"]}, text)
-    findings = Findings(spec, results, MADE, computed=computed, notes=("Masks were compared at one level.",))
+    findings = Findings(spec, results, MADE, computed=computed, omissions=("Masks were compared at one level.",))
     for one in (one for section in order.SECTIONS for one in section.computed):
         findings.of(one)
     return findings
+
+
+@pytest.fixture(scope="session")
+def plain_text() -> Callable[..., str]:
+    """`plain_text(findings)` is the terminal's report without colours or box characters."""
+
+    def text(findings: Findings, width: int = 120) -> str:
+        stream = io.StringIO()
+        console = Console(file=stream, width=width, color_system=None, markup=False, emoji=False)
+        console.print(report(findings, width=width, plain=True))
+        return escaped(stream.getvalue())
+
+    return text
 
 
 HOSTILE = "</script><script>document.title='owned'</script><!-- <img src=x onerror=\"document.title='owned'\"> & \u2028"
@@ -137,7 +153,7 @@ def hostile(findings_of) -> tuple[Findings, str]:
     results = findings.results.replace({"set-1": HOSTILE})
     spec = findings.spec.model_copy(update={"description": HOSTILE})
     computed = findings.computed | tables | {"provenance": Origin({"store": [HOSTILE]}, HOSTILE)}
-    return replace(findings, results=results, computed=computed, spec=spec, notes=(HOSTILE,)), escaped(HOSTILE)
+    return replace(findings, results=results, computed=computed, spec=spec, omissions=(HOSTILE,)), escaped(HOSTILE)
 
 
 def _side(number: int, optimizers: bool) -> str:
@@ -181,7 +197,7 @@ def _completed(table: pd.DataFrame, spec: Any) -> pd.DataFrame:
         mask=None,
         seconds=2.0,
         finished=MADE,
-    ).reindex(columns=COLUMNS)
+    ).reindex(columns=list(TYPES))
     text = ["experiment", "model", "source", "target", "source_optimizer", "target_optimizer", "ticket", "status"]
     return table.astype(dict.fromkeys([*text, "stage", "mask"], "string"))
 

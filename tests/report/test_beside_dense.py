@@ -16,10 +16,10 @@ from pipeline.experiment.loading import load
 from pipeline.report.analysis.comparisons import comparisons
 from pipeline.report.analysis.convergence import convergence_curves
 from pipeline.report.analysis.over_seeds import curves
+from pipeline.report.analysis.paired import unit_of
 from pipeline.report.page.rendering import render
 from pipeline.report.sections.beside_dense import SECTION, about_beside_dense, beside_dense, beside_dense_rows
 from pipeline.report.sections.section import Screen
-from pipeline.report.unit import unit_of
 
 GRID = """
 name: splits

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from pipeline.report.analysis.comparing import COLUMNS, SAME, compare
+from pipeline.report.analysis.two_experiments import COLUMNS, SAME, compare
 
 A = [0.90, 0.92, 0.91, 0.95]
 B = [0.93, 0.92, 0.96, 0.97]

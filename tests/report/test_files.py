@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from pipeline.report.analysis.convergence import HISTORIES
-from pipeline.report.contents import current_report, report_digest
 from pipeline.report.evidence import Evidence
-from pipeline.report.files import tables, write_report
+from pipeline.report.report_files import tables, write_report
+from pipeline.report.report_folder import current_report, report_digest
 from pipeline.report.sections.overlap import OVERLAP
 
 TABLES = [table.name for table in tables() if table.csv]
@@ -75,7 +75,7 @@ def test_what_a_report_had_to_read_is_known_to_the_next_one(findings, tmp_path):
 
 def test_another_version_reads_everything_anew(findings, tmp_path, monkeypatch):
     write_report(findings, tmp_path, refresh=10)
-    monkeypatch.setattr("pipeline.report.contents.made_by", lambda: ["0.2.0", ""])
+    monkeypatch.setattr("pipeline.report.report_folder.made_by", lambda: ["0.2.0", ""])
     assert Evidence(None, None, None, "", earlier=tmp_path).before(HISTORIES) is None
 
 

@@ -15,10 +15,10 @@ from pipeline.engine.store import Store
 from pipeline.experiment.grid import expand
 from pipeline.experiment.loading import load
 from pipeline.lottery.files import load_mask, load_weights, save_mask, save_weights
-from pipeline.report.analysis import drawn_masks
-from pipeline.report.analysis.drawn_masks import Drawn, levels_drawn
+from pipeline.report.analysis import level_masks
+from pipeline.report.analysis.level_masks import LevelMasks, levels_drawn
 from pipeline.report.analysis.packed_masks import packed_mask
-from pipeline.report.gathering import gather
+from pipeline.report.report import gather
 from pipeline.report.sections.connectivity import connectivity, connectivity_charts, countable, is_chain, sorted_counts
 from pipeline.report.sections.initial import BINS, initial_weight_charts, initial_weights, starting_weights
 from pipeline.report.stills import figures
@@ -152,7 +152,7 @@ def mask_of(**layers) -> bytes:
 def test_a_filter_is_connected_with_a_channel_if_any_weight_between_them_survives():
     kept = torch.zeros(2, 3, 2, 2, dtype=torch.bool)
     kept[0, 0, 1, 1] = kept[0, 2] = True
-    drawn = [Drawn("s", 0.2, 1, {0: "m"})]
+    drawn = [LevelMasks("s", 0.2, 1, {0: "m"})]
     table = connectivity(drawn, {"m": packed_mask(save_mask({"conv.weight": kept}))}.get)
     assert table["connected"].tolist() == [2, 0]
 
@@ -160,7 +160,7 @@ def test_a_filter_is_connected_with_a_channel_if_any_weight_between_them_survive
 def test_between_chosen_layers_others_may_lie_so_that_all_edges_count():
     """Of one layer alone, each unit leads on, whatever is counted."""
     masks = {"m": packed_mask(mask_of(a=[[True, True], [True, True]], b=[[False, True], [False, True]]))}
-    drawn = [Drawn("s", 0.75, 1, {0: "m"})]
+    drawn = [LevelMasks("s", 0.75, 1, {0: "m"})]
     for chosen, connected in ([], [2, 0, 1, 1]), (["s"], [2, 2, 1, 1]):
         table = connectivity(drawn, masks.get, chosen)
         assert table["connected"].tolist() == connected and set(table["to_output"]) == {not chosen}
@@ -180,7 +180,7 @@ def test_masks_and_weights_that_are_not_there_are_counted_by_n():
     weights = {"fc.weight": torch.tensor([[-1.0, 0.5], [0.25, 1.0]])}
     start = starting_weights(save_weights(weights), ["fc.weight"])
     masks = {"m": packed_mask(mask_of(fc=[[True, False], [False, True]]))}
-    drawn = [Drawn("s", 1.0, 0, {0: None, 1: None}), Drawn("s", 0.5, 1, {0: "m", 1: "missing"})]
+    drawn = [LevelMasks("s", 1.0, 0, {0: None, 1: None}), LevelMasks("s", 0.5, 1, {0: "m", 1: "missing"})]
     table = initial_weights(drawn, {"s": ["fc.weight"]}, lambda source, seed: start, masks.get)
     assert table.groupby("level")["n"].max().to_dict() == {0.5: 1, 1.0: 2}
     assert table.groupby("level")["count"].sum().to_dict() == {0.5: 2, 1.0: 8}
@@ -215,11 +215,11 @@ def test_a_source_too_large_to_read_is_left_out_with_a_note(ran, monkeypatch):
     grid, store = ran()
     snapshot = store.snapshot()
     size = sum(snapshot.record(grid.starts["a", seed].stage)["outputs"]["it0"]["size"] for seed in (0, 1))
-    monkeypatch.setattr(drawn_masks, "BYTES", size)
+    monkeypatch.setattr(level_masks, "BYTES", size)
     findings = gathered(grid, store)
     assert set(findings.computed["initial_weights"]["source"]) == {"a"}
     assert set(findings.computed["connectivity"]["source"]) == {"a", "b"}
-    assert any(note.startswith("Initial weights that survive: not of b,") for note in findings.notes)
+    assert any(note.startswith("Initial weights that survive: not of b,") for note in findings.omissions)
 
 
 def test_densities_have_area_one_and_the_panels_of_a_source_one_range(ran):

@@ -12,11 +12,11 @@ from pipeline.engine.store import Store
 from pipeline.experiment.grid import expand
 from pipeline.experiment.loading import load
 from pipeline.report.analysis.networks import mcnemar, networks, newcombe, paired_networks, wilson
-from pipeline.report.gathering import gather
 from pipeline.report.page.rendering import render
+from pipeline.report.report import gather
 from pipeline.report.results import results_table
 from pipeline.report.sections.networks import TITLES, how_many_succeed
-from pipeline.report.terminal import report
+from pipeline.report.terminal_report import report
 
 NETWORKS = 6
 GRID = """
@@ -45,7 +45,7 @@ RIGHT, WRONG = [0.3] * NETWORKS, [-0.1] * NETWORKS
 """Margins of networks that find the boundary and that do not."""
 
 
-class Told:
+class MetricCells:
     """A snapshot whose trainings say of each network what the test says."""
 
     def __init__(self, snapshot, summaries):
@@ -92,7 +92,7 @@ def findings(ran):
         )
         for point in grid.points
     }
-    return gather(grid, store, Told(store.snapshot(), summaries))
+    return gather(grid, store, MetricCells(store.snapshot(), summaries))
 
 
 def row_of(findings, metric: str, **names) -> pd.Series:
@@ -125,7 +125,7 @@ def test_a_ticket_comes_from_the_first_draw_of_a_dense_network(ran):
     grid, store = ran
     stages = {(p.target, p.source, p.seed): p.stage for p in grid.points}
     succeed = {stages["xor", source, seed]: summary(4, 4) for source in ("any", "product") for seed in (0, 1)}
-    told = Told(store.snapshot(), succeed | {stages["small", "any", seed]: summary(0, 0) for seed in (0, 1)})
+    told = MetricCells(store.snapshot(), succeed | {stages["small", "any", seed]: summary(0, 0) for seed in (0, 1)})
     results = results_table(grid, told)
     dense = results[(results["target"] == "xor") & (results["ticket"] == "dense")]
     again = dense.assign(draw=1, stage=dense["seed"].map(lambda seed: stages["small", "any", seed]))
@@ -137,7 +137,7 @@ def test_a_ticket_comes_from_the_first_draw_of_a_dense_network(ran):
 def test_a_point_within_the_tie_of_the_boundary_is_neither_right_nor_wrong(ran):
     grid, store = ran
     stage = next(point.stage for point in grid.points if (point.target, point.source) == ("small", "any"))
-    told = Told(store.snapshot(), {stage: ([0.2, 0.0, -0.0005, -0.002, -0.1, -1.0], [0.5] * NETWORKS)})
+    told = MetricCells(store.snapshot(), {stage: ([0.2, 0.0, -0.0005, -0.002, -0.1, -1.0], [0.5] * NETWORKS)})
     for tie, right, not_wrong in ((0.0, 1, 2), (0.001, 1, 3), (0.3, 0, 5)):
         analysis = grid.spec.analysis.model_copy(update={"tie": tie})
         spec = grid.spec.model_copy(update={"analysis": analysis})
@@ -190,7 +190,7 @@ def test_without_a_dense_network_nothing_is_said_of_both(ran):
     snapshot = store.snapshot()
     dense = next(p.stage for p in grid.points if (p.target, p.source, p.seed) == ("xor", "any", 1))
 
-    class Lacking(Told):
+    class Lacking(MetricCells):
         def record(self, key):
             return None if key == dense else self.snapshot.record(key)
 

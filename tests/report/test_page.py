@@ -77,7 +77,7 @@ def test_empty_tables_leave_no_section_without_words(findings_of):
     findings = findings_of()
     tables = ("curves", "comparisons", "histories", "convergence", "layers", "overlap", "settings", "unmade")
     empty = {name: findings.computed[name].iloc[:0] for name in tables} | {"level": None}
-    nothing = replace(findings, results=findings.results.iloc[:0], computed=findings.computed | empty, notes=())
+    nothing = replace(findings, results=findings.results.iloc[:0], computed=findings.computed | empty, omissions=())
     text = without_scripts(render(nothing))
     for words in ("The grid has no winning ticket beside", "There is nothing to compare", "No mask has been made"):
         assert words in text

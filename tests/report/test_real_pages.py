@@ -10,7 +10,7 @@ from pipeline.engine.store import Store
 from pipeline.experiment.grid import expand
 from pipeline.experiment.loading import load
 from pipeline.report.analysis.comparisons import chosen_level, comparisons
-from pipeline.report.gathering import gather
+from pipeline.report.report import gather
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 BUDGETS = {

@@ -11,9 +11,8 @@ from pipeline.experiment.loading import load
 from pipeline.experiment.models import Convnet, Lenet, UserModel
 from pipeline.report.analysis import networks
 from pipeline.report.findings import Findings
-from pipeline.report.results import COLUMNS, results_table
+from pipeline.report.results import TYPES, results_table
 from pipeline.report.rows import table_of
-from pipeline.report.terminal import plain_text
 
 GRID = """
 name: test
@@ -50,7 +49,7 @@ def snapshot(grid) -> Snapshot:
 
 def test_every_point_is_a_row_with_the_documented_columns(grid, snapshot):
     table = results_table(grid, snapshot)
-    assert list(table.columns) == COLUMNS
+    assert list(table.columns) == list(TYPES)
     # winning and random at rounds 0 to 3, dense at round 0, three seeds each
     assert len(table) == len(grid.points) == 3 * (4 + 4 + 1)
     assert set(table["status"]) == {"ok"}
@@ -96,7 +95,7 @@ def test_a_grid_of_which_nothing_ran_has_the_same_columns_and_types(grid, snapsh
     assert set(nothing["status"]) == {"missing"}
 
 
-def test_the_table_feeds_the_rest_of_the_report(grid, snapshot):
+def test_the_table_feeds_the_rest_of_the_report(grid, snapshot, plain_text):
     table = results_table(grid, snapshot)
     none = table_of([], networks.TYPES)
     text = plain_text(Findings(grid.spec, table, 0.0, computed={"networks": none}))
@@ -118,9 +117,9 @@ def test_models_have_short_names(model, label):
 
 def test_a_report_needs_no_torch_ray_or_mlflow():
     code = (
-        "import sys; import pipeline.report.gathering, pipeline.report.page.rendering, pipeline.report.stills.figures; "
-        "import pipeline.report.files, pipeline.report.terminal, pipeline.report.reading; "
-        "import pipeline.report.analysis.comparing; "
+        "import sys; import pipeline.report.report, pipeline.report.page.rendering, pipeline.report.stills.figures; "
+        "import pipeline.report.report_files, pipeline.report.terminal_report, pipeline.report.results; "
+        "import pipeline.report.analysis.two_experiments; "
         "print(sorted({'mlflow', 'torch', 'ray', 'matplotlib', 'scipy.stats'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -5,12 +5,11 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from pipeline.report.files import write_report
 from pipeline.report.findings import Computed, Findings, Table
+from pipeline.report.report_files import write_report
 from pipeline.report.sections import order
 from pipeline.report.sections.section import Fragment, Section
 from pipeline.report.stills.figures import drawn
-from pipeline.report.terminal import plain_text
 
 PAGE = "<p>Of {{ runs }} runs {{ good }} are good.</p>"
 
@@ -51,7 +50,7 @@ def toy(monkeypatch):
     return made
 
 
-def test_a_new_finding_is_shown_everywhere_from_its_own_file(toy, findings_of, tmp_path, monkeypatch):
+def test_a_new_finding_is_shown_everywhere_from_its_own_file(toy, findings_of, tmp_path, monkeypatch, plain_text):
     still = drawn()["good"]
     monkeypatch.setattr("pipeline.report.stills.figures.drawn", lambda: {"good": still})
     known = findings_of()

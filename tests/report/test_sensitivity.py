@@ -3,8 +3,8 @@
 import pytest
 
 from pipeline.experiment.loading import load
-from pipeline.report.files import tables
 from pipeline.report.page.rendering import render
+from pipeline.report.report_files import tables
 from pipeline.report.sections.sensitivity import TYPES, families, sensitivity_charts, sensitivity_figure
 from pipeline.report.stills.figures import write_figures
 

@@ -11,7 +11,7 @@ from pipeline.report.analysis.comparisons import COMPARISONS
 from pipeline.report.findings import Findings
 from pipeline.report.rows import table_of
 from pipeline.report.sections.matrices import LONGEST
-from pipeline.report.terminal import plain_text, report
+from pipeline.report.terminal_report import report
 
 SEEDS = 4
 GRID = """
@@ -42,7 +42,7 @@ def of(table: pd.DataFrame, spec) -> Findings:
 
 
 @pytest.fixture(scope="module")
-def said(spec):
+def said(spec, plain_text):
     """The report of a table of results, in plain text."""
 
     def say(table: pd.DataFrame, width: int = 120) -> str:
@@ -103,7 +103,7 @@ def test_the_tables_p_is_the_corrected_one_and_says_over_how_many_tests(said, sp
     assert "Holm-corrected over the tests of a level: 3 with 0.8 % left and 3 with 0.4 % left" in " ".join(text.split())
 
 
-def test_a_transfer_stands_beside_the_ticket_of_the_target_itself(said, spec):
+def test_a_transfer_stands_beside_the_ticket_of_the_target_itself(said, spec, plain_text):
     """Tickets of mnist on digits_a, 5 points and a little below digits_a's own."""
     table = results(0.2)
     assert "that of the target itself" not in said(table)
@@ -159,7 +159,7 @@ def test_a_grid_without_any_result_is_shown_as_that(said):
     assert "no comparison has results yet" in said(table)
 
 
-def test_many_comparisons_are_counted_and_not_listed(spec):
+def test_many_comparisons_are_counted_and_not_listed(spec, plain_text):
     table = results(0.2)
     findings = of(table, spec)
     many = pd.concat([findings.of(COMPARISONS)] * (LONGEST // 2 + 1), ignore_index=True)

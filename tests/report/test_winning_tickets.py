@@ -15,7 +15,7 @@ from pipeline.report.sections.winning_tickets import (
     CAUTION,
     END,
     VALIDATION,
-    winners,
+    winning_rows,
     winning_sentences,
     winning_tickets,
 )
@@ -177,7 +177,7 @@ def test_the_smallest_and_the_most_accurate_winning_ticket_are_told(told):
         ("winning", 2): [0.70, 0.70, 0.70],
     }
     table = told(accuracies)
-    found = [(one.ticket, one.which, one.round, one.accuracy, one.wins_in) for one in winners(table)]
+    found = [(one.ticket, one.which, one.round, one.accuracy, one.wins_in) for one in winning_rows(table)]
     assert found == [
         ("late-reset", "smallest", "2", "61.00", "3"),
         ("late-reset", "most accurate", "1", "71.00", "3"),
@@ -200,7 +200,7 @@ def test_the_smallest_and_the_most_accurate_winning_ticket_are_told(told):
 
 
 def test_of_equally_accurate_winning_tickets_the_smaller_one_is_told(told):
-    one = next(one for one in winners(told({("winning", 3): [0.4] * 3})) if one.ticket == "winning")
+    one = next(one for one in winning_rows(told({("winning", 3): [0.4] * 3})) if one.ticket == "winning")
     assert (one.which, one.round) == ("smallest and most accurate", "2")
 
 
@@ -215,7 +215,7 @@ def test_of_many_kinds_of_ticket_the_terminal_counts_those_that_have_a_winning_o
 
 def test_rounds_of_which_nothing_is_known_are_counted_apart(told):
     nothing = {("winning", number): [np.nan] * 3 for number in (1, 2)}
-    one = next(one for one in winners(told({**nothing, ("winning", 3): [0.4] * 3})) if one.ticket == "winning")
+    one = next(one for one in winning_rows(told({**nothing, ("winning", 3): [0.4] * 3})) if one.ticket == "winning")
     assert one.which == "no winning ticket (1 round evaluated, 2 not known: no result of the ticket yet)"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from pipeline.report.findings import Findings, Table
 from pipeline.report.rows import rows_of, table_of
 from pipeline.report.sections.networks import TITLES
 from pipeline.report.sections.section import Fragment, Section
+from pipeline.report.wording import shown
 
 if TYPE_CHECKING:
     from pipeline.experiment.spec import Spec
@@ -110,19 +112,15 @@ def beside_paper_rows(table: pd.DataFrame) -> list[dict[str, str]]:
     """Names, and numbers as they are shown; empty for what a published value does not name or we do not have."""
     rows = []
     for row in rows_of(table):
-        relative = not pd.isna(row.versus)
-        form = _percent if row.metric != CONVERGENCE else _quotient if relative else _iterations
-        apart = "divided by" if row.metric == CONVERGENCE else "minus"
-        none = "no such point" if pd.isna(row.n) else "no seed converged" if row.metric == CONVERGENCE else "no result"
-        names = {
-            name: "" if pd.isna(value := getattr(row, name)) else str(value)
-            for name in ("target", "source", "ticket", "round")
-        }
+        relative, is_moment = not pd.isna(row.versus), row.metric == CONVERGENCE
+        digits = ",.0f" if is_moment and not relative else ",.2f" if is_moment else ".2f"
+        form = partial(_number, scale=1 if is_moment else 100, digits=digits)
+        none = "no such point" if pd.isna(row.n) else "no seed converged" if is_moment else "no result"
+        apart = "divided by" if is_moment else "minus"
         rows.append(
             {
-                **names,
+                **{name: shown(getattr(row, name)) for name in ("target", "source", "ticket", "round", "n")},
                 "what": WORDS[row.metric] + f", {apart} {row.versus}'s" * relative,
-                "n": "" if pd.isna(row.n) else str(row.n),
                 "ours": form(row.mean) or none,
                 "interval": f"{form(row.low)} to {form(row.high)}" if row.low == row.low else "",
                 "paper": form(row.published),
@@ -132,16 +130,8 @@ def beside_paper_rows(table: pd.DataFrame) -> list[dict[str, str]]:
     return rows
 
 
-def _percent(value: float, sign: str = "") -> str:
-    return "" if pd.isna(value) else f"{100 * value:{sign}.2f}"
-
-
-def _iterations(value: float, sign: str = "") -> str:
-    return "" if pd.isna(value) else f"{value:{sign},.0f}"
-
-
-def _quotient(value: float, sign: str = "") -> str:
-    return "" if pd.isna(value) else f"{value:{sign},.2f}"
+def _number(value: float, sign: str = "", *, scale: int, digits: str) -> str:
+    return shown(scale * value, f"{{:{sign}{digits}}}".format)
 
 
 SECTION = Section("beside_paper", "Beside the paper", "Beside the paper", _page, computed=(BESIDE_PAPER,))

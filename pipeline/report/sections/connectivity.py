@@ -12,7 +12,7 @@ import pandas as pd
 
 from pipeline.experiment.models import Perceptron
 from pipeline.experiment.spec_sides import Source
-from pipeline.report.analysis.drawn_masks import Drawn, Outputs, affordable
+from pipeline.report.analysis.level_masks import LevelMasks, Outputs, affordable
 from pipeline.report.analysis.packed_masks import Mask, unpacked
 from pipeline.report.charts.chart import Axis, Chart, Series, numbers, spelled
 from pipeline.report.findings import Findings, Table
@@ -45,7 +45,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 def connectivity(
-    drawn: Collection[Drawn], read_mask: Callable[[str], Mask | None], chosen: Collection[str] = ()
+    drawn: Collection[LevelMasks], read_mask: Callable[[str], Mask | None], chosen: Collection[str] = ()
 ) -> pd.DataFrame:
     """One row for each rank of a layer's units (most connected first, from 1) of a source at a level.
 
@@ -102,13 +102,13 @@ def sorted_counts(layers: Sequence[Edges], chain: bool) -> list[npt.NDArray[np.i
     return counts[::-1]
 
 
-def _shapes(levels: Collection[Drawn], read_mask: Callable[[str], Mask | None]) -> Shapes:
+def _shapes(levels: Collection[LevelMasks], read_mask: Callable[[str], Mask | None]) -> Shapes:
     """From the first mask that is there; nothing where none is."""
     keys = (key for one in levels for key in one.masks.values() if key is not None)
     return next((mask.shapes for mask in map(read_mask, keys) if mask is not None), {})
 
 
-def _edges(one: Drawn, shapes: Shapes, read_mask: Callable[[str], Mask | None]) -> Iterator[list[Edges]]:
+def _edges(one: LevelMasks, shapes: Shapes, read_mask: Callable[[str], Mask | None]) -> Iterator[list[Edges]]:
     """The edges of each layer, of each seed that has its mask."""
     for key in one.masks.values():
         if key is None:
@@ -132,7 +132,7 @@ def _table(findings: Findings) -> pd.DataFrame:
     sources = findings.spec.sources
     single = {source.name for source in sources if not isinstance(source.model, Perceptron)}
 
-    def of_masks(one: Drawn) -> Outputs:
+    def of_masks(one: LevelMasks) -> Outputs:
         return {(key, "mask") for key in one.masks.values() if key is not None and one.source in single}
 
     drawn = affordable(findings, of_masks, "Connectivity by unit")

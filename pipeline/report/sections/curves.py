@@ -12,7 +12,7 @@ from pipeline.report.analysis.over_seeds import CURVES
 from pipeline.report.charts.columns import spread_in_words
 from pipeline.report.charts.curves import pruning_curves, seeds_in_words
 from pipeline.report.findings import Findings
-from pipeline.report.rows import rows_of
+from pipeline.report.rows import evenly, rows_of
 from pipeline.report.sections.section import Fragment, Screen, Section
 from pipeline.report.stills.panels import panels_figure
 from pipeline.report.wording import percent_left
@@ -49,7 +49,7 @@ def _lines(findings: Findings, screen: Screen) -> Iterator[Printed]:
     means = means.assign(left=(1 - means["fraction_pruned"]).map(percent_left))
     for target, of_target in means.groupby("target", sort=False):
         pruned = of_target.sort_values("fraction_pruned")
-        shown = _spread(list(dict.fromkeys(zip(pruned["round"], pruned["left"], strict=True))), columns)
+        shown = evenly(list(dict.fromkeys(zip(pruned["round"], pruned["left"], strict=True))), columns)
         title = f"Test accuracy on {target} (%), mean ± std over n seeds"
         table = Printed(title=title, box=screen.style, title_justify="left")
         for heading in ("source", "ticket", "n"):
@@ -65,12 +65,6 @@ def _lines(findings: Findings, screen: Screen) -> Iterator[Printed]:
         if of_target["n_diverged"].any():
             table.caption = "!: with diverged runs"
         yield table
-
-
-def _spread(items: list[tuple[int, str]], count: int) -> list[tuple[int, str]]:
-    if len(items) <= count:
-        return items
-    return [items[round(place * (len(items) - 1) / (count - 1))] for place in range(count)]
 
 
 def _cell(row: SimpleNamespace, seeds: int) -> str:

@@ -102,8 +102,8 @@ def _does_it_transfer(rows: pd.DataFrame, transferred: pd.Series[bool], level: f
     ]
     own = rows[rows["comparison"] == "transfer"]
     clauses.append(f"{tally(own, 'tickets of the target itself')}.{equivalence(own)}")
-    told = f"With {percent_left(level)} of the weights left, transferred tickets are {clauses[0]}"
-    return " ".join([question, told, *(f"They are {other}" for other in clauses[1:])])
+    first = f"With {percent_left(level)} of the weights left, transferred tickets are {clauses[0]}"
+    return " ".join([question, first, *(f"They are {other}" for other in clauses[1:])])
 
 
 def _from_where(rows: pd.DataFrame, transferred: pd.Series[bool], level: float) -> list[str]:
@@ -246,14 +246,14 @@ def equivalence(own: pd.DataFrame) -> str:
     equivalent = own["equivalent"].fillna(False).astype(bool)
     neither = (own["remark"] == "") & ~equivalent & ~(own["p_holm"] < SIGNIFICANT)
     tests = f"(two one-sided tests, p < {SIGNIFICANT:g} each, not corrected)"
-    said = ""
+    sentence = ""
     if equivalent.any():
         shown = in_transfers(equivalent.sum(), len(own))
-        said = f" Equivalence to these within ±{margin_of(own)} {tests} is shown {shown}."
+        sentence = f" Equivalence to these within ±{margin_of(own)} {tests} is shown {shown}."
     if neither.any():
-        within = "" if said else f" within ±{margin_of(own)} {tests}"
-        said += f" Neither a difference nor equivalence{within} is shown {in_transfers(neither.sum(), len(own))}."
-    return said
+        within = "" if sentence else f" within ±{margin_of(own)} {tests}"
+        sentence += f" Neither a difference nor equivalence{within} is shown {in_transfers(neither.sum(), len(own))}."
+    return sentence
 
 
 def in_transfers(count: int, of: int, *, whole: bool = True) -> str:

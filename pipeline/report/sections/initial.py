@@ -12,7 +12,7 @@ import pandas as pd
 from pipeline.experiment.spec_sides import Source
 from pipeline.lottery.counting import count_of
 from pipeline.recipes.steps import Steps
-from pipeline.report.analysis.drawn_masks import DRAWN, Drawn, Outputs, affordable
+from pipeline.report.analysis.level_masks import LEVEL_MASKS, LevelMasks, Outputs, affordable
 from pipeline.report.analysis.packed_masks import Mask, unpacked
 from pipeline.report.charts.chart import Axis, Chart, Series, numbers, spelled
 from pipeline.report.charts.palette import COLOURS, Line
@@ -56,7 +56,7 @@ def starting_weights(data: bytes, layers: Collection[str]) -> Weights:
 
 
 def initial_weights(
-    drawn: Collection[Drawn],
+    drawn: Collection[LevelMasks],
     layers: Mapping[str, Sequence[str]],
     read_start: Callable[[str, int], Weights | None],
     read_mask: Callable[[str], Mask | None],
@@ -108,7 +108,7 @@ def _ends(values: npt.NDArray[np.float32]) -> tuple[float, ...]:
 
 
 def _survivors(
-    start: Weights | None, names: Sequence[str], one: Drawn, seed: int, read_mask: Callable[[str], Mask | None]
+    start: Weights | None, names: Sequence[str], one: LevelMasks, seed: int, read_mask: Callable[[str], Mask | None]
 ) -> list[npt.NDArray[np.float32]]:
     """Values of the surviving weights of each layer; none where weights or mask are not there, or do not fit."""
     if start is None or seed not in one.masks:
@@ -135,13 +135,13 @@ def _table(findings: Findings) -> pd.DataFrame:
     read = findings.read
     starts = read.grid.starts
     pruned = (
-        (one.source, read.snapshot.record(key)) for one in findings.of(DRAWN) for key in one.masks.values() if key
+        (one.source, read.snapshot.record(key)) for one in findings.of(LEVEL_MASKS) for key in one.masks.values() if key
     )
     # from records: a grid that is remembered by its name has stages without their fields
     layers = {source: record["fields"]["layers"] for source, record in pruned if record is not None}
     rewinding = {source.name for source in findings.spec.sources if source.prune.rewind != "none"}
 
-    def of_starts(one: Drawn) -> Outputs:
+    def of_starts(one: LevelMasks) -> Outputs:
         places = (starts.get((one.source, seed)) for seed in one.masks)
         return {(at.stage, at.output) for at in places if at is not None and one.source in rewinding}
 

@@ -13,7 +13,7 @@ from pipeline.report.charts.chart import Axis, Chart, Series, numbers, percent, 
 from pipeline.report.charts.lines import look_of
 from pipeline.report.charts.palette import Line
 from pipeline.report.findings import Findings, Table
-from pipeline.report.rows import table_of
+from pipeline.report.rows import evenly, table_of
 from pipeline.report.sections.section import Fragment, Section, flat
 from pipeline.report.stills.panels import PANEL, panels_figure
 
@@ -55,12 +55,12 @@ def survivors_by_layer(results: pd.DataFrame, snapshot: Records, spec: Spec) -> 
     orders = _orders(snapshot, chains["record"])
     own = {source: _order(snapshot, keys) for source, keys in chains.groupby("source", sort=False)["record"]}
     rows: list[list[Any]] = []
-    told: set[tuple[Any, ...]] = set()
+    seen: set[tuple[Any, ...]] = set()
     for *name, key in asked[[*names, "record"]].drop_duplicates().itertuples(index=False):
         # the same mask on every target: the first that has a record tells it
-        record = None if tuple(name) in told else snapshot.record(key)
+        record = None if tuple(name) in seen else snapshot.record(key)
         if record is not None:
-            told.add(tuple(name))
+            seen.add(tuple(name))
             rows += [[*name, *numbers] for numbers in _layers(record["summary"], own.get(name[0], []), orders)]
     return table_of(rows, TYPES)
 
@@ -182,7 +182,7 @@ FIELDS = ("weights that survive, mean", "n")
 def _steps(rows: pd.DataFrame, column: str) -> list[Series]:
     """One line a round, the last one drawn last."""
     rounds = sorted(rows["round"].unique())
-    named = _spread([number for number in rounds if number] or rounds)
+    named = evenly([number for number in rounds if number] or rounds, NAMED_ROUNDS)
     series = []
     for number in rounds:
         of_round = rows[rows["round"] == number]
@@ -224,12 +224,6 @@ def _axis(series: Sequence[Series]) -> Axis:
     values = [y for one in series for y in one.y if y] or [100.0]
     spans = min(values) < LOGARITHMIC_BELOW and max(values) > DECADE * min(values)
     return Axis(REMAINING, "log" if spans else "linear", "%")
-
-
-def _spread(rounds: list[int]) -> list[int]:
-    if len(rounds) <= NAMED_ROUNDS:
-        return rounds
-    return [rounds[round(place * (len(rounds) - 1) / (NAMED_ROUNDS - 1))] for place in range(NAMED_ROUNDS)]
 
 
 def _page(findings: Findings) -> Fragment:

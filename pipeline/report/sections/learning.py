@@ -170,9 +170,8 @@ class _Panels:
                 found.role = "reference"
                 series.append(found)
             name = f"learning-{number}-{len(charts)}"
-            words = (
-                f"Test accuracy on {target} while training, {line.label} ({spread_in_words(spread)}). {_said(series)}"
-            )
+            words = f"Test accuracy on {target} while training, {line.label} ({spread_in_words(spread)})."
+            words += f" {_at_the_end(series)}"
             fields = learning_fields(spread)
             charts.append(
                 Chart(name, f"{target}: {line.label}", words, ITERATION, ACCURACY, series, fields, narrow=True)
@@ -205,7 +204,7 @@ def _moment(row: SimpleNamespace, findings: Findings) -> Moment:
     return Moment(x, y, low, high, words)
 
 
-def _said(series: Sequence[Series]) -> str:
+def _at_the_end(series: Sequence[Series]) -> str:
     last = spelled([(one.name, float(one.y[-1] or 0)) for one in series], " %")
     moments = [(one.name, float(one.moment.x)) for one in series if one.moment is not None]
     never = len(series) - len(moments)

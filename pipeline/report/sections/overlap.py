@@ -278,7 +278,7 @@ def _with_masks(findings: Findings) -> pd.DataFrame:
     size = sum(findings.read.size(key, "mask") for key in results["mask"].dropna().drop_duplicates())
     if size <= MASK_BYTES or level is None:
         return results
-    findings.read.notes.append(
+    findings.read.omissions.append(
         f"Masks are compared at {level:.3%} of the weights remaining only: all of them are {size / 2**30:.0f} GiB."
     )
     return results[level_of(results) == level]

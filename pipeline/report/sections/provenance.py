@@ -62,7 +62,7 @@ PROVENANCE = Computed("provenance", origin)
 
 
 def _page(findings: Findings) -> Fragment:
-    return Fragment({"origin": findings.of(PROVENANCE), "notes": findings.notes})
+    return Fragment({"origin": findings.of(PROVENANCE), "omissions": findings.omissions})
 
 
 SECTION = Section("provenance", "Provenance", "Provenance", _page, computed=(PROVENANCE,))

@@ -44,22 +44,10 @@ def compare(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     pairs["n"], pairs["same"] = beside.n, _same(joined, pairs)
     # the same runs do not differ: there is nothing to test
     identical = (pairs["same"] == pairs["n"]) & (pairs["n"] > 0)
-    p_holm, tests = beside.corrected(pairs.groupby(["ticket", "left"], sort=False).ngroup())
     few = "n = " + pairs["n"].astype("string") + " shared seeds: too few for a test"
     remark = few.mask(pairs["n"] >= FEWEST, CONSTANT).mask(identical, SAME).mask(beside.testable, "")
-    tested = pairs.assign(
-        difference=beside.difference,
-        std=beside.difference_std,
-        low=beside.low,
-        high=beside.high,
-        t=beside.t,
-        p=beside.p,
-        p_holm=p_holm,
-        tests=tests,
-        effect=beside.effect,
-        remark=remark,
-    )
-    return tested.reindex(columns=COLUMNS)
+    columns = beside.columns(pairs.groupby(["ticket", "left"], sort=False).ngroup())
+    return pairs.assign(**columns, remark=remark).reindex(columns=COLUMNS)
 
 
 def _same(joined: pd.DataFrame, pairs: pd.DataFrame) -> pd.Series[int]:

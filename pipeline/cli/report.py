@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 from rich.console import Console
 
+from pipeline.cli.console import open_console, say
 from pipeline.cli.options import (
     DATA,
     REPORTS,
@@ -23,7 +24,6 @@ from pipeline.cli.options import (
     StoreOption,
     prepare_tracking,
 )
-from pipeline.cli.terminal import open_console, say
 from pipeline.engine.addresses import shown
 from pipeline.engine.waiting import waiting
 from pipeline.lottery.counting import count_of
@@ -89,7 +89,7 @@ def start_tracking(grid: "Grid", tracking: str, store: str, console: Console) ->
 
 
 @dataclass(frozen=True)
-class Reader:
+class TerminalAudience:
     """The person at the terminal, and MLflow."""
 
     grid: "Grid"
@@ -108,7 +108,7 @@ class Reader:
             self.tracker.finish(results, given_up=given_up)
 
     def show(self, findings: "Findings", files: list[Path], given_up: Collection[str]) -> None:
-        from pipeline.report.terminal import report as rendered
+        from pipeline.report.terminal_report import report as rendered
 
         console = self.console
         console.print(rendered(findings, width=console.width, plain=not console.is_terminal))
@@ -160,14 +160,18 @@ def report(
     Exit code 1 if files of the store are damaged.
     """
     from pipeline.engine.store import Store
-    from pipeline.report.opening import open_experiment
-    from pipeline.report.publishing import publish
+    from pipeline.report.named_experiment import open_experiment
+    from pipeline.report.report import make_report
 
     console = open_console()
     opened = Store(store, create=False).existing()
     grid = _read_as(open_experiment(experiment, opened, data, overrides or []), at, margin)
     damaged = renew(grid, opened, reports, console) if watch else set()
-    sys.exit(1 if publish(grid, opened, reports, Reader(grid, opened, console), (), anew=True) or damaged else 0)
+    sys.exit(
+        1
+        if make_report(grid, opened, reports, TerminalAudience(grid, opened, console), (), anew=True) or damaged
+        else 0
+    )
 
 
 def _read_as(grid: "Grid", at: float | None, margin: float | None) -> "Grid":
@@ -184,9 +188,8 @@ def renew(grid: "Grid", store: "Store", reports: Path, console: Console) -> set[
     """
     from pipeline.engine.failures import failures
     from pipeline.experiment.planning import plan
-    from pipeline.report.folders import report_folder
-    from pipeline.report.gathering import gather
-    from pipeline.report.publishing import write
+    from pipeline.report.report import gather, write
+    from pipeline.report.report_folder import report_folder
 
     seen, damaged = None, set[str]()
     with contextlib.suppress(KeyboardInterrupt):

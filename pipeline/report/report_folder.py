@@ -1,7 +1,8 @@
-"""What a folder of reports holds: which files, what they were made from, and whether they are as they were written."""
+"""The folder of a report: which one it is, what it holds, and whether that is as it was written."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -10,7 +11,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.engine.experiments import default_version, number_of
+from pipeline.engine.experiments import versions as versions_of_name
 from pipeline.engine.provenance import git_commit, versions
+from pipeline.engine.store import Snapshot, Store
+from pipeline.experiment.grid import Grid
 from pipeline.experiment.spec import Spec
 from pipeline.recipes.keys import key_of
 
@@ -78,3 +83,28 @@ def report_contents(folder: Path) -> Contents | None:
 def sha256_of(file: Path) -> str:
     """Of its bytes."""
     return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+EMPTY = "@empty"
+
+
+def report_folder(reports: Path, grid: Grid, store: Store, snapshot: Snapshot) -> tuple[Path, int]:
+    """The folder for a report on `grid`, and the number of the version that it is of.
+
+    `NAME` for the newest version that has results, `NAME@1` for another one. What `NAME` holds of a version before is
+    moved to that one's folder. A report without any results goes to `NAME@empty` where one with results is.
+    """
+    known = versions_of_name(store, grid.name)
+    number = number_of(known, grid)
+    newest = default_version(store, known, snapshot).number if known else number
+    folder = reports / (grid.name if number == newest else f"{grid.name}@{number}")
+    there = report_contents(folder)
+    if there is None:
+        return folder, number
+    if not any(snapshot.done(point.stage) for point in grid.points):
+        return (reports / f"{grid.name}{EMPTY}" if there.measured else folder), number
+    before = reports / f"{grid.name}@{there.version}"
+    if there.version != number and not before.exists():
+        with contextlib.suppress(OSError):  # a folder that cannot be moved can be made again, by the version's name
+            folder.rename(before)
+    return folder, number
