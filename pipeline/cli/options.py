@@ -64,6 +64,15 @@ DataOption = Annotated[Path, typer.Option("--data", envvar="TICKETS_DATA", help=
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 ReportsOption = Annotated[Path, typer.Option("--reports", help="Folder that reports are written below.")]
 
+LanesOption = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option("--lanes", min=1, help="At most so many lanes. Default: what fits."),
+]
+FailFastOption = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first stage that fails.")]
+CheckpointOption = Annotated[
+    float, typer.Option("--checkpoint-minutes", min=0.0, help="Minutes between checkpoints of a long stage.")
+]
+
 DATA = Path("data")
 REPORTS = Path("reports")
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -17,8 +17,11 @@ from pipeline.cli.options import (
     REPORTS,
     STORE,
     TRACKING,
+    CheckpointOption,
     DataOption,
+    FailFastOption,
     File,
+    LanesOption,
     Overrides,
     ReportsOption,
     StoreOption,
@@ -49,17 +52,15 @@ def run(
     data: DataOption = DATA,
     reports: ReportsOption = REPORTS,
     local: Annotated[bool, typer.Option("--local", help="In this process, without Ray: for debugging.")] = False,
-    lanes: Annotated[Optional[int], typer.Option(min=1, help="At most so many lanes. Default: what fits.")] = None,  # noqa: UP045
+    lanes: LanesOption = None,
     address: Annotated[
         str, typer.Option(envvar="TICKETS_RAY_ADDRESS", help="`local`, `auto`, or a Ray cluster's address.")
     ] = "local",
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first stage that fails.")] = False,
+    fail_fast: FailFastOption = False,
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Leave out stages whose data set is not there, and run the others.")
     ] = False,
-    checkpoint_minutes: Annotated[
-        float, typer.Option(min=0.0, help="Minutes between checkpoints of a long stage.")
-    ] = 10.0,
+    checkpoint_minutes: CheckpointOption = 10.0,
     lease_timeout: Annotated[
         float, typer.Option(min=5.0, help="Seconds without a sign of life after which a lane's stage goes to another.")
     ] = 60.0,
@@ -147,15 +148,15 @@ def _run_and_report(
 
 def _conclude(console: Console, work: "Work", summary: "Summary") -> None:
     """The last lines: how much was run, what failed (each message once), and how to go on."""
-    counts = [f"{count_of(summary.ran, 'stage')} run, {summary.cached:,} cached in {duration(summary.seconds)}"]
-    counts += [f"{summary.diverged} diverged"] if summary.diverged else []
-    counts += [f"{len(summary.failed)} failed"] if summary.failed else []
-    counts += [f"{len(summary.skipped)} skipped"] if summary.skipped else []
-    counts += [f"{len(summary.left_out)} left out for want of data"] if summary.left_out else []
-    counts += (
-        [f"{count_of(len(summary.blocked), 'descends', 'descend')} from a diverged one"] if summary.blocked else []
-    )
-    say(console, "; ".join(counts))
+    counts = {
+        f"{summary.diverged} diverged": summary.diverged,
+        f"{len(summary.failed)} failed": summary.failed,
+        f"{len(summary.skipped)} skipped": summary.skipped,
+        f"{len(summary.left_out)} left out for want of data": summary.left_out,
+        f"{count_of(len(summary.blocked), 'descends', 'descend')} from a diverged one": summary.blocked,
+    }
+    ran = f"{count_of(summary.ran, 'stage')} run, {summary.cached:,} cached in {duration(summary.seconds)}"
+    say(console, "; ".join([ran, *(words for words, some in counts.items() if some)]))
     failed = defaultdict(list)
     for key, message in summary.failed.items():
         failed[message].append(work.stages[key].label)

@@ -4,7 +4,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,7 +15,10 @@ from pipeline.cli.options import (
     REPORTS,
     STORE,
     TRACKING,
+    CheckpointOption,
+    FailFastOption,
     File,
+    LanesOption,
     Overrides,
     ReportsOption,
     StoreOption,
@@ -43,14 +46,12 @@ def submit(
         typer.Option("--data", envvar="TICKETS_DATA", help="Root folder of the data sets, on the cluster's nodes."),
     ] = DATA,
     reports: ReportsOption = REPORTS,
-    lanes: Annotated[Optional[int], typer.Option(min=1, help="At most so many lanes. Default: what fits.")] = None,  # noqa: UP045
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first stage that fails.")] = False,
+    lanes: LanesOption = None,
+    fail_fast: FailFastOption = False,
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Leave out stages whose prepared data are not at their URI.")
     ] = False,
-    checkpoint_minutes: Annotated[
-        float, typer.Option(min=0.0, help="Minutes between checkpoints of a long stage.")
-    ] = 10.0,
+    checkpoint_minutes: CheckpointOption = 10.0,
     installed: Annotated[
         bool, typer.Option("--installed", help="Use the package that the cluster's image has; this one is not sent.")
     ] = False,

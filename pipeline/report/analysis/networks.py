@@ -106,17 +106,17 @@ def many_trainings(results: pd.DataFrame, snapshot: Records, rule: Analysis) -> 
     """
     measured = results[results["status"] == "ok"]
     records = [snapshot.record(stage) for stage in measured["stage"]]
-    of_each = [record["summary"].get("networks") if record else None for record in records]
-    trainings = measured[[each is not None for each in of_each]].reset_index(drop=True)
-    margins = [np.array(each["test_margin"]) for each in of_each if each]
-    losses = [np.array(each["test_loss"], dtype=np.float64) for each in of_each if each]
+    summaries = [record["summary"].get("networks") if record else None for record in records]
+    of_many = pd.Series(summaries, measured.index, dtype=object).dropna()
+    margins = [np.array(each["test_margin"]) for each in of_many]
+    losses = [np.array(each["test_loss"], dtype=np.float64) for each in of_many]
     marks = (
         [margin > rule.tie for margin in margins],
         [margin >= -rule.tie for margin in margins],
         [loss < rule.zero_loss for loss in losses],
     )
     columns = {name: pd.Series(column, dtype=object) for name, column in zip(METRICS, marks, strict=True)}
-    return trainings.assign(**columns)
+    return measured.loc[of_many.index].reset_index(drop=True).assign(**columns)
 
 
 def _shares(of_point: pd.DataFrame, dense: pd.DataFrame, metric: str) -> dict[str, Any]:
