@@ -23,7 +23,7 @@ from pipeline.report.findings import Findings
 from pipeline.report.histories import VALIDATED
 from pipeline.report.page.rendering import render
 from pipeline.report.results import TYPES
-from pipeline.report.rows import table_of
+from pipeline.report.rows import rows_of, table_of
 from pipeline.report.sections import connectivity, initial, order
 from pipeline.report.sections.cost import Cost
 from pipeline.report.sections.layers import TYPES as LAYERS_TYPES
@@ -52,7 +52,7 @@ diagonal: share
 
 
 @pytest.fixture(scope="session")
-def findings_of(tmp_path_factory) -> Callable[..., Findings]:
+def findings_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Findings]:
     """`findings_of(...)` makes the findings of an experiment as the arguments of `make` say, once. Do not change."""
 
     @cache
@@ -90,7 +90,7 @@ def findings_of(tmp_path_factory) -> Callable[..., Findings]:
 
 
 @pytest.fixture(scope="session")
-def findings_from(tmp_path_factory) -> Callable[..., Findings]:
+def findings_from(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Findings]:
     """`findings_from(text, accuracy)` makes the findings of a grid in YAML, its points and layers those of the plan.
 
     `accuracy(point)` is the mean over seeds, for each `pipeline.experiment.grid.Point`.
@@ -104,8 +104,10 @@ def findings_from(tmp_path_factory) -> Callable[..., Findings]:
         noise = np.random.default_rng(0)
         rows = [asdict(point) | {"test_accuracy": accuracy(point) + spread * noise.normal()} for point in grid.points]
         results = _completed(pd.DataFrame(rows), spec)
-        size = next(stage.recipe.fields()["input"] for stage in grid.stages.values() if stage.kind == "train")
-        shapes = spec.sources[0].model.recipe().layers(tuple(size), 10)[:-1]
+        recipes = [stage.recipe for stage in grid.stages.values() if stage.kind == "train"]
+        size: Any = next(recipe.fields()["input"] for recipe in recipes if recipe is not None)
+        model: Any = spec.sources[0].model.recipe()
+        shapes = model.layers(tuple(size), 10)[:-1]
         return _findings(spec, results, _global_layers(results, shapes), _overlap(spec, (0, 1)), 4, {}, text)
 
     return make
@@ -116,7 +118,7 @@ def _findings(
 ) -> Findings:
     empty = {"initial_weights": initial.TYPES, "connectivity": connectivity.TYPES}
     empty |= {"networks": networks.TYPES, "paired_networks": networks.PAIR_TYPES}
-    computed = {name: table_of([], types) for name, types in empty.items()}
+    computed: dict[str, Any] = {name: table_of([], types) for name, types in empty.items()}
     computed |= {"histories": _histories(results, records), "layers": layers, "overlap": overlap}
     computed |= {"unmade": unmade(results, failed, {}, {}), "cost": _cost(results)}
     facts = {"versions": ["python 3.11.7, torch 2.15.0"], "hardware": ["cpu two cores, device cpu"]}
@@ -145,7 +147,7 @@ HOSTILE += "\x1b[2J\x9b\u202e"
 
 
 @pytest.fixture
-def hostile(findings_of) -> tuple[Findings, str]:
+def hostile(findings_of: Callable[..., Findings]) -> tuple[Findings, str]:
     """Findings with hostile text where users or errors can put some, and in names, where nobody can; and how the page
     shows the text."""
     findings = findings_of(why=HOSTILE, status=lambda results: ["failed"] + ["ok"] * (len(results) - 1))
@@ -180,7 +182,7 @@ def _results(spec: Any, rounds: tuple[int, ...], random: np.random.Generator) ->
         parts.append(rows.assign(target=target.name, test_accuracy=0.96 - 0.01 * (at % 5) - loss + noise))
     table = pd.concat(parts, ignore_index=True)
     survivors = (TOTAL * 0.8 ** table["round"]).round().astype("int64")
-    counts = {"survivors": survivors, "total": TOTAL, "fraction_pruned": 1 - survivors / TOTAL}
+    counts: dict[str, Any] = {"survivors": survivors, "total": TOTAL, "fraction_pruned": 1 - survivors / TOTAL}
     return _completed(table.assign(**counts), spec)
 
 
@@ -209,7 +211,7 @@ def _histories(results: pd.DataFrame, records: int) -> pd.DataFrame:
     rise = 1 - 0.5 ** (table["iteration"] / 100)
     table["test_accuracy"] = table["test_accuracy"] * rise
     validated = dict.fromkeys(VALIDATED, np.nan)
-    more = {"train_loss": 1 - rise, "train_accuracy": rise, "test_loss": 1.0, **validated, "lr": 0.1}
+    more: dict[str, Any] = {"train_loss": 1 - rise, "train_accuracy": rise, "test_loss": 1.0, **validated, "lr": 0.1}
     return table.assign(epoch=table["iteration"] / 100, **more)
 
 
@@ -235,7 +237,7 @@ def _global_layers(results: pd.DataFrame, shapes: Any) -> pd.DataFrame:
     rows = []
     sizes = {name: math.prod(shape) for name, shape in shapes}
     chains = results[(results["ticket"] == "winning") & (results["round"] > 0)]
-    for at in chains.drop_duplicates(["source", "round", "seed"]).itertuples():
+    for at in rows_of(chains.drop_duplicates(["source", "round", "seed"])):
         left = {name: (at.survivors / at.total) ** (0.3 + 0.7 * place / len(sizes)) for place, name in enumerate(sizes)}
         overall = 1 - sum(left[name] * size for name, size in sizes.items()) / sum(sizes.values())
         mask = (at.source, at.ticket, at.round, at.seed)
@@ -280,7 +282,7 @@ def _cost(results: pd.DataFrame) -> Cost:
         columns=["kind", "stages", "done", "seconds", "median"],
     )
     done, stages = int((results["status"] == "ok").sum()), 1 + len(results)
-    times = {"iterations": 123_456, "first": MADE - 900, "last": MADE, "hosts": 1}
+    times: dict[str, Any] = {"iterations": 123_456, "first": MADE - 900, "last": MADE, "hosts": 1}
     return Cost(stages, len(results), 96, done, requested=2 * len(results), seconds=seconds, **times)
 
 
@@ -302,7 +304,7 @@ class Opened:
     @contextmanager
     def heard(self) -> Iterator[None]:
         """Note what the browser says while it is so."""
-        listeners: dict[str, Callable[[Any], None]] = {
+        listeners: dict[Any, Callable[[Any], None]] = {
             "console": lambda message: self.problems.append(message.text),
             "pageerror": lambda error: self.problems.append(str(error)),
             "request": lambda request: self.requests.append(request.url),
@@ -327,11 +329,13 @@ class Opened:
 
     def count(self, chart: str) -> int:
         """Marks of a chart as it is, without scrolling."""
-        return self.page.evaluate(TRACES, chart)
+        return int(self.page.evaluate(TRACES, chart))
 
 
 @pytest.fixture(scope="module")
-def visit(browser, tmp_path_factory) -> Iterator[Callable[..., AbstractContextManager[Opened]]]:
+def visit(
+    browser: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., AbstractContextManager[Opened]]]:
     """`with visit(page) as one` opens findings, rendered, or a page's text. In the end nothing may have gone wrong.
 
     All pages of a file of tests are opened in one tab, one after another: in a new tab Chromium reads plotly anew.
@@ -342,7 +346,7 @@ def visit(browser, tmp_path_factory) -> Iterator[Callable[..., AbstractContextMa
 
     @contextmanager
     def open_page(
-        page: Findings | str, width: int = 1300, height: int = 900, color_scheme: str = "light"
+        page: Findings | str, width: int = 1300, height: int = 900, color_scheme: Any = "light"
     ) -> Iterator[Opened]:
         file = folder / f"{next(numbers)}.html"
         file.write_text(page if isinstance(page, str) else render(page), encoding="utf-8")
@@ -361,7 +365,7 @@ def visit(browser, tmp_path_factory) -> Iterator[Callable[..., AbstractContextMa
 
 
 @pytest.fixture
-def opened(visit) -> Iterator[Callable[..., Opened]]:
+def opened(visit: Callable[..., AbstractContextManager[Opened]]) -> Iterator[Callable[..., Opened]]:
     """`opened(page)` opens one for the rest of the test, as `visit` does."""
     with ExitStack() as pages:
         yield lambda page, **options: pages.enter_context(visit(page, **options))
