@@ -1,5 +1,6 @@
 """Settings in force beside the paper's, and what differs between two specs."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from pipeline.experiment.errors import UserError
 from pipeline.experiment.loading import load
 from pipeline.experiment.spec import Spec
 from pipeline.experiment.spec_analysis import Paper
+from pipeline.recipes.keys import canonical
 from pipeline.report.sections.settings import COLUMNS, in_force
 from pipeline.report.spec_settings import spec_differences
 
@@ -93,6 +95,16 @@ def test_a_grid_has_the_content_of_its_paper_so_that_a_store_remembers_it(
 def test_a_paper_or_numbers_that_are_not_there_are_named(spec: Callable[..., Spec], overrides: Any, said: Any) -> None:
     with pytest.raises(UserError, match=re.escape(said)):
         spec(*overrides)
+
+
+def test_what_a_paper_states_has_one_order_whether_it_is_read_from_its_file_or_a_store(
+    spec: Callable[..., Spec], tmp_path: Path
+) -> None:
+    (tmp_path / "paper.yaml").write_text("title: A paper\nsettings: {training.optimizer: {name: sgd, lr: 0.5}}\n")
+    made = spec("analysis.paper=paper.yaml")
+    remembered = Spec.model_validate(json.loads(canonical(made.model_dump(mode="json"))))
+    for one in (made, remembered):
+        assert by_field(one).loc["training.optimizer", "paper"] == "{lr: 0.5, name: sgd}"
 
 
 def test_a_store_of_before_knows_the_name_of_the_paper_alone(spec: Callable[..., Spec]) -> None:
