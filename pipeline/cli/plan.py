@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from textwrap import fill
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -29,7 +29,7 @@ Files = Annotated[
     typer.Argument(metavar="FILE...", help="The grid, a YAML file. Several, or folders of them, make one table."),
 ]
 Throughput = Annotated[
-    Optional[list[str]],  # noqa: UP045 - typer reads it at run time
+    list[str] | None,
     typer.Option(
         "--images-per-second",
         metavar="N|MODEL=N",

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -144,11 +144,11 @@ def report(
     data: DataOption = DATA,
     reports: ReportsOption = REPORTS,
     at: Annotated[
-        Optional[float],  # noqa: UP045 - typer reads it at run time
+        float | None,
         typer.Option(min=0.0, max=0.999999, help="Fraction pruned at which transfers are compared, e.g. 0.95."),
     ] = None,
     margin: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option(min=0.0001, max=0.9999, help="Accuracy difference that counts as none, e.g. 0.01."),
     ] = None,
     watch: Annotated[

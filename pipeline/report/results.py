@@ -16,7 +16,7 @@ from pipeline.engine.point_labels import labels_of
 from pipeline.engine.store import Store
 from pipeline.experiment.errors import UserError
 from pipeline.report.named_experiment import open_experiment
-from pipeline.report.rows import table_of
+from pipeline.report.rows import columns, table_of
 
 if TYPE_CHECKING:
     from pipeline.engine.store.records import Records
@@ -36,16 +36,11 @@ OF_POINT = [
     "stage",
     "mask",
 ]
-TYPES = {
-    **dict.fromkeys(["experiment", "model", "source", "target", "source_optimizer", "target_optimizer"], "string"),
-    "ticket": "string",
-    **dict.fromkeys(["round", "seed", "draw"], "int64"),
-    "fraction_pruned": "float64",
-    **dict.fromkeys(["survivors", "total"], "int64"),
-    **dict.fromkeys(MEASURED, "float64"),
-    **dict.fromkeys(["status", "stage", "mask"], "string"),
-    **dict.fromkeys(["seconds", "finished"], "float64"),
-}
+TYPES = columns(
+    "experiment, model, source, target, source_optimizer, target_optimizer, ticket: string; round, seed, draw: int64; "
+    "fraction_pruned: float64; survivors, total: int64; test_accuracy, test_loss, train_accuracy, train_loss: "
+    "float64; status, stage, mask: string; seconds, finished: float64"
+)
 
 
 def results_table(grid: Grid, snapshot: Records, failed: Collection[str] = frozenset()) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from pipeline.experiment.spec import DENSE
 from pipeline.report.analysis.paired_tests import CONFIDENCE, holm
 from pipeline.report.analysis.paper_values import is_of, published_values
 from pipeline.report.findings import Table
-from pipeline.report.rows import rows_of, table_of
+from pipeline.report.rows import columns, rows_of, table_of
 
 if TYPE_CHECKING:
     from pipeline.engine.store.records import Records
@@ -28,20 +28,11 @@ METRICS = ("decision_boundary", "none_wrong", "zero_loss")
 PUBLISHED_AS = {"none_wrong": "decision_boundary"}
 """A paper that counts decision boundaries may not say what it makes of points that lie on them."""
 POINT = ["target", "source", "ticket", "round", "draw"]
-TYPES = {
-    **dict.fromkeys(POINT[:3], "string"),
-    **dict.fromkeys(POINT[3:], "int64"),
-    "fraction_pruned": "float64",
-    "hidden": "Int64",
-    "metric": "string",
-    **dict.fromkeys(["n", "count"], "int64"),
-    **dict.fromkeys(["share", "low", "high"], "float64"),
-    "both": "Int64",
-    **dict.fromkeys(["both_share", "both_low", "both_high", "published"], "float64"),
-    "published_n": "Int64",
-    "inside": "boolean",
-    **dict.fromkeys(["difference", "difference_low", "difference_high"], "float64"),
-}
+TYPES = columns(
+    "target, source, ticket: string; round, draw: int64; fraction_pruned: float64; hidden: Int64; metric: string; n, "
+    "count: int64; share, low, high: float64; both: Int64; both_share, both_low, both_high, published: float64; "
+    "published_n: Int64; inside: boolean; difference, difference_low, difference_high: float64"
+)
 
 Marks = npt.NDArray[np.bool_]
 
@@ -115,8 +106,8 @@ def many_trainings(results: pd.DataFrame, snapshot: Records, rule: Analysis) -> 
         [margin >= -rule.tie for margin in margins],
         [loss < rule.zero_loss for loss in losses],
     )
-    columns = {name: pd.Series(column, dtype=object) for name, column in zip(METRICS, marks, strict=True)}
-    return measured.loc[of_many.index].reset_index(drop=True).assign(**columns)
+    of_metric = {name: pd.Series(each, dtype=object) for name, each in zip(METRICS, marks, strict=True)}
+    return measured.loc[of_many.index].reset_index(drop=True).assign(**of_metric)
 
 
 def _shares(of_point: pd.DataFrame, dense: pd.DataFrame, metric: str) -> dict[str, Any]:
@@ -173,13 +164,10 @@ def newcombe(one: Share, other: Share) -> tuple[float, float, float]:
     return difference, difference - below, difference + above
 
 
-PAIR_TYPES = {
-    **dict.fromkeys(["target", "ticket"], "string"),
-    "round": "int64",
-    **dict.fromkeys(["metric", "source", "other"], "string"),
-    **dict.fromkeys(["n", "only_source", "only_other"], "int64"),
-    **dict.fromkeys(["p", "p_holm"], "float64"),
-}
+PAIR_TYPES = columns(
+    "target, ticket: string; round: int64; metric, source, other: string; n, only_source, only_other: int64; p, "
+    "p_holm: float64"
+)
 
 
 def paired_networks(results: pd.DataFrame, snapshot: Records, spec: Spec) -> pd.DataFrame:

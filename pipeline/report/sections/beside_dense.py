@@ -16,7 +16,7 @@ from pipeline.report.analysis.paired import in_grid_order, paired, remarks, rows
 from pipeline.report.analysis.pairings import NONE
 from pipeline.report.analysis.paper_values import is_of
 from pipeline.report.findings import Findings, Table
-from pipeline.report.rows import rows_of, table_of
+from pipeline.report.rows import columns, rows_of, table_of
 from pipeline.report.sections.section import Fragment, Screen, Section
 from pipeline.report.wording import interval, listed, p_value, percent_left, points, shown
 
@@ -29,19 +29,12 @@ if TYPE_CHECKING:
 
 POINT = ["source", "target", "ticket", "round"]
 PUBLISHED = ["mean", "std", "dense_mean", "dense_std", "t", "p", "n"]
-NUMBERS = ["mean", "std", "dense_mean", "dense_std", "difference", "difference_std", "low", "high", "t", "p", "p_holm"]
-TYPES = {
-    **dict.fromkeys(POINT[:3], "string"),
-    "round": "Int64",
-    "remaining": "float64",
-    "unit": "string",
-    **dict.fromkeys(["n", "dense_draw"], "Int64"),
-    **dict.fromkeys(NUMBERS, "float64"),
-    "tests": "Int64",
-    **dict.fromkeys(["effect", *[f"published_{name}" for name in PUBLISHED[:-1]]], "float64"),
-    "published_n": "Int64",
-    "remark": "string",
-}
+TYPES = columns(
+    "source, target, ticket: string; round: Int64; remaining: float64; unit: string; n, dense_draw: Int64; mean, std, "
+    "dense_mean, dense_std, difference, difference_std, low, high, t, p, p_holm: float64; tests: Int64; effect, "
+    "published_mean, published_std, published_dense_mean, published_dense_std, published_t, published_p: float64; "
+    "published_n: Int64; remark: string"
+)
 NO_POINT = "no such point"
 
 
@@ -67,11 +60,11 @@ def beside_dense(results: pd.DataFrame, spec: Spec) -> pd.DataFrame:
     rows = in_grid_order(pruned.assign(place=pruned.index), spec)
     draws, dense = _dense_of(rows, seeds.points, [ticket.name for ticket in spec.tickets])
     beside = paired(rows_at(seeds.values, rows["place"]), rows_at(seeds.values, dense))
-    columns = beside.columns(rows.groupby("ticket", sort=False).ngroup())
+    tests = beside.columns(rows.groupby("ticket", sort=False).ngroup())
     without = np.where(np.equal(dense, NONE), "the grid trains no dense network for it", "").astype(object)
     unit = unit_of(spec)
     table = rows.assign(
-        **columns,
+        **tests,
         difference_std=beside.difference_std,
         remaining=rows["survivors"] / rows["total"],
         unit=unit,

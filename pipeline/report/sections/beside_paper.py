@@ -17,7 +17,7 @@ from pipeline.report.analysis.over_seeds import by_seed, moments
 from pipeline.report.analysis.paired_tests import half_width
 from pipeline.report.analysis.paper_values import POINT, is_of
 from pipeline.report.findings import Findings, Table
-from pipeline.report.rows import rows_of, table_of
+from pipeline.report.rows import columns, rows_of, table_of
 from pipeline.report.sections.networks import TITLES
 from pipeline.report.sections.section import Fragment, Section
 from pipeline.report.wording import shown
@@ -27,13 +27,10 @@ if TYPE_CHECKING:
     from pipeline.experiment.spec_analysis import PublishedValue
     from pipeline.report.analysis.over_seeds import BySeed
 
-TYPES = {
-    **dict.fromkeys(["metric", "versus", *POINT[:3]], "string"),
-    "round": "Int64",
-    "fraction_pruned": "float64",
-    "n": "Int64",
-    **dict.fromkeys(["mean", "low", "high", "published", "difference"], "float64"),
-}
+TYPES = columns(
+    "metric, versus, target, source, ticket: string; round: Int64; fraction_pruned: float64; n: Int64; mean, low, "
+    "high, published, difference: float64"
+)
 
 
 def beside_paper(results: pd.DataFrame, converged: pd.DataFrame, networks: pd.DataFrame, spec: Spec) -> pd.DataFrame:

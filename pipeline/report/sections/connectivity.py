@@ -16,7 +16,7 @@ from pipeline.report.analysis.level_masks import LevelMasks, Outputs, affordable
 from pipeline.report.analysis.packed_masks import Mask, unpacked
 from pipeline.report.charts.chart import Axis, Chart, Series, numbers, spelled
 from pipeline.report.findings import Findings, Table
-from pipeline.report.rows import table_of
+from pipeline.report.rows import columns, evenly, groups_of, table_of
 from pipeline.report.sections.layers import LAYERS
 from pipeline.report.sections.section import LEFT_OUT, Fragment, Section, flat, not_drawn
 from pipeline.report.stills.panels import panels_figure
@@ -27,16 +27,10 @@ if TYPE_CHECKING:
 
 MOST_LAYERS, MOST_UNITS = 20, 5000
 """Prunable layers of a network, and units of each of them or before it, up to which it is counted."""
-TYPES = {
-    "source": "string",
-    "level": "float64",
-    "round": "int64",
-    "layer": "string",
-    **dict.fromkeys(["position", "rank"], "int64"),
-    "connected": "float64",
-    **dict.fromkeys(["units_before", "n"], "int64"),
-    "to_output": "bool",
-}
+TYPES = columns(
+    "source: string; level: float64; round: int64; layer: string; position, rank: int64; connected: float64; "
+    "units_before, n: int64; to_output: bool"
+)
 
 Edges = npt.NDArray[np.bool_]
 """[units, units before]: whether any weight between the two survives."""
@@ -147,25 +141,20 @@ def connectivity_charts(findings: Findings) -> list[list[Chart]]:
     return [
         [
             _ranks(f"connected-{number}-{place}", source, layer.removesuffix(".weight"), of_layer)
-            for place, (layer, of_layer) in enumerate(_by(rows, "layer"))
+            for place, (layer, of_layer) in enumerate(groups_of(rows, "layer"))
         ]
-        for number, (source, rows) in enumerate(_by(findings.of(CONNECTIVITY), "source"))
+        for number, (source, rows) in enumerate(groups_of(findings.of(CONNECTIVITY), "source"))
     ]
 
 
 def _ranks(name: str, source: str, layer: str, rows: pd.DataFrame) -> Chart:
     series = []
-    levels = [of_level for _, of_level in _by(rows, "level")]
+    levels = [of_level for _, of_level in groups_of(rows, "level")]
     for place, of_level in enumerate(levels):
-        shown = of_level.iloc[np.unique(np.linspace(0, len(of_level) - 1, RANKS).round().astype(int))]
-        one = Series(
-            percent_left(float(of_level["level"].iloc[0])),
-            shown["rank"].tolist(),
-            numbers(shown["connected"]),
-            role="step",
-        )
+        shown = of_level.iloc[evenly(range(len(of_level)), RANKS)]
+        left, more = percent_left(float(of_level["level"].iloc[0])), [shown["n"].tolist()]
+        one = Series(left, shown["rank"].tolist(), numbers(shown["connected"]), role="step", more=more)
         one.place = place / max(1, len(levels) - 1)
-        one.more = [shown["n"].tolist()]
         series.append(one)
     before = int(rows["units_before"].max())
     means = [(one.name, float(of["connected"].mean())) for one, of in zip(series, levels, strict=True)]
@@ -174,11 +163,6 @@ def _ranks(name: str, source: str, layer: str, rows: pd.DataFrame) -> Chart:
         f"level of weights remaining. Means: {spelled(means, '')}."
     )
     return Chart(name, f"source: {source}, {layer}", words, UNIT, CONNECTED, series, ("n",))
-
-
-def _by(table: pd.DataFrame, column: str) -> Iterator[tuple[str, pd.DataFrame]]:
-    for name, rows in table.groupby(column, sort=False):
-        yield str(name), rows
 
 
 def about_connectivity(findings: Findings) -> tuple[str, str]:
@@ -211,9 +195,8 @@ def _page(findings: Findings) -> Fragment:
 
 def connectivity_figure(findings: Findings) -> Figure | None:
     """Frankle & Carbin 2018, Figure 10: units that each unit is connected to; a panel a layer."""
-    charts = flat(connectivity_charts(findings))
     title = f"{findings.name}: connectivity by unit and weights remaining, means over seeds"
-    return panels_figure(charts, title) if charts else None
+    return panels_figure(flat(connectivity_charts(findings)), title)
 
 
 SECTION = Section(

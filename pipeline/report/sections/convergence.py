@@ -161,10 +161,9 @@ def _page(findings: Findings) -> Fragment:
 
 def convergence_figure(findings: Findings) -> Figure | None:
     """Iterations to convergence and test accuracy then, against weights remaining; a row a target."""
-    charts = convergence_charts(findings)
     spread = spread_in_words(findings.spec.analysis.spread)
     title = f"{findings.name}: iterations to convergence, and accuracy then,\n{spread}"
-    return panels_figure(charts, title, columns=2) if charts else None
+    return panels_figure(convergence_charts(findings), title, columns=2)
 
 
 SECTION = Section(

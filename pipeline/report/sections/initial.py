@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from pipeline.report.analysis.packed_masks import Mask, unpacked
 from pipeline.report.charts.chart import Axis, Chart, Series, numbers, spelled
 from pipeline.report.charts.palette import COLOURS, Line
 from pipeline.report.findings import Findings, Table
-from pipeline.report.rows import table_of
+from pipeline.report.rows import columns, groups_of, table_of
 from pipeline.report.sections.section import LEFT_OUT, Fragment, Section, flat, not_drawn
 from pipeline.report.stills.panels import panels_figure
 from pipeline.report.wording import listed, percent_left
@@ -26,15 +26,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BINS = 60
-TYPES = {
-    "source": "string",
-    "level": "float64",
-    "round": "int64",
-    "layer": "string",
-    "position": "int64",
-    **dict.fromkeys(["low", "high"], "float64"),
-    **dict.fromkeys(["count", "n"], "int64"),
-}
+TYPES = columns(
+    "source: string; level: float64; round: int64; layer: string; position: int64; low, high: float64; count, n: int64"
+)
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
 """Arrays of any shape by the layer's name."""
@@ -166,9 +160,9 @@ def initial_weight_charts(findings: Findings) -> list[list[Chart]]:
     All panels of a source have the same x. Sources of more than MOST_LAYERS prunable layers have none.
     """
     charts = []
-    for number, (source, rows) in enumerate(_by(findings.of(INITIAL_WEIGHTS), "source")):
+    for number, (source, rows) in enumerate(groups_of(findings.of(INITIAL_WEIGHTS), "source")):
         if rows["position"].nunique() <= MOST_LAYERS:
-            levels = enumerate(_by(rows, "level"))
+            levels = enumerate(groups_of(rows, "level"))
             charts.append([_histograms(f"initial-{number}-{place}", source, of) for place, (_, of) in levels])
     return charts
 
@@ -176,7 +170,7 @@ def initial_weight_charts(findings: Findings) -> list[list[Chart]]:
 def _histograms(name: str, source: str, rows: pd.DataFrame) -> Chart:
     left = percent_left(float(rows["level"].iloc[0]))
     series, spreads = [], []
-    for place, (layer, of_layer) in enumerate(_by(rows, "layer")):
+    for place, (layer, of_layer) in enumerate(groups_of(rows, "layer")):
         count = of_layer["count"].to_numpy()
         if not count.sum():
             continue
@@ -184,9 +178,8 @@ def _histograms(name: str, source: str, rows: pd.DataFrame) -> Chart:
         density = count / (count.sum() * (high - low))
         label = layer.removesuffix(".weight")
         line = Line(source, "", label, place % len(COLOURS), place // len(COLOURS), False, False)
-        one = Series(label, numbers((low + high) / 2), numbers(density), line, role="histogram")
-        one.more = [count.tolist()]
-        series.append(one)
+        middles, more = numbers((low + high) / 2), [count.tolist()]
+        series.append(Series(label, middles, numbers(density), line, role="histogram", more=more))
         spreads.append((label, _std(count, (low + high) / 2)))
     n = int(rows["n"].max())
     words = (
@@ -199,11 +192,6 @@ def _histograms(name: str, source: str, rows: pd.DataFrame) -> Chart:
 def _std(count: npt.NDArray[np.int64], middle: npt.NDArray[np.float64]) -> float:
     mean = np.average(middle, weights=count)
     return float(np.sqrt(np.average((middle - mean) ** 2, weights=count)))
-
-
-def _by(table: pd.DataFrame, column: str) -> Iterator[tuple[str, pd.DataFrame]]:
-    for name, rows in table.groupby(column, sort=False):
-        yield str(name), rows
 
 
 def about_initial_weights(findings: Findings) -> str:
@@ -239,9 +227,8 @@ def _page(findings: Findings) -> Fragment:
 
 def initial_weights_figure(findings: Findings) -> Figure | None:
     """Frankle & Carbin 2018, Figure 9: what surviving connections started from; a panel a level."""
-    charts = flat(initial_weight_charts(findings))
     title = f"{findings.name}: initial weights that survive, by layer, all seeds together"
-    return panels_figure(charts, title) if charts else None
+    return panels_figure(flat(initial_weight_charts(findings)), title)
 
 
 SECTION = Section(

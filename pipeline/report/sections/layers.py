@@ -13,7 +13,7 @@ from pipeline.report.charts.chart import Axis, Chart, Series, numbers, percent, 
 from pipeline.report.charts.lines import look_of
 from pipeline.report.charts.palette import Line
 from pipeline.report.findings import Findings, Table
-from pipeline.report.rows import evenly, table_of
+from pipeline.report.rows import columns, evenly, table_of
 from pipeline.report.sections.section import Fragment, Section, flat
 from pipeline.report.stills.panels import PANEL, panels_figure
 
@@ -23,13 +23,10 @@ if TYPE_CHECKING:
     from pipeline.engine.store.records import Records
     from pipeline.experiment.spec import Spec
 
-TYPES = {
-    **dict.fromkeys(["source", "ticket"], "string"),
-    **dict.fromkeys(["round", "seed"], "int64"),
-    "layer": "string",
-    **dict.fromkeys(["position", "survivors", "total"], "int64"),
-    **dict.fromkeys(["fraction_pruned", "ratio"], "float64"),
-}
+TYPES = columns(
+    "source, ticket: string; round, seed: int64; layer: string; position, survivors, total: int64; fraction_pruned, "
+    "ratio: float64"
+)
 
 
 def survivors_by_layer(results: pd.DataFrame, snapshot: Records, spec: Spec) -> pd.DataFrame:
@@ -233,8 +230,7 @@ def _page(findings: Findings) -> Fragment:
 
 def layers_figure(findings: Findings) -> Figure | None:
     """What remains and the ratio of Figure 1b, by layer and round; a row a source."""
-    charts = flat(layer_charts(findings))
-    return panels_figure(charts, f"{findings.name}: survivors by layer, means over seeds") if charts else None
+    return panels_figure(flat(layer_charts(findings)), f"{findings.name}: survivors by layer, means over seeds")
 
 
 def ratio_figure(findings: Findings) -> Figure | None:

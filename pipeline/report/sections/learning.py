@@ -266,19 +266,17 @@ def learning_figure(findings: Findings) -> Figure | None:
     if findings.spec.analysis.levels is not None:
         return _levels_figure(findings, spread)
     level = learning_level(findings)
-    charts = _curves(findings, level)
-    if level is None or not charts:
+    if level is None:
         return None
     title = f"{findings.name}: training with {percent_left(level)} of the weights"
-    return panels_figure(charts, title + f"\n{spread}" * (findings.spec.analysis.spread == "range"))
+    title += f"\n{spread}" * (findings.spec.analysis.spread == "range")
+    return panels_figure(_curves(findings, level), title)
 
 
 def _levels_figure(findings: Findings, spread: str) -> Figure | None:
     panels = _panels(findings)
-    if not panels.rows:
-        return None
     title = f"{findings.name}: {spread}\ndots: convergence, with the same spread of iterations"
-    columns = min(4, max(map(len, panels.rows)))
+    columns = min(4, max(map(len, panels.rows), default=1))
     return panels_figure(flat(panels.rows), "\n".join([title, *panels.remarks]), columns=columns)
 
 

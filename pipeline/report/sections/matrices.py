@@ -48,8 +48,8 @@ class Matrix:
     """Columns of equal length, by level: `start` has where each level begins. Differences in hundredths of a point."""
 
     def described(self) -> dict[str, object]:
-        heading = {"id": self.id, "title": self.title, "comparison": self.comparison}
-        return {**heading, "rows": self.rows, "columns": self.columns, **self.cells}
+        names = ("id", "title", "comparison", "rows", "columns")
+        return {name: getattr(self, name) for name in names} | self.cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +67,8 @@ class Matrices:
 
     def described(self) -> dict[str, object]:
         """What `templates/matrices.js` reads."""
-        tables = [one.described() for one in self.tables]
-        shared = {"levels": self.levels, "chosen": self.chosen, "remarks": self.remarks, "own": self.own}
-        return {**shared, "sources": self.sources, "targets": self.targets, "tables": tables}
+        names = ("levels", "chosen", "remarks", "own", "sources", "targets")
+        return {name: getattr(self, name) for name in names} | {"tables": [one.described() for one in self.tables]}
 
 
 def matrices(findings: Findings) -> Matrices | None:

@@ -18,7 +18,7 @@ from pipeline.report.charts.chart import Axis, Chart, Series, ends, numbers, per
 from pipeline.report.charts.lines import LEFT, look_of
 from pipeline.report.charts.palette import Line
 from pipeline.report.findings import Findings, Table
-from pipeline.report.rows import table_of
+from pipeline.report.rows import columns, table_of
 from pipeline.report.sections.section import Fragment, Section
 from pipeline.report.stills.panels import panels_figure
 
@@ -30,14 +30,12 @@ WITHIN = 0.95
 SPREAD, MARGIN = 8, 40
 """Standard deviations around the mean, and counts beyond them, over which probabilities are summed: all but 1e-12."""
 MASKS = ["mask", "other_mask"]
-COUNTS = ["survivors", "other_survivors", "total", "common"]
-NUMBERS = [*COUNTS, "overlap", "chance", "chance_low", "chance_high", "chance_by_layer"]
-TYPES = {
-    **dict.fromkeys(["kind", "source", "other_source"], "string"),
-    **dict.fromkeys(["round", "other_round", "seed", *COUNTS], "int64"),
-    **dict.fromkeys(NUMBERS[4:], "float64"),
-    **dict.fromkeys(MASKS, "string"),
-}
+NUMBERS = ["survivors", "other_survivors", "total", "common"]
+NUMBERS += ["overlap", "chance", "chance_low", "chance_high", "chance_by_layer"]
+TYPES = columns(
+    "kind, source, other_source: string; round, other_round, seed, survivors, other_survivors, total, common: int64; "
+    "overlap, chance, chance_low, chance_high, chance_by_layer: float64; mask, other_mask: string"
+)
 
 _Numbers = tuple[Any, ...]
 
@@ -216,9 +214,8 @@ def _panel(name: str, title: str, means: pd.DataFrame, looks: dict[str, Line], o
         label = (f"with {against}" if looks else f"{source} and {against}") if other else str(source)
         more = [rows["round"].tolist(), rows["n"].tolist(), percent(rows["chance"]), percent(rows["chance_by_layer"])]
         line = look or Line(str(source), "", label, number, 0, False, True)
-        one = Series(label, numbers(100 * rows["left"]), percent(rows["overlap"]), line, more=more)
-        one.spread = percent(rows["std"])
-        pairs.append((one, rows))
+        left, std = numbers(100 * rows["left"]), percent(rows["std"])
+        pairs.append((Series(label, left, percent(rows["overlap"]), line, spread=std, more=more), rows))
     series = [one for one, _ in pairs]
     equal = (means["more_left"] <= means["left"] * (1 + ALIKE)).all()
     text = f"Weights that two masks of equal seed have in common, {title}; pruned the most: {ends(series, ' %')}."
@@ -305,8 +302,7 @@ def _page(findings: Findings) -> Fragment:
 
 def overlap_figure(findings: Findings) -> Figure | None:
     """What masks have in common, beside chance."""
-    charts, _ = _every(findings)
-    return panels_figure(charts, f"{findings.name}: weights in common, mean ±1 std over seeds") if charts else None
+    return panels_figure(_every(findings)[0], f"{findings.name}: weights in common, mean ±1 std over seeds")
 
 
 SECTION = Section(

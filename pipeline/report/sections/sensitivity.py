@@ -18,7 +18,7 @@ from pipeline.report.charts.columns import spread_in_words
 from pipeline.report.charts.curves import dense_level, panel, points_by_curve, seeds_in_words
 from pipeline.report.charts.palette import COLOURS, Line
 from pipeline.report.findings import Findings, Table
-from pipeline.report.rows import records, table_of
+from pipeline.report.rows import columns, records, table_of
 from pipeline.report.sections.section import Fragment, Section
 from pipeline.report.stills.panels import panels_figure
 
@@ -28,11 +28,9 @@ if TYPE_CHECKING:
     from pipeline.experiment.spec import Spec
     from pipeline.experiment.spec_sides import Source
 
-TYPES = {
-    **dict.fromkeys(["target", "ticket", "layer", "source"], "string"),
-    **dict.fromkeys(["weights", "levels"], "int64"),
-    **dict.fromkeys(["difference", "lowest", "lowest_left"], "float64"),
-}
+TYPES = columns(
+    "target, ticket, layer, source: string; weights, levels: int64; difference, lowest, lowest_left: float64"
+)
 EVERY = "all layers"
 SIZE = (3, 32, 32)
 """Of images that a built-in model is asked about: the names of its layers depend on none."""

@@ -19,7 +19,7 @@ from pipeline.report.analysis.paired import in_grid_order, paired, remarks, rows
 from pipeline.report.analysis.pairings import NONE
 from pipeline.report.findings import Findings, Table
 from pipeline.report.histories import HISTORIES
-from pipeline.report.rows import rows_of
+from pipeline.report.rows import columns, rows_of
 from pipeline.report.sections.section import Fragment, Screen, Section
 from pipeline.report.wording import interval, percent_left, points
 
@@ -29,18 +29,11 @@ if TYPE_CHECKING:
     from pipeline.experiment.spec import Spec
 
 VALIDATION, END = "minimum of the validation loss", "end of training"
-TYPES = {
-    **dict.fromkeys(["source", "target", "ticket"], "string"),
-    "round": "int64",
-    "remaining": "float64",
-    **dict.fromkeys(["reference", "measured_at", "unit"], "string"),
-    "n": "int64",
-    **dict.fromkeys(["accuracy", "reference_accuracy", "difference", "low", "high"], "float64"),
-    **dict.fromkeys(["iterations", "reference_iterations"], "float64"),
-    "wins": "boolean",
-    "wins_in": "Int64",
-    "remark": "string",
-}
+TYPES = columns(
+    "source, target, ticket: string; round: int64; remaining: float64; reference, measured_at, unit: string; n: "
+    "int64; accuracy, reference_accuracy, difference, low, high, iterations, reference_iterations: float64; wins: "
+    "boolean; wins_in: Int64; remark: string"
+)
 
 
 def winning_tickets(results: pd.DataFrame, histories: pd.DataFrame, spec: Spec) -> pd.DataFrame:
