@@ -4,7 +4,6 @@ No Ray, and torch only for a user's own model or data set.
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from textwrap import fill
@@ -55,34 +54,21 @@ def plan(
     Stages by kind, cached and to run; what is shared; the longest chain; estimated time, GPU hours and bytes. Of
     several files, or of folders, a line each.
     """
-    if len(files) == 1 and not files[0].is_dir():
-        options = (store, data, images_per_second or [])
-        _plan_one(files[0], overrides or [], *options, as_json=as_json, mermaid=mermaid, why=why)
+    if len(files) > 1 or files[0].is_dir():
+        for option, given in (("--mermaid", mermaid), ("--why", why)):
+            if given:
+                raise UserError(
+                    f"{option} is about the stages of one grid: name one YAML file, not several or a folder."
+                )
+        plan_several(files, overrides or [], store, data, images_per_second or [], as_json=as_json)
         return
-    for option, given in (("--mermaid", mermaid), ("--why", why)):
-        if given:
-            raise UserError(f"{option} is about the stages of one grid: name one YAML file, not several or a folder.")
-    plan_several(files, overrides or [], store, data, images_per_second or [], as_json=as_json)
-
-
-def _plan_one(
-    file: Path,
-    overrides: Sequence[str],
-    store: str,
-    data: Path,
-    images_per_second: Sequence[str],
-    *,
-    as_json: bool,
-    mermaid: bool,
-    why: bool,
-) -> None:
     from pipeline.cli.report import notes_on_names
     from pipeline.engine.store import Store
     from pipeline.experiment.collections import open_work
     from pipeline.experiment.planning import plan as plan_work
 
-    work = open_work(file, overrides, data, without_absent=True)
-    throughput = read_throughput(images_per_second, work)
+    work = open_work(files[0], overrides or [], data, without_absent=True)
+    throughput = read_throughput(images_per_second or [], work)
     opened = Store(store, create=False)
     snapshot = opened.snapshot()
     todo = plan_work(work, snapshot)

@@ -12,18 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from pipeline.cli import options
 from pipeline.cli.console import open_console, say
-from pipeline.cli.options import (
-    DATA,
-    REPORTS,
-    STORE,
-    DataOption,
-    Experiment,
-    Overrides,
-    ReportsOption,
-    StoreOption,
-    prepare_tracking,
-)
 from pipeline.engine.addresses import shown
 from pipeline.engine.waiting import waiting
 from pipeline.lottery.counting import count_of
@@ -66,7 +56,7 @@ def start_tracking(grid: "Grid", tracking: str, store: str, console: Console) ->
     from pipeline.engine.tracking.tracker import Tracker
     from pipeline.engine.tracking.uri import sqlite_path
 
-    uri, opened = prepare_tracking(tracking), Store(store)
+    uri, opened = options.prepare_tracking(tracking), Store(store)
     with waiting(f"Waiting for the store {shown(store)}", partial(say, console)):
         snapshot = opened.snapshot()
     known = is_tracked if sqlite_path(uri) is not None else logged_runs
@@ -138,11 +128,11 @@ class TerminalAudience:
 
 
 def report(
-    experiment: Experiment,
-    overrides: Overrides = None,
-    store: StoreOption = STORE,
-    data: DataOption = DATA,
-    reports: ReportsOption = REPORTS,
+    experiment: options.Experiment,
+    overrides: options.Overrides = None,
+    store: options.StoreOption = options.STORE,
+    data: options.DataOption = options.DATA,
+    reports: options.ReportsOption = options.REPORTS,
     at: Annotated[
         float | None,
         typer.Option(min=0.0, max=0.999999, help="Fraction pruned at which transfers are compared, e.g. 0.95."),

@@ -11,22 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from pipeline.cli import options
 from pipeline.cli.console import open_console, say
-from pipeline.cli.options import (
-    DATA,
-    REPORTS,
-    STORE,
-    TRACKING,
-    CheckpointOption,
-    DataOption,
-    FailFastOption,
-    File,
-    LanesOption,
-    Overrides,
-    ReportsOption,
-    StoreOption,
-    TrackingOption,
-)
 from pipeline.cli.quantities import duration
 from pipeline.engine.signals import Terminated, terminated_on_sigterm
 from pipeline.engine.waiting import waiting
@@ -45,22 +31,22 @@ GO_ON = "Finished stages are in the store: run the same command again to go on."
 
 
 def run(
-    file: File,
-    overrides: Overrides = None,
-    store: StoreOption = STORE,
-    tracking: TrackingOption = TRACKING,
-    data: DataOption = DATA,
-    reports: ReportsOption = REPORTS,
+    file: options.File,
+    overrides: options.Overrides = None,
+    store: options.StoreOption = options.STORE,
+    tracking: options.TrackingOption = options.TRACKING,
+    data: options.DataOption = options.DATA,
+    reports: options.ReportsOption = options.REPORTS,
     local: Annotated[bool, typer.Option("--local", help="In this process, without Ray: for debugging.")] = False,
-    lanes: LanesOption = None,
+    lanes: options.LanesOption = None,
     address: Annotated[
         str, typer.Option(envvar="TICKETS_RAY_ADDRESS", help="`local`, `auto`, or a Ray cluster's address.")
     ] = "local",
-    fail_fast: FailFastOption = False,
+    fail_fast: options.FailFastOption = False,
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Leave out stages whose data set is not there, and run the others.")
     ] = False,
-    checkpoint_minutes: CheckpointOption = 10.0,
+    checkpoint_minutes: options.CheckpointOption = 10.0,
     lease_timeout: Annotated[
         float, typer.Option(min=5.0, help="Seconds without a sign of life after which a lane's stage goes to another.")
     ] = 60.0,
@@ -83,7 +69,7 @@ def run(
                 say(console, f"note: {note}", "yellow")
             here = local or address == "local"
             without = left_out(work, store, data, console, here=here, allow_missing=allow_missing)
-            options = RunOptions(
+            settings = RunOptions(
                 store,
                 data.resolve(),
                 local=local,
@@ -96,8 +82,8 @@ def run(
             )
             if address == "local":
                 os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray's own default, which it else announces
-            trackers = [start_tracking(grid, tracking, options.store, console) for grid in work.grids]
-            summary = _run_and_report(work, options, reports, console, trackers)
+            trackers = [start_tracking(grid, tracking, settings.store, console) for grid in work.grids]
+            summary = _run_and_report(work, settings, reports, console, trackers)
     except KeyboardInterrupt as stop:  # before the driver watches for it, after it, or a second one in it
         say(console, f"Stopped at once. {GO_ON}")
         sys.exit(143 if isinstance(stop, Terminated) else 130)
@@ -109,7 +95,7 @@ def run(
 
 
 def _run_and_report(
-    work: "Work", options: "RunOptions", reports: Path, console: Console, trackers: "Sequence[Tracker | None]"
+    work: "Work", settings: "RunOptions", reports: Path, console: Console, trackers: "Sequence[Tracker | None]"
 ) -> "Summary":
     """Run, report, and again where the report met files that are damaged, which it has discarded, or lost."""
     from pipeline.cli.display import Display
@@ -121,7 +107,7 @@ def _run_and_report(
     summary: Summary | None = None
     for left in reversed(range(MENDS + 1)):
         with Display(work, console, [tracker.log_stages for tracker in trackers if tracker]) as display:
-            summary = run_work(work, options, display).after(summary)
+            summary = run_work(work, settings, display).after(summary)
         if summary.interrupted:
             break
         given_up = {*summary.failed, *summary.skipped, *summary.left_out, *summary.blocked}
@@ -130,7 +116,7 @@ def _run_and_report(
         damaged: list[str] = []
         for grid, tracker in zip(work.grids, trackers, strict=True):
             try:
-                store = Store(options.store, create=False).existing()
+                store = Store(settings.store, create=False).existing()
                 audience = TerminalAudience(grid, store, console, tracker)
                 mending = complete and left > 0
                 damaged += make_report(grid, store, reports, audience, given_up, whole=complete, mending=mending)

@@ -8,22 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli import options
 from pipeline.cli.cluster_address import AddressOption, at
 from pipeline.cli.logs import follow_job
-from pipeline.cli.options import (
-    DATA,
-    REPORTS,
-    STORE,
-    TRACKING,
-    CheckpointOption,
-    FailFastOption,
-    File,
-    LanesOption,
-    Overrides,
-    ReportsOption,
-    StoreOption,
-    TrackingOption,
-)
 from pipeline.cli.quantities import size
 from pipeline.experiment.errors import UserError
 from pipeline.lottery.counting import count_of
@@ -36,22 +23,22 @@ if TYPE_CHECKING:
 
 def submit(
     context: typer.Context,
-    file: File,
+    file: options.File,
     address: AddressOption = "",
-    overrides: Overrides = None,
-    store: StoreOption = STORE,
-    tracking: TrackingOption = TRACKING,
+    overrides: options.Overrides = None,
+    store: options.StoreOption = options.STORE,
+    tracking: options.TrackingOption = options.TRACKING,
     data: Annotated[
         Path,
         typer.Option("--data", envvar="TICKETS_DATA", help="Root folder of the data sets, on the cluster's nodes."),
-    ] = DATA,
-    reports: ReportsOption = REPORTS,
-    lanes: LanesOption = None,
-    fail_fast: FailFastOption = False,
+    ] = options.DATA,
+    reports: options.ReportsOption = options.REPORTS,
+    lanes: options.LanesOption = None,
+    fail_fast: options.FailFastOption = False,
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Leave out stages whose prepared data are not at their URI.")
     ] = False,
-    checkpoint_minutes: CheckpointOption = 10.0,
+    checkpoint_minutes: options.CheckpointOption = 10.0,
     installed: Annotated[
         bool, typer.Option("--installed", help="Use the package that the cluster's image has; this one is not sent.")
     ] = False,

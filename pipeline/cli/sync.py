@@ -6,19 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.cli.options import (
-    DATA,
-    REPORTS,
-    STORE,
-    TRACKING,
-    DataOption,
-    File,
-    Overrides,
-    ReportsOption,
-    StoreOption,
-    TrackingOption,
-    required_tracking,
-)
+from pipeline.cli import options
 from pipeline.lottery.counting import count_of
 
 if TYPE_CHECKING:
@@ -30,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def sync(
-    file: File,
-    overrides: Overrides = None,
-    store: StoreOption = STORE,
-    tracking: TrackingOption = TRACKING,
-    data: DataOption = DATA,
-    reports: ReportsOption = REPORTS,
+    file: options.File,
+    overrides: options.Overrides = None,
+    store: options.StoreOption = options.STORE,
+    tracking: options.TrackingOption = options.TRACKING,
+    data: options.DataOption = options.DATA,
+    reports: options.ReportsOption = options.REPORTS,
 ) -> None:
     """Log to MLflow what the store has and MLflow lacks.
 
@@ -46,7 +34,7 @@ def sync(
     from pipeline.report.report import make_report
 
     work = open_work(file, overrides or [], data)
-    uri = required_tracking(tracking)
+    uri = options.required_tracking(tracking)
     opened = Store(store, create=False).existing()
     audiences = [MlflowAudience(grid, opened, uri, tracking) for grid in work.grids]
     damaged = [what for audience in audiences for what in make_report(audience.grid, opened, reports, audience)]

@@ -25,33 +25,21 @@ from pipeline.report.sections import order
 from pipeline.report.sound_outputs import SoundOutputs, broken_files
 
 
-def gather(
-    grid: Grid,
-    store: Store,
-    snapshot: Snapshot,
-    earlier: Path | None = None,
-    broken: Sequence[Problem] | None = None,
-) -> Findings:
+def gather(grid: Grid, store: Store, snapshot: Snapshot, earlier: Path | None = None) -> Findings:
     """Read and compute all findings. `snapshot` is the moment that they are of.
 
     A grid whose histories or masks are too many to read has those of one level (`analysis.fraction_pruned`) only;
-    `Findings.omissions` says so. Files of the store that are damaged are left out, named, and discarded. `broken`:
-    those that are known, as `broken_files` finds them. `earlier`: the folder of an earlier report, of which tables that
-    hold what never changes for a key are not read again.
+    `Findings.omissions` says so. Files of the store that are damaged are left out, named, and discarded.
+    `earlier`: the folder of an earlier report, of which tables that hold what never changes for a key are not read
+    again.
     """
-    return complete(begin(grid, store, snapshot, earlier, broken))
+    return complete(begin(grid, store, snapshot, earlier, broken_files(grid, snapshot)))
 
 
-def begin(
-    grid: Grid,
-    store: Store,
-    snapshot: Snapshot,
-    earlier: Path | None = None,
-    broken: Sequence[Problem] | None = None,
-) -> Findings:
-    """Findings of which nothing but the results has been computed yet; arguments as those of `gather`."""
+def begin(grid: Grid, store: Store, snapshot: Snapshot, earlier: Path | None, broken: Sequence[Problem]) -> Findings:
+    """Findings of which nothing but the results has been computed yet. `broken`: as `broken_files` finds them."""
     failed, skipped = failures(store, grid.name)
-    outputs = SoundOutputs(store, broken_files(grid, snapshot) if broken is None else broken)
+    outputs = SoundOutputs(store, broken)
     evidence = Evidence(grid, snapshot, outputs, store.uri, failed, skipped, earlier)
     results = results_table(grid, snapshot, failed)
     return Findings(grid.spec, results, time.time(), evidence, about=grid.about)

@@ -4,19 +4,17 @@ from dataclasses import replace
 from itertools import count
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from pipeline.experiment.spec_analysis import Convergence, MovingAverage, Settles
 from pipeline.recipes.steps import Steps
-from pipeline.report.analysis.over_seeds import ROUNDING, BySeed, Floats, Whole, by_seed, extremes, moments
+from pipeline.report.analysis.over_seeds import ROUNDING, BySeed, by_seed, extremes, moments
+from pipeline.report.analysis.paired_tests import Floats, Marks, Whole
 from pipeline.report.findings import Table
 from pipeline.report.histories import HISTORIES
 
 COLUMNS = ["stage", "converged", "iteration", "epoch", "accuracy"]
 LOSSES = ["train_loss", "test_loss"]
-
-Marks = npt.NDArray[np.bool_]
 
 
 def convergence(histories: pd.DataFrame, rule: Convergence) -> pd.DataFrame:

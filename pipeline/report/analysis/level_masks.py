@@ -77,17 +77,17 @@ def levels_drawn(evaluated: Collection[float], asked: Collection[float] | None) 
 
 LEVEL_MASKS = Computed("drawn masks", lambda findings: masks_by_level(findings.results, findings.spec))
 
-Outputs = set[tuple[str, str]]
+OutputNames = set[tuple[str, str]]
 """(stage, output) of files of the store."""
 
 
-def affordable(findings: Findings, needed: Callable[[LevelMasks], Outputs], what: str) -> list[LevelMasks]:
+def affordable(findings: Findings, needed: Callable[[LevelMasks], OutputNames], what: str) -> list[LevelMasks]:
     """Those of the first sources, as many as BYTES are enough for; a note names the others. None that need nothing."""
     drawn, kept = findings.of(LEVEL_MASKS), list[LevelMasks]()
     left, out = BYTES, list[str]()
     for source in dict.fromkeys(one.source for one in drawn):
         of_source = [one for one in drawn if one.source == source]
-        outputs = Outputs().union(*map(needed, of_source))
+        outputs = OutputNames().union(*map(needed, of_source))
         size = sum(findings.read.size(*output) for output in outputs)
         if size > left:
             out.append(source)

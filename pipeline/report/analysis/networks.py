@@ -9,12 +9,11 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from pipeline.experiment.models import Perceptron
 from pipeline.experiment.spec import DENSE
-from pipeline.report.analysis.paired_tests import CONFIDENCE, holm
+from pipeline.report.analysis.paired_tests import CONFIDENCE, Marks, holm
 from pipeline.report.analysis.paper_values import is_of, published_values
 from pipeline.report.findings import Table
 from pipeline.report.rows import columns, rows_of, table_of
@@ -33,8 +32,6 @@ TYPES = columns(
     "count: int64; share, low, high: float64; both: Int64; both_share, both_low, both_high, published: float64; "
     "published_n: Int64; inside: boolean; difference, difference_low, difference_high: float64"
 )
-
-Marks = npt.NDArray[np.bool_]
 
 
 class Share(NamedTuple):

@@ -6,14 +6,10 @@ The unit is the seed: several values of one seed are averaged first.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from pipeline.report.analysis.paired_tests import half_width
+from pipeline.report.analysis.paired_tests import Floats, Whole, half_width
 from pipeline.report.findings import Table
-
-Floats = npt.NDArray[np.float64]
-Whole = npt.NDArray[np.int64]
 
 CURVE = ["experiment", "model", "source", "target", "source_optimizer", "target_optimizer", "ticket"]
 POINT = ["round", "fraction_pruned", "survivors", "total"]

@@ -11,8 +11,17 @@ import pandas as pd
 
 from pipeline.experiment.spec import ANY, Spec
 from pipeline.experiment.spec_analysis import FEWEST
-from pipeline.report.analysis.over_seeds import Floats, Whole, moments
-from pipeline.report.analysis.paired_tests import half_width, hedges_g, holm, t_statistic, two_sided
+from pipeline.report.analysis.over_seeds import moments
+from pipeline.report.analysis.paired_tests import (
+    Floats,
+    Marks,
+    Whole,
+    half_width,
+    hedges_g,
+    holm,
+    t_statistic,
+    two_sided,
+)
 
 SEED, CLASS_SPLIT = "seed", "class split"
 
@@ -44,7 +53,7 @@ class Paired:
     low: Floats
     """95 % t interval of the difference, `low` to `high`; NaN where it is not `testable`."""
     high: Floats
-    testable: npt.NDArray[np.bool_]
+    testable: Marks
     """At least three pairs, whose differences vary."""
 
     @property

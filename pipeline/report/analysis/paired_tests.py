@@ -9,6 +9,7 @@ import pandas as pd
 
 Floats = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int64]
+Marks = npt.NDArray[np.bool_]
 
 CONFIDENCE = 0.95
 SIGNIFICANT = 0.05

@@ -22,7 +22,7 @@ from pipeline.report.wording import interval, listed, p_value, percent_left, poi
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-    from rich.table import Table as Printed
+    from rich.table import Table as RichTable
 
     from pipeline.experiment.spec import Spec
     from pipeline.experiment.spec_analysis import PublishedTest
@@ -231,12 +231,12 @@ def _lines(findings: Findings, screen: Screen) -> Iterator[RenderableType]:
     yield from map(Text, about_beside_dense(findings.of(BESIDE_DENSE), of))
 
 
-def _table(rows: list[SimpleNamespace], screen: Screen) -> Printed:
-    from rich.table import Table as Printed
+def _table(rows: list[SimpleNamespace], screen: Screen) -> RichTable:
+    from rich.table import Table as RichTable
 
     where = f"{rows[0].source or 'any source'} -> {rows[0].target or 'any target'}"
     title = f"Tickets beside the dense network, {where} (test accuracy in %, ± std; difference with 95 % interval)"
-    table = Printed(title=title, box=screen.style, title_justify="left", pad_edge=False)
+    table = RichTable(title=title, box=screen.style, title_justify="left", pad_edge=False)
     table.add_column("ticket\nleft", overflow="fold")
     for heading in ("n", "ticket", "dense", "difference", "t", "p\n(Holm)"):
         table.add_column(heading, justify="right", no_wrap=heading == "n")

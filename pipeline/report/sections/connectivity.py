@@ -12,7 +12,7 @@ import pandas as pd
 
 from pipeline.experiment.models import Perceptron
 from pipeline.experiment.spec_sides import Source
-from pipeline.report.analysis.level_masks import LevelMasks, Outputs, affordable
+from pipeline.report.analysis.level_masks import LevelMasks, OutputNames, affordable
 from pipeline.report.analysis.packed_masks import Mask, unpacked
 from pipeline.report.charts.chart import Axis, Chart, Series, numbers, spelled
 from pipeline.report.findings import Findings, Table
@@ -126,7 +126,7 @@ def _table(findings: Findings) -> pd.DataFrame:
     sources = findings.spec.sources
     single = {source.name for source in sources if not isinstance(source.model, Perceptron)}
 
-    def of_masks(one: LevelMasks) -> Outputs:
+    def of_masks(one: LevelMasks) -> OutputNames:
         return {(key, "mask") for key in one.masks.values() if key is not None and one.source in single}
 
     drawn = affordable(findings, of_masks, "Connectivity by unit")

@@ -19,7 +19,7 @@ from pipeline.report.wording import percent_left
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from rich.table import Table as Printed
+    from rich.table import Table as RichTable
 
 ROUND, NUMBERS = 14, 12
 """Characters of a round's column with its frame, and of the remaining columns beside the two names."""
@@ -38,9 +38,9 @@ def curves_figure(findings: Findings) -> Figure | None:
     return panels_figure(charts, f"{findings.name}\n{spread}, {seeds_in_words(findings)}") if charts else None
 
 
-def _lines(findings: Findings, screen: Screen) -> Iterator[Printed]:
+def _lines(findings: Findings, screen: Screen) -> Iterator[RichTable]:
     """A table a target; the terminal's width decides how many rounds it shows, the first and the last among them."""
-    from rich.table import Table as Printed
+    from rich.table import Table as RichTable
 
     results = findings.results
     names = [results[column].str.len().max() for column in ("source", "ticket")] if len(results) else []
@@ -51,7 +51,7 @@ def _lines(findings: Findings, screen: Screen) -> Iterator[Printed]:
         pruned = of_target.sort_values("fraction_pruned")
         shown = evenly(list(dict.fromkeys(zip(pruned["round"], pruned["left"], strict=True))), columns)
         title = f"Test accuracy on {target} (%), mean ± std over n seeds"
-        table = Printed(title=title, box=screen.style, title_justify="left")
+        table = RichTable(title=title, box=screen.style, title_justify="left")
         for heading in ("source", "ticket", "n"):
             table.add_column(heading, no_wrap=True)
         for number, percent in shown:

@@ -12,7 +12,7 @@ import pandas as pd
 from pipeline.experiment.spec_sides import Source
 from pipeline.lottery.counting import count_of
 from pipeline.recipes.steps import Steps
-from pipeline.report.analysis.level_masks import LEVEL_MASKS, LevelMasks, Outputs, affordable
+from pipeline.report.analysis.level_masks import LEVEL_MASKS, LevelMasks, OutputNames, affordable
 from pipeline.report.analysis.packed_masks import Mask, unpacked
 from pipeline.report.charts.chart import Axis, Chart, Series, numbers, spelled
 from pipeline.report.charts.palette import COLOURS, Line
@@ -135,7 +135,7 @@ def _table(findings: Findings) -> pd.DataFrame:
     layers = {source: record["fields"]["layers"] for source, record in pruned if record is not None}
     rewinding = {source.name for source in findings.spec.sources if source.prune.rewind != "none"}
 
-    def of_starts(one: LevelMasks) -> Outputs:
+    def of_starts(one: LevelMasks) -> OutputNames:
         places = (starts.get((one.source, seed)) for seed in one.masks)
         return {(at.stage, at.output) for at in places if at is not None and one.source in rewinding}
 

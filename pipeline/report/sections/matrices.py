@@ -26,7 +26,7 @@ from pipeline.report.wording import interval, listed, p_value, percent_left, poi
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.console import RenderableType
-    from rich.table import Table as Printed
+    from rich.table import Table as RichTable
 
 DIGITS, P_DIGITS = 3, 2
 """Significant digits of t and of the effect, and of p."""
@@ -264,11 +264,11 @@ def _lines(findings: Findings, screen: Screen) -> Iterator[RenderableType]:
             yield Text(f"{title}: {len(of_one):,} comparisons, too many for a terminal; the report has them.")
 
 
-def _table(what: str, compared: pd.DataFrame, screen: Screen) -> Printed:
-    from rich.table import Table as Printed
+def _table(what: str, compared: pd.DataFrame, screen: Screen) -> RichTable:
+    from rich.table import Table as RichTable
 
     title = f"{what}, paired by seed, in points of accuracy"
-    table = Printed(title=title, box=screen.style, title_justify="left", pad_edge=False, caption_justify="left")
+    table = RichTable(title=title, box=screen.style, title_justify="left", pad_edge=False, caption_justify="left")
     for heading in ("source", "target"):
         table.add_column(heading, overflow="fold")
     for heading in ("left", "difference", "95 % interval", "p (Holm)", "n"):

@@ -17,7 +17,7 @@ from pipeline.report.sections.section import Fragment, Screen, Section
 from pipeline.report.wording import listed, p_value, shown
 
 if TYPE_CHECKING:
-    from rich.table import Table as Printed
+    from rich.table import Table as RichTable
 
 SPELLED_OUT = 12
 """Rows that the sentence names."""
@@ -133,20 +133,20 @@ def paired_rows(findings: Findings) -> list[dict[str, str]]:
     ]
 
 
-def _lines(findings: Findings, screen: Screen) -> Iterator[Printed]:
+def _lines(findings: Findings, screen: Screen) -> Iterator[RichTable]:
     """A table a metric, the page's rows: shares in percent with their intervals. None where there is no row."""
     rows = network_rows(findings.of(NETWORKS))
     return (_table(metric, title, rows, screen) for metric, title in (TITLES.items() if rows else ()))
 
 
-def _table(metric: str, title: str, rows: list[SimpleNamespace], screen: Screen) -> Printed:
-    from rich.table import Table as Printed
+def _table(metric: str, title: str, rows: list[SimpleNamespace], screen: Screen) -> RichTable:
+    from rich.table import Table as RichTable
 
     numbers = [row.of[metric] for row in rows]
     with_dense, paper = any(one.both for one in numbers), any(one.paper for one in numbers)
     headings = ["all", *["with dense"] * with_dense, *["paper"] * paper]
     title = f"Networks that succeed (%): {title}"
-    table = Printed(title=title, box=screen.style, title_justify="left", caption_justify="left")
+    table = RichTable(title=title, box=screen.style, title_justify="left", caption_justify="left")
     table.add_column("source -> target\nticket", overflow="fold")
     for heading in ("units", "n", *headings):
         table.add_column(heading, justify="right", no_wrap=True)

@@ -13,9 +13,10 @@ import pandas as pd
 from pipeline.experiment.spec import ANY, DENSE
 from pipeline.experiment.spec_analysis import EarlyStop
 from pipeline.lottery.counting import count_of
-from pipeline.report.analysis.convergence import Marks, convergence
-from pipeline.report.analysis.over_seeds import ROUNDING, Floats, by_seed
+from pipeline.report.analysis.convergence import convergence
+from pipeline.report.analysis.over_seeds import ROUNDING, by_seed
 from pipeline.report.analysis.paired import in_grid_order, paired, remarks, rows_at, unit_of
+from pipeline.report.analysis.paired_tests import Floats, Marks
 from pipeline.report.analysis.pairings import NONE
 from pipeline.report.findings import Findings, Table
 from pipeline.report.histories import HISTORIES
