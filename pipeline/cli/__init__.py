@@ -7,9 +7,14 @@ from typing import Annotated
 import typer
 
 from pipeline.cli import (
+    archive,
     compare,
+    diff,
     doctor,
+    du,
     export,
+    gc,
+    import_,
     jobs,
     logs,
     plan,
@@ -64,9 +69,14 @@ app.command("status")(status.status)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("show")(show.show)
+app.command("diff")(diff.diff)
 app.command("export")(export.export)
+app.command("archive")(archive.archive)
+app.command("import")(import_.import_)
 app.command("sync")(sync.sync)
 app.command("verify")(verify.verify)
+app.command("du")(du.du)
+app.command("gc")(gc.gc)
 app.command("ui")(ui.ui)
 app.command("prepare")(prepare.prepare)
 app.command("doctor")(doctor.doctor)

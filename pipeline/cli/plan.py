@@ -18,6 +18,7 @@ from pipeline.cli.options import DATA, STORE, DataOption, JsonOption, Overrides,
 from pipeline.cli.plan_facts import Facts, describe, known_rates, read_throughput
 from pipeline.cli.plan_of_several import plan_several
 from pipeline.cli.quantities import duration, size
+from pipeline.cli.why import explained, nearest_there
 from pipeline.experiment.errors import UserError
 from pipeline.lottery.counting import count_of
 
@@ -47,7 +48,13 @@ def plan(
     as_json: JsonOption = False,
     images_per_second: Throughput = None,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the DAG as a Mermaid diagram.")] = False,
-    why: Annotated[bool, typer.Option("--why", help="List every stage to run with the reason.")] = False,
+    why: Annotated[
+        bool,
+        typer.Option(
+            "--why",
+            help="List every stage to run with the reason, and in what the nearest one of the store differs.",
+        ),
+    ] = False,
 ) -> None:
     """Show what a run would do, and why; runs nothing.
 
@@ -81,12 +88,13 @@ def plan(
     facts = describe(work, todo, known_rates(snapshot, throughput), data)
     facts.notes.extend(notes_on_names(work, opened))
     if as_json:
-        print(json.dumps({**asdict(facts), "reasons": todo.reasons}, indent=2))
+        nearest = {key: asdict(near) for key, near in nearest_there(work, todo, snapshot).items()} if why else {}
+        print(json.dumps({**asdict(facts), "reasons": todo.reasons, **({"nearest": nearest} if why else {})}, indent=2))
         return
     _show(facts, open_console())
     if why:
-        for key, reason in todo.reasons.items():
-            print(f"{key[:12]}  {work.stages[key].label}: {reason}")
+        for line in explained(work, todo, nearest_there(work, todo, snapshot), opened):
+            print(line)
 
 
 def _show(facts: Facts, console: Console) -> None:

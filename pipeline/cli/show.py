@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -27,7 +27,7 @@ def show(
     from pipeline.engine.store import MissingOutput, Store
 
     opened = Store(store, create=False).existing()
-    record = opened.record(_whole_key(key, opened, store))
+    record = opened.record(whole_key(key, opened.snapshot(), store))
     assert record is not None
     try:
         history = json.loads(opened.read(record["key"], "history"))
@@ -76,10 +76,11 @@ def _table(history: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _whole_key(beginning: str, store: Any, uri: str) -> str:
+def whole_key(beginning: str, keys: Iterable[str], uri: str) -> str:
+    """The one of `keys` that begins so. Raises UserError."""
     from pipeline.engine.addresses import shown
 
-    found = sorted(key for key in store.snapshot() if key.startswith(beginning))
+    found = sorted(key for key in keys if key.startswith(beginning))
     if not found:
         raise UserError(
             f"No finished stage in {shown(uri)} has a key that begins with {beginning!r}. "
@@ -88,4 +89,4 @@ def _whole_key(beginning: str, store: Any, uri: str) -> str:
     if len(found) > 1:
         some = ", ".join(key[:12] for key in found[:NAMED]) + (", ..." if len(found) > NAMED else "")
         raise UserError(f"{len(found)} keys begin with {beginning!r}: {some}. Give more of it.")
-    return str(found[0])
+    return found[0]

@@ -35,7 +35,7 @@ def assemble(grid: Grid, point: Point, store: Store) -> Ticket:
         inputs[role] = load_mask(payload.data) if role == "mask" else load_weights(payload.data)
         hashes[role] = payload.sha256
     record = store.record(point.stage)
-    recipe = stage.recipe
+    recipe = stage.known_recipe
     if recipe is None and record is not None:  # of a grid that is remembered by its name
         recipe = recipe_from(record["fields"])
     if not isinstance(recipe, Train):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.engine.addresses import Address, shown
+from pipeline.engine.collecting import await_collections
 from pipeline.engine.collector import Collector
 from pipeline.engine.driver_status import status_of
 from pipeline.engine.experiments import remember
@@ -24,6 +25,7 @@ from pipeline.engine.presence import Presence
 from pipeline.engine.provenance import driver_id
 from pipeline.engine.signals import Stop, StoppedError, stop_on_signals
 from pipeline.engine.store import Snapshot, Store
+from pipeline.engine.store.drivers import DriverStatus
 from pipeline.engine.summary import Summary
 from pipeline.engine.waiting import waiting
 from pipeline.experiment.grid import Work
@@ -86,7 +88,8 @@ class _Driver:
         remove_abandoned()
         with contextlib.ExitStack() as stack:
             stop = stack.enter_context(stop_on_signals(self._listener.said))
-            presence = stack.enter_context(Presence(self._store, self._name, lambda: status_of(self._work, self._view)))
+            presence = stack.enter_context(Presence(self._store, self._name, self._status))
+            await_collections(self._store, self._listener.said, stop.event)
             for number in range(PASSES):
                 with waiting("Reading what the store has", self._listener.said):
                     snapshot = self._store.snapshot()
@@ -114,6 +117,9 @@ class _Driver:
             self._store.compact()
         self._summary.seconds = time.monotonic() - started
         return self._summary
+
+    def _status(self) -> DriverStatus:
+        return status_of(self._work, self._view, self._documents.values())
 
     def _remember(self) -> None:
         """The names are these grids' from when a stage begins: a run that no cluster has room for takes none over."""

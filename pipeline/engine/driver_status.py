@@ -1,14 +1,18 @@
 """What a driver says of its run with each heartbeat, for `tickets status`."""
 
+from collections.abc import Collection
+
 from pipeline.engine.lanes.view import View
 from pipeline.engine.store.drivers import BusyLane, DriverStatus
 from pipeline.experiment.grid import Work
 from pipeline.lottery.counting import count_of
 
 
-def status_of(work: Work, view: View | None) -> DriverStatus:
-    """`view`: the latest of the lanes, if they have begun."""
+def status_of(work: Work, view: View | None, documents: Collection[str]) -> DriverStatus:
+    """`view`: the latest of the lanes, if they have begun; `documents`: where the store remembers the grids so far."""
     status = DriverStatus(experiment=work.name, experiments=[grid.name for grid in work.grids])
+    if len(documents) == len(work.grids):
+        status["documents"] = sorted(documents)
     if view is not None:
         there = {lane.shape for lane in view.lanes}
         status["total"], status["done"] = view.counts.total, view.counts.done

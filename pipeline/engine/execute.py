@@ -121,7 +121,6 @@ def _run(lease: Lease, bench: Bench, progress: ReportProgress) -> Record | None:
         return None
     inputs, hashes = _read_inputs(stage, bench.store)
     recipe, timed = stage.recipe, 0
-    assert recipe is not None  # of a stage that is planned
     if isinstance(recipe, Train):
         status, payloads, summary, timed = _train(lease, recipe, inputs, bench, progress)
     else:

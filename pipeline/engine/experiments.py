@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -25,6 +25,7 @@ from pipeline.experiment.suggestions import did_you_mean
 from pipeline.recipes.keys import key_of
 
 GRIDS = "grids"
+PUBLISHED = "published"
 BEGAN = "began"
 """In a document: unix time at which the version was first run. Documents without it are of the first one."""
 OLDER = "older"
@@ -61,6 +62,11 @@ class Version:
     """Keys of the stages that its results are of; None for a document that cannot be read."""
     began: float
     """Unix time at which it was first run; infinite where a damaged document does not tell."""
+
+    @property
+    def stages(self) -> list[str]:
+        """Keys of all its stages; none of a document that cannot be read."""
+        return [] if self.results is None or self.content is None else [stage[0] for stage in self.content["stages"]]
 
     def grid(self, uri: str) -> Grid:
         """Raises UserError for a document that cannot be read."""
@@ -195,6 +201,35 @@ def _version_of(known: list[Version], grid: Grid) -> Version | None:
     damaged = [version for version in known if version.content is None]
     document = _document(grid.name, encode(grid)) if damaged else ""
     return next((version for version in damaged if version.document == document), None)
+
+
+def every_version(store: Remembering) -> Iterator[tuple[str, Version]]:
+    """All that is remembered, by the names that `recall` takes."""
+    for name in sorted({document.partition("@")[0] for document in store.documents.names(GRIDS)}):
+        known = versions(store, name)
+        for version in known:
+            yield (name if len(known) == 1 else f"{name}@{version.number}"), version
+
+
+def experiments_of(store: Remembering) -> dict[str, str]:
+    """By key of a stage, the name of an experiment that has it."""
+    return {key: name for name, version in every_version(store) for key in version.stages}
+
+
+def publish(store: HasDocuments, name: str) -> None:
+    """From here on nothing that the experiment's results are of is removed to save space."""
+    if not is_published(store, name):
+        store.documents.write(f"{PUBLISHED}/{name}", {"at": time.time()})
+
+
+def is_published(store: HasDocuments, name: str) -> bool:
+    return store.documents.read(f"{PUBLISHED}/{name}") is not None
+
+
+def document_of(grid: Grid) -> tuple[str, Mapping[str, Any]]:
+    """Name and content of the document that has `grid`, whenever it began."""
+    content = encode(grid)
+    return f"{GRIDS}/{_document(grid.name, content)}", content
 
 
 def _document(name: str, content: Mapping[str, Any]) -> str:

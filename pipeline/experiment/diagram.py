@@ -10,7 +10,7 @@ def mermaid(grid: Grid, plan: Plan | None = None) -> str:
     names: dict[str, str] = {}
     lines = ["flowchart LR"]
     for key, stage in grid.stages.items():
-        if stage.recipe is None or stage.recipe.seed != seed:
+        if stage.recipe.seed != seed:
             continue
         names[key] = f"s{len(names)}"
         text = stage.label.replace('"', "'").replace(f" seed {seed}", "").replace("->", "→")

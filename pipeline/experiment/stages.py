@@ -33,17 +33,24 @@ class Stage:
     """For people; not in the key."""
     iterations: int
     """Length of the work, for the critical path; 0 for pruning."""
-    recipe: Recipe | None = None
-    """What is done; None in a grid that a store remembers, whose records of finished stages have it."""
+    known_recipe: Recipe | None = None
+    """None in a grid that a store remembers, whose records of finished stages have it."""
     shape: Shape = Shape()
     locations: Mapping[str, str] = field(default_factory=dict)
     """Where to find what the key names by content: `data` (Parquet, images, user file), `model`, `criterion`."""
 
     @property
+    def recipe(self) -> Recipe:
+        """What is done. Raises LookupError where it is not known here."""
+        if self.known_recipe is None:
+            raise LookupError(f"The recipe of {self.label!r} is not known here.")
+        return self.known_recipe
+
+    @property
     def training(self) -> Train:
         """What is trained. Raises LookupError for a pruning, and where it is not known here."""
         if not isinstance(self.recipe, Train):
-            raise LookupError(f"{self.label!r} is no training whose recipe is known here.")
+            raise LookupError(f"{self.label!r} is no training.")
         return self.recipe
 
 

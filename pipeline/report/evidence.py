@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 
+from pipeline.engine.recomputing import Check
 from pipeline.engine.store import Snapshot
 from pipeline.experiment.grid import Grid
 from pipeline.report.analysis.packed_masks import Mask, packed_mask
@@ -30,6 +31,8 @@ class Evidence:
     """Stages that failed when they were last run, and why."""
     skipped: Mapping[str, str] = field(default_factory=dict)
     """Stages that read what failed."""
+    checks: Sequence[Check] = ()
+    """When stages were made again to see whether they come out the same."""
     earlier: Path | None = None
     is_current: bool = False
     """Whether that report is of these very findings."""

@@ -11,6 +11,7 @@ from typing import Protocol
 import pandas as pd
 
 from pipeline.engine.failures import failures
+from pipeline.engine.recomputing import checks
 from pipeline.engine.store import Problem, Snapshot, Store
 from pipeline.engine.waiting import waiting
 from pipeline.experiment.errors import UserError
@@ -40,7 +41,7 @@ def begin(grid: Grid, store: Store, snapshot: Snapshot, earlier: Path | None, br
     """Findings of which nothing but the results has been computed yet. `broken`: as `broken_files` finds them."""
     failed, skipped = failures(store, grid.name)
     outputs = SoundOutputs(store, broken)
-    evidence = Evidence(grid, snapshot, outputs, store.uri, failed, skipped, earlier)
+    evidence = Evidence(grid, snapshot, outputs, store.uri, failed, skipped, checks(store), earlier)
     results = results_table(grid, snapshot, failed)
     return Findings(grid.spec, results, time.time(), evidence, about=grid.about)
 
@@ -52,7 +53,7 @@ def complete(findings: Findings) -> Findings:
             findings.of(computed)
     read = findings.read
     damaged = read.outputs.damaged
-    digest = report_digest(findings.spec, read.store, findings.results, read.failed)
+    digest = report_digest(findings.spec, read.store, findings.results, read.failed, len(read.checks))
     return replace(findings, digest="" if damaged else digest, omissions=(*read.omissions, *damaged), damaged=damaged)
 
 
@@ -95,7 +96,7 @@ def make_report(
     folder, version = report_folder(reports, grid, store, snapshot)
     broken = broken_files(grid, snapshot, without if whole else None)
     findings = begin(grid, store, snapshot, folder, broken)
-    wanted = report_digest(grid.spec, store.uri, findings.results, findings.read.failed)
+    wanted = report_digest(grid.spec, store.uri, findings.results, findings.read.failed, len(findings.read.checks))
     files = None if anew or broken else current_report(folder, wanted)
     if files is not None:
         findings = replace(findings, evidence=replace(findings.read, is_current=True))

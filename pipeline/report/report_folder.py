@@ -23,14 +23,15 @@ CONTENTS = ".contents.json"
 """What the files of a folder were made from, and which they are."""
 
 
-def report_digest(spec: Spec, store: str, results: pd.DataFrame, failed: Mapping[str, str]) -> str:
+def report_digest(spec: Spec, store: str, results: pd.DataFrame, failed: Mapping[str, str], checks: int = 0) -> str:
     """SHA-256 of what a report is made from: the same results and failures, read in the same way by the same version.
 
+    `checks`: how often stages of the store were made again, which the report says.
     `store`: its address, for results of another store have another provenance.
     """
     rows = results[["stage", "status", "finished"]].fillna({"finished": 0.0}).to_numpy().tolist()
     read_as = {"made_by": made_by(), "store": store, "spec": spec.model_dump(mode="json")}
-    return key_of({**read_as, "results": rows, "failed": dict(failed)})
+    return key_of({**read_as, "results": rows, "failed": dict(failed), "checks": checks})
 
 
 def current_report(folder: Path, wanted: str) -> list[Path] | None:

@@ -204,3 +204,76 @@ def test_credentials_are_not_shown(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://user:hunter2@host/db")
     said = tickets("doctor")
     assert said.code == 0 and "hunter2" not in said.out and "host/db" in said.out
+
+
+def test_plan_says_why_a_stage_would_run_again_and_diff_compares_two(
+    finished: Path, tickets: Callable[..., Any]
+) -> None:
+    changed = ("plan", "tiny.yaml", "--set", "training.optimizer.lr=0.2", "--why")
+    said = tickets(*changed).out.splitlines()
+    (line,) = [line for line in said if "low seed 0 dense" in line]
+    assert "new; optimizer.lr: 0.1 in the store, 0.2 now (nearest: " in line and line.endswith(", of tiny)")
+    assert "10 stages: optimizer.lr: 0.1 in the store, 0.2 now" in said
+    found = parsed(tickets(*changed, "--json"))["nearest"]
+    assert len(found) == 14
+    dense = [line[:12] for line in said if " dense: new" in line]
+    one, other = (near["key"] for key, near in found.items() if key[:12] in dense)
+    told = tickets("diff", one, other[:12]).out
+    assert "  seed: 0, 1\n" in told
+    assert parsed(tickets("diff", one, other, "--json"))[0]["fields"] == [{"field": "seed", "there": "0", "now": "1"}]
+    assert tickets("diff", one, "nope").code == 2
+
+
+def test_an_experiment_moves_to_another_store_as_a_file(finished: Path, tickets: Callable[..., Any]) -> None:
+    said = tickets("archive", "tiny", "tiny.zip")
+    assert said.out == "tiny.zip: 14 of 14 stages of tiny, 33 files, 65 kB unpacked\n"
+    assert tickets("archive", "tiny.yaml", "again.zip").code == 0
+    assert (finished / "tiny.zip").read_bytes() == (finished / "again.zip").read_bytes()
+    said = tickets("import", "tiny.zip", "--store", "other")
+    assert said.code == 0 and "14 of 14 stages in the archive, 14 stages" in said.out
+    plan = parsed(tickets("plan", "tiny.yaml", "--json", "--store", "other"))
+    assert (plan["to_run"], plan["cached"]) == (0, 14)
+    assert tickets("report", "tiny", "--reports", "here").code == 0
+    assert tickets("report", "tiny", "--reports", "there", "--store", "other").code == 0
+    for table in sorted((finished / "here" / "tiny").glob("*.csv")):
+        assert table.read_bytes() == (finished / "there" / "tiny" / table.name).read_bytes(), table.name
+    (finished / "tiny.zip").write_bytes(b"no")
+    refused = tickets("import", "tiny.zip", "--store", "third")
+    assert refused.code == 2 and "tiny.zip is not imported: it is cut off or altered" in refused.err
+    assert not (finished / "third").exists()
+    assert "There is no file none.zip" in tickets("import", "none.zip").err
+    both = tickets("archive", "tiny", "tiny.zip", "--with", "weights", "--only", "results")
+    assert both.code == 2 and "give one of the two" in both.err
+    assert tickets("archive", "tiny", "results.zip", "--only", "results").code == 0
+    assert tickets("import", "results.zip", "--store", "fourth").code == 0
+    assert tickets("report", "tiny", "--store", "fourth", "--reports", "fourth-reports").code == 0
+    results = (finished / "fourth-reports" / "tiny" / "results.csv").read_bytes()
+    assert results == (finished / "here" / "tiny" / "results.csv").read_bytes()
+
+
+def test_verify_makes_stages_again_and_the_report_says_so(finished: Path, tickets: Callable[..., Any]) -> None:
+    said = tickets("verify", "--recompute", "10%", "--seed", "1")
+    assert said.code == 0 and "2 of 2: " in said.out
+    assert " made again, of 14 that could be: " in said.out and "came out bit for bit the same" in said.out
+    assert tickets("report", "tiny").code == 0
+    page = (finished / "reports" / "tiny" / "report.html").read_text()
+    assert "made again" in page and "the same, bit for bit" in page
+    wrong = tickets("verify", "--recompute", "all")
+    assert wrong.code == 2 and "should be a share of the stages such as 1%" in wrong.err
+    assert len(parsed(tickets("verify", "tiny", "--recompute", "1%", "--json"))["recomputed"]) >= 1
+
+
+def test_du_and_gc_tell_and_free_space(finished: Path, tickets: Callable[..., Any]) -> None:
+    assert "Nothing to remove" in tickets("gc").out
+    assert tickets("du").out.splitlines()[1].split()[:2] == ["tiny", "14"]
+    assert parsed(tickets("du", "--json"))["stages"] == {"tiny": 14}
+    told = tickets("gc", "--budget", "40kB")
+    assert "would stay. `--yes` does it." in told.out
+    before = parsed(tickets("du", "--json"))["total"]
+    done = tickets("gc", "--budget", "40kB", "--yes")
+    after = parsed(tickets("du", "--json"))["total"]
+    assert after < before and "Removed " in done.out
+    assert tickets("verify").code == 0
+    for wrong, why in ((("--budget", "12x"), "should be a size such as"), (("--keep", "no"), "no such experiment")):
+        said = tickets("gc", *wrong)
+        assert said.code == 2 and why in said.err

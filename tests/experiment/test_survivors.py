@@ -40,7 +40,9 @@ def test_planned_counts_are_those_of_the_pruning_itself(
     weights = {name: torch.randn(size, generator=generator) for name, size in LAYERS if name in planned.layers}
     mask = None
     for number in range(1, rounds + 1):
-        mask = prune_weights(weights, mask, planned.rules[number])
+        rule = planned.rules[number]
+        assert isinstance(rule, ByRate)
+        mask = prune_weights(weights, mask, rule)
         assert sum(int(kept.sum()) for kept in mask.values()) == planned.survivors[number]
 
 

@@ -127,7 +127,7 @@ def test_the_seed_decides_the_initialization_and_nothing_drawn_before_does(tmp_p
         repeated = []
         for before in (1, 2):
             torch.manual_seed(before)
-            repeated.append(train(grid.stages[point.stage].recipe, {}, images, capture={0}).captured[0])
+            repeated.append(train(grid.stages[point.stage].training, {}, images, capture={0}).captured[0])
         assert all(torch.equal(repeated[0][name], repeated[1][name]) for name in repeated[0])
         started.append(repeated[0])
     for name in ("fc1.weight", "fc2.weight", "head.weight"):
@@ -181,7 +181,7 @@ def test_a_truncated_checkpoint_is_not_loaded(tmp_path: Path, unheard: Listener)
     }
     taken: list[Checkpoint] = []
     train(
-        stage.recipe,
+        stage.training,
         inputs,
         data.load(stage.training.configuration.data, tmp_path),
         hooks=Hooks(checkpoint_due=lambda: True, checkpoint=taken.append),

@@ -191,3 +191,20 @@ def test_killed_and_left_by_its_store_a_run_goes_on_to_the_bits_that_a_folder_gi
     assert s3.secret not in said and quote(s3.secret, safe="") not in said
     assert holds(tmp_path, s3.secret) == holds(tmp_path, quote(s3.secret, safe="")) == []
     assert not [file.path for file in store.folder.files("") if s3.secret.encode() in store.folder.read(file.path)]
+
+
+def test_an_archive_goes_from_a_folder_through_an_object_to_a_store_on_s3_and_back(
+    s3: Any, in_a_folder: Path, give: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    on_s3, address = "s3://tickets/imported", "s3://tickets/files/quickstart.zip"
+    file, again = tmp_path / "a.zip", tmp_path / "b.zip"
+    assert give("archive", "quickstart", str(file), "--store", str(in_a_folder))[0] == 0
+    assert give("archive", "quickstart", address, "--store", str(in_a_folder))[0] == 0
+    assert give("import", address, "--store", on_s3)[0] == 0
+    assert results(Store(on_s3)) == results(Store(in_a_folder))
+    assert give("archive", "quickstart", str(again), "--store", on_s3)[0] == 0
+    assert again.read_bytes() == file.read_bytes()
+    code, said = give("import", "s3://tickets/files/none.zip", "--store", on_s3)
+    assert code == 2 and "There is no file s3://tickets/files/none.zip" in said
+    code, said = give("archive", "quickstart", "s3://none-such/a.zip", "--store", str(in_a_folder))
+    assert code == 2 and "Traceback" not in said

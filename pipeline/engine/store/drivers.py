@@ -29,6 +29,10 @@ class DriverStatus(TypedDict, total=False):
     """Name of what it works on, a grid or a collection."""
     experiments: list[str]
     """Names of the grids."""
+    documents: list[str]
+    """Where the store remembers the grids; absent before it does."""
+    collects: bool
+    """Whether it removes what nobody needs: others wait."""
     total: int
     """Stages to run, as in the next field; absent before lanes are there."""
     done: int

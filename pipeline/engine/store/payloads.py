@@ -79,6 +79,11 @@ def read(folder: StoreFolder, key: str, output: str) -> Payload:
         raise MissingOutput(key, output, layout.record(key), "is not among the outputs of its record")
     if entry.get("collected"):
         raise MissingOutput(key, output, layout.record(key), "was removed to save space")
+    return Payload(read_entry(folder, key, output, entry), entry["sha256"])
+
+
+def read_entry(folder: StoreFolder, key: str, output: str, entry: Output) -> bytes:
+    """The bytes that the entry of a record names; raises MissingOutput or CorruptOutput."""
     try:
         data = folder.read(entry["path"])
     except FileNotFoundError:
@@ -86,7 +91,7 @@ def read(folder: StoreFolder, key: str, output: str) -> Payload:
     wrong = fault(data, entry)
     if wrong is not None:
         raise CorruptOutput(key, output, entry["path"], wrong)
-    return Payload(data, entry["sha256"])
+    return data
 
 
 def delete(folder: StoreFolder, key: str, outputs: Iterable[str]) -> None:

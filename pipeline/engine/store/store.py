@@ -134,6 +134,12 @@ class Store:
         self.folder.write(layout.record(key), records.encode({**record, "outputs": record["outputs"] | collected}))
         payloads.delete(self.folder, key, marked)
 
+    def remove(self, key: str) -> None:
+        """Remove a stage whole: its record first, so that nothing is named that is not there."""
+        self.folder.delete(layout.record(key))
+        self.folder.delete_folder(layout.outputs(key))
+        self.checkpoints.drop(key)
+
     def discard(self, key: str, output: str | None) -> None:
         """Remove a damaged output, or the record where `output` is None, so that the stage runs again."""
         if output is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,6 +10,9 @@ import yaml
 
 from pipeline.engine.addresses import shown
 from pipeline.engine.provenance import describe_driver, that_decides_bits
+from pipeline.engine.recomputing import Check
+from pipeline.experiment.grid import Grid
+from pipeline.lottery.counting import count_of
 from pipeline.recipes.keys import canonical
 from pipeline.report.findings import Computed, Findings
 from pipeline.report.sections.section import Fragment, Section
@@ -42,11 +46,25 @@ def origin(findings: Findings) -> Origin:
         "hardware": [_line(each) for each in hardware.values()],
         "commits": [*filter(None, commits)],
         "drivers": [str(len(drivers))],
+        "made again": [*filter(None, (_made_again(check, read.grid) for check in read.checks))],
         "store": [shown(read.store)],
         "report made with": [_line(describe_driver())],
     }
     grid = yaml.safe_dump(findings.spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     return Origin({name: values for name, values in facts.items() if values}, grid)
+
+
+def _made_again(check: Check, grid: Grid) -> str | None:
+    """What share of the grid was made again, when, where, and what came of it; None for none of it."""
+    checked = [key for key in check["checked"] if key in grid.stages]
+    apart = [key for key in checked if check["checked"][key]]
+    if not checked:
+        return None
+    day = time.strftime("%Y-%m-%d", time.gmtime(check["at"]))
+    came = f"other results of {', '.join(key[:12] for key in apart)}" if apart else "the same, bit for bit"
+    share = f"{count_of(len(checked), 'stage')} ({len(checked) / len(grid.stages):.1%})"
+    torch = check["versions"].get("torch", "of an unknown version")
+    return f"{share}, {day}, on {_line(check['hardware'])}, torch {torch}: {came}"
 
 
 def _line(facts: Mapping[str, object]) -> str:
