@@ -3,13 +3,15 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.cli.options import STORE, JsonOption, StoreOption
 from pipeline.cli.show import whole_key
-from pipeline.experiment.nearest import Difference, differences, leaves
+
+if TYPE_CHECKING:
+    from pipeline.experiment.nearest import Difference
 
 Key = typer.Argument(metavar="KEY", help="A stage's key, or its beginning.")
 
@@ -49,8 +51,10 @@ def diff(
 
 def _apart(
     keys: tuple[str, str], fields: Mapping[str, Mapping[str, object]]
-) -> Iterator[tuple[tuple[str, str], tuple[Difference, ...]]]:
+) -> "Iterator[tuple[tuple[str, str], tuple[Difference, ...]]]":
     """The two stages, then those that they read in the same place, as far as the store has both."""
+    from pipeline.experiment.nearest import differences, leaves
+
     apart = differences(*(leaves(fields[key]) for key in keys))
     yield keys, tuple(each for each in apart if not each.is_reference)
     for each in apart:

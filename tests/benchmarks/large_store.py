@@ -1,6 +1,6 @@
 """What commands take on a store of many stages, in a folder or on an S3 server of this machine.
 
-python tests/benchmarks/large_store.py [seeds] [--s3]
+python tests/benchmarks/large_store.py [seeds] [--s3] [--only COMMAND] [--before CHECKOUT]
 
 Seconds, memory, requests. Of the quickstart one seed is trained; the records of all other seeds are made of the first
 one's, with fields and keys of their own. 303 seeds are 20,000 stages, 1,515 are 100,000.
@@ -16,9 +16,9 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipeline.engine.driver import RunOptions, run
 from pipeline.engine.experiments import remember
@@ -78,8 +78,19 @@ def fill(store: Store, seeds: int, trained: Store) -> Grid:
     return grid
 
 
-def measured(*arguments: str, folder: Path, environment: dict[str, str]) -> tuple[float, float, int, str]:
-    """Seconds, peak memory in MB, exit code and output of a command in a process of its own."""
+class Measured(NamedTuple):
+    """A command that has ended."""
+
+    seconds: float
+    peak: float
+    """Memory in MB."""
+    code: int
+    text: str
+    """All that it said."""
+
+
+def measured(*arguments: str, folder: Path, environment: dict[str, str]) -> Measured:
+    """A command in a process of its own."""
     watched = (
         "import sys\nfrom pathlib import Path\nfrom pipeline.cli import main\ntry:\n main()\nfinally:\n "
         "print(Path('/proc/self/status').read_text(), file=sys.stderr)"
@@ -90,7 +101,7 @@ def measured(*arguments: str, folder: Path, environment: dict[str, str]) -> tupl
     )
     seconds = time.perf_counter() - started
     peak = re.findall(r"VmHWM:\s+(\d+) kB", said.stderr)
-    return seconds, int(peak[-1]) / 1000, said.returncode, said.stdout + said.stderr
+    return Measured(seconds, int(peak[-1]) / 1000, said.returncode, said.stdout + said.stderr)
 
 
 def commands(seeds: int) -> dict[str, list[str]]:
@@ -108,15 +119,15 @@ def commands(seeds: int) -> dict[str, list[str]]:
     }
 
 
-def counting_server(requests: list[str]) -> tuple[str, Callable[[str, bytes], None]]:
+def counting_server(requests: list[str]) -> tuple[str, Callable[[str, bytes], object]]:
     """The address of an S3 server in this process, and what puts an object into it without a request."""
     from moto.backends import get_backend
-    from moto.server import DomainDispatcherApplication, create_backend_app
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server
 
     application = DomainDispatcherApplication(create_backend_app)
 
-    def counted(environ: Any, start_response: Any) -> Iterable[bytes]:
+    def counted(environ: Any, start_response: Any) -> Any:
         requests.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}?{environ['QUERY_STRING']}")
         return application(environ, start_response)
 
@@ -132,7 +143,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("seeds", type=int, nargs="?", default=303)
     parser.add_argument("--s3", action="store_true")
-    parser.add_argument("--only", default="")
+    parser.add_argument("--only", default="", help="commands with this in their name")
+    parser.add_argument("--before", help="another checkout, whose commands are measured on the same store")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -161,22 +173,25 @@ def main() -> None:
                 "AWS_EC2_METADATA_DISABLED": "true",
             }
             os.environ |= {name: value for name, value in environment.items() if name.startswith("AWS_")}
-            time.sleep(3)  # records that are younger than two seconds are not indexed
+            time.sleep(3)  # records are indexed that are two seconds older than the youngest
+            last = sorted((folder / "store" / "done").iterdir())[-1]
+            put(f"store/done/{last.name}", last.read_bytes())
             Store("s3://tickets/store").compact(always=True)
         size = sum(file.stat().st_size for file in (folder / "store").rglob("*") if file.is_file())
         print(f"{len(grid.stages):,} stages, {size / 1e6:.0f} MB, {'S3' if options.s3 else 'a folder'}")
         for what, command in commands(options.seeds).items():
             if options.only and options.only not in what:
                 continue
-            requests.clear()
-            seconds, peak, code, said = measured(*command, folder=folder, environment=environment)
-            counts = ""
-            if options.s3:
+            for code in filter(None, (options.before, str(Path(__file__).parents[2]))):
+                requests.clear()
+                said = measured(*command, folder=folder, environment={**environment, "PYTHONPATH": code})
                 methods = Counter(each.partition(" ")[0] for each in requests)
                 counts = f"{len(requests)} requests {dict(methods)}, {len(requests) - len(set(requests))} repeated"
-            print(f"{what:36} {seconds:7.1f} s {peak:7.0f} MB  {code} {counts}", flush=True)
-            if code not in (0, 1):
-                print(said[-2000:])
+                where = "before" if code == options.before else "now"
+                print(f"{what:36} {where:6} {said.seconds:7.1f} s {said.peak:7.0f} MB, exit code {said.code}", end="  ")
+                print(counts if options.s3 else "", flush=True)
+                if said.code not in (0, 1):
+                    print(said.text[-300:])
 
 
 if __name__ == "__main__":

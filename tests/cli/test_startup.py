@@ -31,7 +31,8 @@ def test_help_lists_every_command_in_the_order_of_use_with_a_whole_sentence(
 ) -> None:
     text = interpreter(tmp_path, "--help").out
     listed = [line.split()[0] for line in text.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()]
-    wanted = "run plan status report compare show export sync verify ui prepare doctor submit jobs logs stop"
+    wanted = "run plan status report compare show diff export archive import sync verify du gc ui prepare doctor"
+    wanted += " submit jobs logs stop"
     assert listed == wanted.split()
     assert "..." not in text.partition("Commands:")[2]
 
@@ -40,7 +41,7 @@ def test_a_command_is_a_file_of_that_name() -> None:
     from pipeline.cli import app
 
     names = {command.name for command in app.registered_commands} - {"report"}
-    assert names <= {file.stem for file in (ROOT / "pipeline" / "cli").glob("*.py")}
+    assert names <= {file.stem.rstrip("_") for file in (ROOT / "pipeline" / "cli").glob("*.py")}
 
 
 def test_the_version_is_the_one_of_pyproject(interpreter: Callable[..., Any], tmp_path: Path) -> None:
