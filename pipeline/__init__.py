@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipeline.lottery.ticket import Ticket
-    from pipeline.report.reading import results
+    from pipeline.report.results import results
 
 __all__ = ["Ticket", "results"]
 
@@ -19,7 +19,7 @@ def __getattr__(name: str) -> object:
 
         return Ticket
     if name == "results":
-        from pipeline.report.reading import results
+        from pipeline.report.results import results
 
         return results
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -35,7 +35,7 @@ ON_RAY = (
 """Files that use the one Ray of the tests."""
 IMPORTED = [
     *("pipeline.cli", "pipeline.engine.driver", "pipeline.engine.execute", "pipeline.lottery.training"),
-    *("pipeline.report.files", "pipeline.report.gathering", "pipeline.report.terminal"),
+    *("pipeline.report.report_files", "pipeline.report.report", "pipeline.report.terminal_report"),
     *("pipeline.report.page.rendering", "pipeline.report.stills.figures", "matplotlib.backends.backend_agg"),
     *("plotly.offline", "scipy.stats", "torch._dynamo", "torch._inductor.config", "sklearn.datasets"),
 ]

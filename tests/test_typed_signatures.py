@@ -17,7 +17,7 @@ READERS = {
 }
 """Modules of the engine that read what others wrote, where nobody can say what it is before it is looked at."""
 
-CEILINGS = {"cli": 3, "experiment": 5, "lottery": 14, "recipes": 0, "report": 38}
+CEILINGS = {"cli": 0, "experiment": 5, "lottery": 14, "recipes": 0, "report": 0}
 """So many there are in the other packages. They may only become fewer: lower the number then."""
 
 BARE = {"dict", "Mapping", "MutableMapping"}
@@ -71,6 +71,8 @@ def says_any(function: ast.FunctionDef | ast.AsyncFunctionDef, module: str) -> b
 
 def is_any(annotation: ast.expr, module: str) -> bool:
     """Whether `Any` or a bare dictionary is in it, or a name that stands for a type with one."""
+    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Annotated":  # the rest is about it
+        return isinstance(annotation.slice, ast.Tuple) and is_any(annotation.slice.elts[0], module)
     if isinstance(annotation, ast.Subscript):  # `dict[...]` is not bare; what is in the brackets may be
         inside = ast.unparse(annotation.value) in BARE
         return (not inside and is_any(annotation.value, module)) or is_any(annotation.slice, module)

@@ -19,7 +19,7 @@ from pipeline.cli import (
     logs,
     plan,
     prepare,
-    reporting,
+    report,
     run,
     show,
     status,
@@ -29,8 +29,8 @@ from pipeline.cli import (
     ui,
     verify,
 )
+from pipeline.cli.console import plain_streams
 from pipeline.cli.supervision import supervised
-from pipeline.cli.terminal import plain_streams
 from pipeline.engine.addresses import shown
 from pipeline.engine.provenance import versions
 from pipeline.experiment.errors import UserError
@@ -66,7 +66,7 @@ def tickets(
 app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("status")(status.status)
-app.command("report")(reporting.report)
+app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("show")(show.show)
 app.command("diff")(diff.diff)

@@ -2,7 +2,7 @@
 
 import io
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -33,11 +33,11 @@ def archive(
     experiment: Experiment,
     output: Annotated[str, typer.Argument(metavar="OUT", help="File to write: a path, or a URI such as s3://b/a.zip.")],
     with_: Annotated[
-        Optional[More],  # noqa: UP045 - typer reads it at run time
+        More | None,
         typer.Option("--with", help="weights: all trained weights that the store has, not only what tickets need."),
     ] = None,
     only: Annotated[
-        Optional[Less],  # noqa: UP045
+        Less | None,
         typer.Option(
             "--only",
             help="results: tables, records and histories, without masks and weights, to be published; from then on "
@@ -55,7 +55,7 @@ def archive(
     from pipeline.engine.archive.writing import write
     from pipeline.engine.experiments import publish
     from pipeline.engine.store import Store
-    from pipeline.report.opening import open_experiment
+    from pipeline.report.named_experiment import open_experiment
 
     if with_ and only:
         raise UserError("--with and --only: give one of the two.")
@@ -77,8 +77,8 @@ def archive(
 
 def _tables(grid: "Grid", store: "Store") -> dict[str, bytes]:
     """The tables of the report, as Parquet."""
-    from pipeline.report.files import tables
-    from pipeline.report.gathering import gather
+    from pipeline.report.report import gather
+    from pipeline.report.report_files import tables
 
     findings = gather(grid, store, store.snapshot())
     written = {}

@@ -9,8 +9,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.cli.console import open_console, say
 from pipeline.cli.options import DATA, STORE, DataOption, Experiment, JsonOption, StoreOption
-from pipeline.cli.terminal import open_console, say
 from pipeline.experiment.errors import UserError
 from pipeline.lottery.counting import count_of
 
@@ -37,10 +37,10 @@ def compare(
     """Show in what two experiments differ."""
     from pipeline.engine.failures import failures
     from pipeline.engine.store import Store
-    from pipeline.report.analysis.comparing import compare as compare_results
-    from pipeline.report.opening import open_experiment
+    from pipeline.report.analysis.two_experiments import compare as compare_results
+    from pipeline.report.named_experiment import open_experiment
     from pipeline.report.results import results_table
-    from pipeline.report.spec_differences import spec_differences
+    from pipeline.report.spec_settings import spec_differences
 
     opened = Store(store, create=False).existing()
     grids = [open_experiment(experiment, opened, data) for experiment in (a, b)]
@@ -76,6 +76,9 @@ def _settings(settings: "pd.DataFrame", names: list[str], style: box.Box) -> Ren
 
 
 def _results(compared: "pd.DataFrame", names: list[str], at: float | None, style: box.Box) -> RenderableType:
+    from pipeline.report.rows import rows_of
+    from pipeline.report.wording import interval, points
+
     measured = compared[(compared["n_a"] > 0) & (compared["n_b"] > 0)]
     levels = sorted((measured if len(measured) else compared)["left"].unique())
     below = [level for level in levels if level < 1] or levels
@@ -93,11 +96,11 @@ def _results(compared: "pd.DataFrame", names: list[str], at: float | None, style
         table.add_column(heading, overflow="fold")
     for heading in (*names, "difference", "95 % interval", "p (Holm)", "n"):
         table.add_column(heading, justify="right")
-    for row in rows.head(ROWS).to_dict("records"):
-        means = [f"{100 * row[f'mean_{side}']:.2f}" if row[f"n_{side}"] else "-" for side in ("a", "b")]
-        difference = f"{100 * row['difference']:+.2f}" if row["n"] else "-"
-        test = (row["remark"], "") if row["remark"] else (_interval(row), f"{row['p_holm']:.2g}")
-        table.add_row(row["source"], row["target"], row["ticket"], *means, difference, *test, str(row["n"]))
+    for row in rows_of(rows.head(ROWS)):
+        means = [f"{100 * mean:.2f}" if n else "-" for mean, n in ((row.mean_a, row.n_a), (row.mean_b, row.n_b))]
+        test = (row.remark, "") if row.remark else (interval(row), f"{row.p_holm:.2g}")
+        difference = points(row.difference) if row.n else "-"
+        table.add_row(row.source, row.target, row.ticket, *means, difference, *test, str(row.n))
     return table
 
 
@@ -106,7 +109,3 @@ def _captions(rows: "pd.DataFrame") -> "Iterator[str]":
         yield "means are over each one's own seeds, differences over the n seeds that both have"
     if len(rows) > ROWS:
         yield f"{count_of(len(rows) - ROWS, 'more row')}: --json has {'it' if len(rows) - ROWS == 1 else 'them'}"
-
-
-def _interval(row: "dict[str, float]") -> str:
-    return f"{100 * row['low']:+.2f} to {100 * row['high']:+.2f}"

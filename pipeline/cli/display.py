@@ -3,7 +3,6 @@
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -11,8 +10,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.cli.console import say
 from pipeline.cli.quantities import duration
-from pipeline.cli.terminal import say
 from pipeline.engine.lanes.events import Done, Event, Failed, InputLost, Retried
 from pipeline.engine.lanes.view import Lane, View
 from pipeline.engine.store import Snapshot
@@ -43,13 +42,13 @@ class Display:
 
     def __enter__(self) -> "Display":
         if self._live:
-            self._live.__enter__()
+            self._live.start()
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._live:
             self._live.update("")
-            self._live.__exit__(*error)
+            self._live.stop()
 
     def planned(self, todo: Plan, snapshot: Snapshot) -> None:
         kinds = Counter(self._work.stages[key].kind for key in todo.to_run)
@@ -132,8 +131,8 @@ def _row(lane: Lane, *, bar: bool) -> tuple[Text | ProgressBar, ...]:
         epoch = iterations / epochs
         far = f"epoch {done / epoch:.3g} of {stage.iterations / epoch:.4g}"
     accuracy = record.get("test_accuracy")
-    told = Text("" if accuracy is None else f"test {accuracy:.1%}")
-    row = Text(lane.name), Text(stage.label), Text(far), told
+    tested = Text("" if accuracy is None else f"test {accuracy:.1%}")
+    row = Text(lane.name), Text(stage.label), Text(far), tested
     return (*row, ProgressBar(total=stage.iterations, completed=done, width=16)) if bar else row
 
 

@@ -5,9 +5,9 @@ from dataclasses import asdict
 
 from rich.table import Table
 
+from pipeline.cli.console import open_console
 from pipeline.cli.options import STORE, JsonOption, StoreOption
 from pipeline.cli.quantities import size
-from pipeline.cli.terminal import open_console
 from pipeline.lottery.counting import count_of
 
 

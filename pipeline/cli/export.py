@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 def export(
     experiment: Experiment,
     output: Annotated[Path, typer.Argument(metavar="OUT", help="File to write, e.g. ticket.safetensors.")],
-    source: Annotated[Optional[str], typer.Option(help="Name of the source. Default: the only one.")] = None,  # noqa: UP045
+    source: Annotated[str | None, typer.Option(help="Name of the source. Default: the only one.")] = None,
     ticket: Annotated[str, typer.Option(help="Kind of ticket.")] = "winning",
-    prune_round: Annotated[Optional[int], typer.Option("--round", help="Round. Default: the last one.")] = None,  # noqa: UP045
-    seed: Annotated[Optional[int], typer.Option(help="Seed. Default: the first one.")] = None,  # noqa: UP045
-    target: Annotated[Optional[str], typer.Option(help="Name of the target. Default: the source.")] = None,  # noqa: UP045
+    prune_round: Annotated[int | None, typer.Option("--round", help="Round. Default: the last one.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed. Default: the first one.")] = None,
+    target: Annotated[str | None, typer.Option(help="Name of the target. Default: the source.")] = None,
     overrides: Overrides = None,
     store: StoreOption = STORE,
     data: DataOption = DATA,
@@ -30,7 +30,7 @@ def export(
     The file holds mask, starting weights and provenance; `pipeline.Ticket.load` reads it.
     """
     from pipeline.engine.store import Store
-    from pipeline.report.opening import open_experiment
+    from pipeline.report.named_experiment import open_experiment
 
     opened = Store(store, create=False)
     grid = open_experiment(experiment, opened, data, overrides or [])

@@ -3,7 +3,7 @@
 import re
 import sys
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,7 +20,7 @@ UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 def gc(
     budget: Annotated[
-        Optional[str],  # noqa: UP045 - typer reads it at run time
+        str | None,
         typer.Option(
             metavar="SIZE",
             help="Bytes that the store may have, e.g. 200GB: beyond what nobody needs, outputs go, those first that "
@@ -28,7 +28,7 @@ def gc(
         ),
     ] = None,
     keep: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option("--keep", metavar="NAME", help="An experiment that the budget takes nothing from. Repeatable."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without it, only tell what would go.")] = False,

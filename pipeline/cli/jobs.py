@@ -8,9 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.cli.cluster_address import AddressOption
+from pipeline.cli.console import open_console
 from pipeline.cli.options import JsonOption
 from pipeline.cli.quantities import duration
-from pipeline.cli.terminal import open_console
 
 
 def jobs(address: AddressOption = "", as_json: JsonOption = False) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from pipeline.cli.terminal import say
+from pipeline.cli.console import say
 from pipeline.experiment.absent_data import Absent, absent_data, without_data
 from pipeline.experiment.errors import UserError
 from pipeline.lottery.counting import count_of

@@ -1,7 +1,7 @@
 """Options that several commands share, with their environment variables and defaults."""
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -37,7 +37,7 @@ Experiment = Annotated[
     ),
 ]
 Overrides = Annotated[
-    Optional[list[str]],  # noqa: UP045 - typer reads it at run time
+    list[str] | None,
     typer.Option(
         "--set", metavar="KEY=VALUE", help="Override a field of the grid, e.g. --set seeds=[0,1]. Repeatable."
     ),
@@ -63,6 +63,15 @@ TrackingOption = Annotated[
 DataOption = Annotated[Path, typer.Option("--data", envvar="TICKETS_DATA", help="Root folder of the data sets.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 ReportsOption = Annotated[Path, typer.Option("--reports", help="Folder that reports are written below.")]
+
+LanesOption = Annotated[
+    int | None,
+    typer.Option("--lanes", min=1, help="At most so many lanes. Default: what fits."),
+]
+FailFastOption = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first stage that fails.")]
+CheckpointOption = Annotated[
+    float, typer.Option("--checkpoint-minutes", min=0.0, help="Minutes between checkpoints of a long stage.")
+]
 
 DATA = Path("data")
 REPORTS = Path("reports")

@@ -3,15 +3,15 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.experiment.errors import UserError
 
 if TYPE_CHECKING:
     from pipeline.engine.store import Snapshot
-    from pipeline.experiment.estimate import Rates
+    from pipeline.experiment.estimate import Basis, Rates
     from pipeline.experiment.grid import Work
     from pipeline.experiment.planning import Plan
 
@@ -45,8 +45,41 @@ def known_rates(snapshot: "Snapshot", throughput: dict[str, float]) -> "Rates":
     return Rates.of((record for key in snapshot if (record := snapshot.record(key)) is not None), throughput)
 
 
-def describe(work: "Work", todo: "Plan", rates: "Rates", data: Path) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Facts:
     """The facts of a plan, as `--json` prints them. Seconds are of one lane; bytes are what stays in the store."""
+
+    name: str
+    experiments: list[str]
+    stages: dict[str, dict[str, int]]
+    """By role how many there are: `all`, `cached` and `to_run`."""
+    trainings: int
+    prunings: int
+    cached: int
+    to_run: int
+    blocked: dict[str, str]
+    requested: dict[str, int]
+    shared: dict[str, int]
+    chain_stages: int
+    chain_iterations: int
+    chain_epochs: int | None
+    seconds: float | None
+    """None, as the two below, where nothing is known."""
+    seconds_longest_chain: float | None
+    holds_gpus: bool
+    gpu_hours: float | None
+    trainings_never_timed: int
+    estimated_from: list["Basis"]
+    bytes_kept: int
+    results: int
+    notes: list[str]
+    missing_data: list[dict[str, str | None]]
+    lane_limit: int
+    lane_shapes: list[str]
+
+
+def describe(work: "Work", todo: "Plan", rates: "Rates", data: Path) -> Facts:
+    """The facts of a plan."""
     from pipeline.cli.missing_data import as_json, planned_without
     from pipeline.engine.lanes.capacity import lane_limit
     from pipeline.experiment.estimate import estimate
@@ -57,36 +90,33 @@ def describe(work: "Work", todo: "Plan", rates: "Rates", data: Path) -> dict[str
     cached = Counter(work.roles[key] for key in todo.cached)
     kinds = Counter(stage.kind for stage in work.stages.values())
     known = any(basis.source for basis in time.bases) or not time.bases
-    shapes = dict.fromkeys(
-        (stage.shape.workers, stage.shape.cpus_per_worker, stage.shape.gpus_per_worker)
-        for stage in work.stages.values()
+    shapes = dict.fromkeys(stage.shape for stage in work.stages.values())
+    return Facts(
+        name=work.name,
+        experiments=[grid.name for grid in work.grids],
+        stages={role: {"all": count, "cached": cached[role], "to_run": waiting[role]} for role, count in roles.items()},
+        trainings=kinds["train"],
+        prunings=kinds["prune"],
+        cached=len(todo.cached),
+        to_run=len(todo.to_run),
+        blocked=dict(todo.blocked),
+        requested=dict(todo.requested),
+        shared=dict(todo.shared),
+        chain_stages=todo.chain_length,
+        chain_iterations=todo.chain_iterations,
+        chain_epochs=todo.chain_epochs,
+        seconds=time.seconds if known else None,
+        seconds_longest_chain=time.longest_chain if known else None,
+        holds_gpus=any(shape.gpus_per_worker for shape in shapes),
+        gpu_hours=time.gpu_seconds / 3600 if known else None,
+        trainings_never_timed=time.unknown,
+        estimated_from=list(time.bases),
+        bytes_kept=work.kept_bytes,
+        results=len(work.points),
+        notes=list(work.notes),
+        missing_data=as_json(planned_without(work, todo, data)),
+        lane_limit=lane_limit(),
+        lane_shapes=[
+            f"{each.workers} x ({each.cpus_per_worker:g} CPU, {each.gpus_per_worker:g} GPU)" for each in shapes
+        ],
     )
-    return {
-        "name": work.name,
-        "experiments": [grid.name for grid in work.grids],
-        "stages": {
-            role: {"all": count, "cached": cached[role], "to_run": waiting[role]} for role, count in roles.items()
-        },
-        "trainings": kinds["train"],
-        "prunings": kinds["prune"],
-        "cached": len(todo.cached),
-        "to_run": len(todo.to_run),
-        "blocked": todo.blocked,
-        "requested": todo.requested,
-        "shared": todo.shared,
-        "chain_stages": todo.chain_length,
-        "chain_iterations": todo.chain_iterations,
-        "chain_epochs": todo.chain_epochs,
-        "seconds": time.seconds if known else None,
-        "seconds_longest_chain": time.longest_chain if known else None,
-        "holds_gpus": any(gpus for _, _, gpus in shapes),
-        "gpu_hours": time.gpu_seconds / 3600 if known else None,
-        "trainings_never_timed": time.unknown,
-        "estimated_from": [asdict(basis) for basis in time.bases],
-        "bytes_kept": work.kept_bytes,
-        "results": len(work.points),
-        "notes": list(work.notes),
-        "missing_data": as_json(planned_without(work, todo, data)),
-        "lane_limit": lane_limit(),
-        "lane_shapes": [f"{workers} x ({cpus:g} CPU, {gpus:g} GPU)" for workers, cpus, gpus in shapes],
-    }

@@ -3,17 +3,17 @@
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.cli.plan_facts import describe, known_rates, read_throughput
+from pipeline.cli.console import PIPE_WIDTH, open_console
+from pipeline.cli.plan_facts import Facts, describe, known_rates, read_throughput
 from pipeline.cli.quantities import duration
-from pipeline.cli.terminal import PIPE_WIDTH, open_console
 from pipeline.experiment.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ class Block:
     works: dict[Path, "Work"] = field(default_factory=dict)
     refused: dict[Path, str] = field(default_factory=dict)
     """Why a file cannot be planned."""
-    facts: dict[Path, dict[str, Any]] = field(default_factory=dict)
-    total: dict[str, Any] | None = None
+    facts: dict[Path, Facts] = field(default_factory=dict)
+    total: Facts | None = None
     """Of all its files together, a stage that several have counted once; None where nothing could be planned."""
 
 
@@ -51,7 +51,7 @@ def plan_several(
     blocks = _opened(files, overrides, data)
     total = _plan_all(blocks, store, images_per_second, data)
     if as_json:
-        print(json.dumps({"folders": [_as_json(block) for block in blocks], "all": total}, indent=2))
+        print(json.dumps({"folders": [_as_json(block) for block in blocks], "all": total and asdict(total)}, indent=2))
     else:
         _show(blocks, total)
     refused = [str(file) for block in blocks for file in block.refused]
@@ -81,9 +81,7 @@ def _opened(files: Sequence[Path], overrides: Sequence[str], data: Path) -> list
     return blocks
 
 
-def _plan_all(
-    blocks: Sequence[Block], store: str, images_per_second: Sequence[str], data: Path
-) -> dict[str, Any] | None:
+def _plan_all(blocks: Sequence[Block], store: str, images_per_second: Sequence[str], data: Path) -> Facts | None:
     """Fill in the facts of every file and folder; those of all folders together. Raises UserError."""
     from pipeline.engine.store import Store
     from pipeline.experiment.planning import plan as plan_work
@@ -94,7 +92,7 @@ def _plan_all(
     snapshot = Store(store, create=False).snapshot()
     rates = known_rates(snapshot, read_throughput(images_per_second, everything))
 
-    def facts(work: "Work") -> dict[str, Any]:
+    def facts(work: "Work") -> Facts:
         return describe(work, plan_work(work, snapshot), rates, data)
 
     for block in blocks:
@@ -111,14 +109,14 @@ def _together(name: str, works: Iterable["Work"]) -> "Work | None":
     return together(name, list(grids.values())) if grids else None
 
 
-def _show(blocks: Sequence[Block], total: dict[str, Any] | None) -> None:
-    on_gpus = total is not None and total["holds_gpus"]
+def _show(blocks: Sequence[Block], total: Facts | None) -> None:
+    on_gpus = total is not None and total.holds_gpus
     table = Table(box=None, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     for column in (*COLUMNS, GPU_HOURS) if on_gpus else COLUMNS:
         table.add_column(column, justify="right")
 
-    def add(name: str, facts: dict[str, Any], style: str = "") -> None:
+    def add(name: str, facts: Facts, style: str = "") -> None:
         table.add_row(Text(name), *(_cells(facts) if on_gpus else _cells(facts)[:-1]), style=style)
 
     for block in blocks:
@@ -126,7 +124,7 @@ def _show(blocks: Sequence[Block], total: dict[str, Any] | None) -> None:
             continue
         table.add_row(Text(str(block.folder.path), style="bold"))
         for file, facts in block.facts.items():
-            several = len(facts["experiments"])
+            several = len(facts.experiments)
             add(f"  {file.name}{f' ({several} grids)' if several > 1 else ''}", facts)
         add("  together", block.total, "bold")
     if total is not None:
@@ -139,30 +137,31 @@ def _show(blocks: Sequence[Block], total: dict[str, Any] | None) -> None:
     for block in blocks:
         for line in _notes(block):
             print(fill(line, PIPE_WIDTH, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False))
-    for absent in total["missing_data"] if total else ():
+    for absent in total.missing_data if total else ():
         print(f"missing data: {absent['said']}")
 
 
-def _cells(facts: dict[str, Any]) -> list[str]:
+def _cells(facts: Facts) -> list[str]:
     """As COLUMNS and GPU_HOURS name them."""
-    never = "> " if facts["trainings_never_timed"] else ""
-    known, left = facts["seconds"] is not None, facts["to_run"] > 0
-    time, hours = (f"{never}{duration(facts['seconds'])}", f"{never}{facts['gpu_hours']:,.1f}") if known else ("?", "?")
+    never = "> " if facts.trainings_never_timed else ""
+    left, time, hours = facts.to_run > 0, "?", "?"
+    if facts.seconds is not None:
+        time, hours = f"{never}{duration(facts.seconds)}", f"{never}{facts.gpu_hours:,.1f}"
     return [
-        *(f"{facts['to_run'] + facts['cached'] + len(facts['blocked']):,}", f"{facts['to_run']:,}"),
-        *(f"{facts['trainings']:,}", f"{facts['requested'].get('train', 0):,}", f"{facts['chain_iterations']:,}"),
-        *(time if left else "done", hours if left and facts["holds_gpus"] else ""),
+        *(f"{facts.to_run + facts.cached + len(facts.blocked):,}", f"{facts.to_run:,}"),
+        *(f"{facts.trainings:,}", f"{facts.requested.get('train', 0):,}", f"{facts.chain_iterations:,}"),
+        *(time if left else "done", hours if left and facts.holds_gpus else ""),
     ]
 
 
-def _explain(listed: Sequence[dict[str, Any]]) -> None:
+def _explain(listed: Sequence[Facts]) -> None:
     """What the cells do not say themselves."""
     print("paper's way: trainings if every evaluation were made anew; longest chain: iterations one after another")
     print("together: stages that several grids have are counted once")
-    waiting = [facts for facts in listed if facts["to_run"]]
-    if any(facts["seconds"] is None for facts in waiting):
+    waiting = [facts for facts in listed if facts.to_run]
+    if any(facts.seconds is None for facts in waiting):
         print("?: nothing like it has run on this store yet (--images-per-second estimates it)")
-    if any(facts["seconds"] is not None and facts["trainings_never_timed"] for facts in waiting):
+    if any(facts.seconds is not None and facts.trainings_never_timed for facts in waiting):
         print(">: without the trainings that were never timed")
 
 
@@ -187,11 +186,11 @@ def _first_sentence(message: str) -> str:
     return found.group() if found else line
 
 
-def _as_json(block: Block) -> dict[str, Any]:
+def _as_json(block: Block) -> dict[str, object]:
     return {
         "folder": str(block.folder.path),
-        "files": {file.name: facts for file, facts in block.facts.items()},
+        "files": {file.name: asdict(facts) for file, facts in block.facts.items()},
         "parts": [file.name for file in block.folder.parts],
         "refused": {file.name: error for file, error in block.refused.items()},
-        "together": block.total,
+        "together": block.total and asdict(block.total),
     }

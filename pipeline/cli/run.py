@@ -6,25 +6,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from pipeline.cli.options import (
-    DATA,
-    REPORTS,
-    STORE,
-    TRACKING,
-    DataOption,
-    File,
-    Overrides,
-    ReportsOption,
-    StoreOption,
-    TrackingOption,
-)
+from pipeline.cli import options
+from pipeline.cli.console import open_console, say
 from pipeline.cli.quantities import duration
-from pipeline.cli.terminal import open_console, say
 from pipeline.engine.signals import Terminated, terminated_on_sigterm
 from pipeline.engine.waiting import waiting
 from pipeline.lottery.counting import count_of
@@ -42,31 +31,29 @@ GO_ON = "Finished stages are in the store: run the same command again to go on."
 
 
 def run(
-    file: File,
-    overrides: Overrides = None,
-    store: StoreOption = STORE,
-    tracking: TrackingOption = TRACKING,
-    data: DataOption = DATA,
-    reports: ReportsOption = REPORTS,
+    file: options.File,
+    overrides: options.Overrides = None,
+    store: options.StoreOption = options.STORE,
+    tracking: options.TrackingOption = options.TRACKING,
+    data: options.DataOption = options.DATA,
+    reports: options.ReportsOption = options.REPORTS,
     local: Annotated[bool, typer.Option("--local", help="In this process, without Ray: for debugging.")] = False,
-    lanes: Annotated[Optional[int], typer.Option(min=1, help="At most so many lanes. Default: what fits.")] = None,  # noqa: UP045
+    lanes: options.LanesOption = None,
     address: Annotated[
         str, typer.Option(envvar="TICKETS_RAY_ADDRESS", help="`local`, `auto`, or a Ray cluster's address.")
     ] = "local",
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first stage that fails.")] = False,
+    fail_fast: options.FailFastOption = False,
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Leave out stages whose data set is not there, and run the others.")
     ] = False,
-    checkpoint_minutes: Annotated[
-        float, typer.Option(min=0.0, help="Minutes between checkpoints of a long stage.")
-    ] = 10.0,
+    checkpoint_minutes: options.CheckpointOption = 10.0,
     lease_timeout: Annotated[
         float, typer.Option(min=5.0, help="Seconds without a sign of life after which a lane's stage goes to another.")
     ] = 60.0,
 ) -> None:
     """Run what the store lacks of a grid or collection, then report."""
     from pipeline.cli.missing_data import left_out
-    from pipeline.cli.reporting import notes_on_names, start_tracking
+    from pipeline.cli.report import notes_on_names, start_tracking
     from pipeline.engine.driver import RunOptions
     from pipeline.engine.jobs.submission import check_identity
     from pipeline.engine.store import Store
@@ -82,7 +69,7 @@ def run(
                 say(console, f"note: {note}", "yellow")
             here = local or address == "local"
             without = left_out(work, store, data, console, here=here, allow_missing=allow_missing)
-            options = RunOptions(
+            settings = RunOptions(
                 store,
                 data.resolve(),
                 local=local,
@@ -95,8 +82,8 @@ def run(
             )
             if address == "local":
                 os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray's own default, which it else announces
-            trackers = [start_tracking(grid, tracking, options.store, console) for grid in work.grids]
-            summary = _run_and_report(work, options, reports, console, trackers)
+            trackers = [start_tracking(grid, tracking, settings.store, console) for grid in work.grids]
+            summary = _run_and_report(work, settings, reports, console, trackers)
     except KeyboardInterrupt as stop:  # before the driver watches for it, after it, or a second one in it
         say(console, f"Stopped at once. {GO_ON}")
         sys.exit(143 if isinstance(stop, Terminated) else 130)
@@ -108,19 +95,19 @@ def run(
 
 
 def _run_and_report(
-    work: "Work", options: "RunOptions", reports: Path, console: Console, trackers: "Sequence[Tracker | None]"
+    work: "Work", settings: "RunOptions", reports: Path, console: Console, trackers: "Sequence[Tracker | None]"
 ) -> "Summary":
     """Run, report, and again where the report met files that are damaged, which it has discarded, or lost."""
     from pipeline.cli.display import Display
-    from pipeline.cli.reporting import Reader
+    from pipeline.cli.report import TerminalAudience
     from pipeline.engine.driver import run as run_work
     from pipeline.engine.store import Store
-    from pipeline.report.publishing import publish
+    from pipeline.report.report import make_report
 
     summary: Summary | None = None
     for left in reversed(range(MENDS + 1)):
         with Display(work, console, [tracker.log_stages for tracker in trackers if tracker]) as display:
-            summary = run_work(work, options, display).after(summary)
+            summary = run_work(work, settings, display).after(summary)
         if summary.interrupted:
             break
         given_up = {*summary.failed, *summary.skipped, *summary.left_out, *summary.blocked}
@@ -129,10 +116,10 @@ def _run_and_report(
         damaged: list[str] = []
         for grid, tracker in zip(work.grids, trackers, strict=True):
             try:
-                store = Store(options.store, create=False).existing()
-                reader = Reader(grid, store, console, tracker)
+                store = Store(settings.store, create=False).existing()
+                audience = TerminalAudience(grid, store, console, tracker)
                 mending = complete and left > 0
-                damaged += publish(grid, store, reports, reader, given_up, whole=complete, mending=mending)
+                damaged += make_report(grid, store, reports, audience, given_up, whole=complete, mending=mending)
             except Exception as error:  # it hides neither what failed nor the reports of other grids
                 errors.append(error)
         summary.damaged = len(damaged)
@@ -147,15 +134,15 @@ def _run_and_report(
 
 def _conclude(console: Console, work: "Work", summary: "Summary") -> None:
     """The last lines: how much was run, what failed (each message once), and how to go on."""
-    counts = [f"{count_of(summary.ran, 'stage')} run, {summary.cached:,} cached in {duration(summary.seconds)}"]
-    counts += [f"{summary.diverged} diverged"] if summary.diverged else []
-    counts += [f"{len(summary.failed)} failed"] if summary.failed else []
-    counts += [f"{len(summary.skipped)} skipped"] if summary.skipped else []
-    counts += [f"{len(summary.left_out)} left out for want of data"] if summary.left_out else []
-    counts += (
-        [f"{count_of(len(summary.blocked), 'descends', 'descend')} from a diverged one"] if summary.blocked else []
-    )
-    say(console, "; ".join(counts))
+    counts = {
+        f"{summary.diverged} diverged": summary.diverged,
+        f"{len(summary.failed)} failed": summary.failed,
+        f"{len(summary.skipped)} skipped": summary.skipped,
+        f"{len(summary.left_out)} left out for want of data": summary.left_out,
+        f"{count_of(len(summary.blocked), 'descends', 'descend')} from a diverged one": summary.blocked,
+    }
+    ran = f"{count_of(summary.ran, 'stage')} run, {summary.cached:,} cached in {duration(summary.seconds)}"
+    say(console, "; ".join([ran, *(words for words, some in counts.items() if some)]))
     failed = defaultdict(list)
     for key, message in summary.failed.items():
         failed[message].append(work.stages[key].label)

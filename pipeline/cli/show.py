@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from pipeline.cli.console import open_console
 from pipeline.cli.options import STORE, JsonOption, StoreOption
 from pipeline.cli.quantities import size
-from pipeline.cli.terminal import open_console
 from pipeline.experiment.errors import UserError
 from pipeline.lottery.counting import count_of
 

@@ -21,7 +21,7 @@ def status(
     from pipeline.experiment.collections import open_work
     from pipeline.experiment.folders import SUFFIXES
     from pipeline.experiment.planning import plan
-    from pipeline.report.opening import open_experiment
+    from pipeline.report.named_experiment import open_experiment
 
     opened = Store(store, create=False)
     by_name = not Path(experiment).is_file() and Path(experiment).suffix not in SUFFIXES

@@ -4,23 +4,13 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli import options
 from pipeline.cli.cluster_address import AddressOption, at
 from pipeline.cli.logs import follow_job
-from pipeline.cli.options import (
-    DATA,
-    REPORTS,
-    STORE,
-    TRACKING,
-    File,
-    Overrides,
-    ReportsOption,
-    StoreOption,
-    TrackingOption,
-)
 from pipeline.cli.quantities import size
 from pipeline.experiment.errors import UserError
 from pipeline.lottery.counting import count_of
@@ -33,24 +23,22 @@ if TYPE_CHECKING:
 
 def submit(
     context: typer.Context,
-    file: File,
+    file: options.File,
     address: AddressOption = "",
-    overrides: Overrides = None,
-    store: StoreOption = STORE,
-    tracking: TrackingOption = TRACKING,
+    overrides: options.Overrides = None,
+    store: options.StoreOption = options.STORE,
+    tracking: options.TrackingOption = options.TRACKING,
     data: Annotated[
         Path,
         typer.Option("--data", envvar="TICKETS_DATA", help="Root folder of the data sets, on the cluster's nodes."),
-    ] = DATA,
-    reports: ReportsOption = REPORTS,
-    lanes: Annotated[Optional[int], typer.Option(min=1, help="At most so many lanes. Default: what fits.")] = None,  # noqa: UP045
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first stage that fails.")] = False,
+    ] = options.DATA,
+    reports: options.ReportsOption = options.REPORTS,
+    lanes: options.LanesOption = None,
+    fail_fast: options.FailFastOption = False,
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Leave out stages whose prepared data are not at their URI.")
     ] = False,
-    checkpoint_minutes: Annotated[
-        float, typer.Option(min=0.0, help="Minutes between checkpoints of a long stage.")
-    ] = 10.0,
+    checkpoint_minutes: options.CheckpointOption = 10.0,
     installed: Annotated[
         bool, typer.Option("--installed", help="Use the package that the cluster's image has; this one is not sent.")
     ] = False,

@@ -6,19 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.cli.options import (
-    DATA,
-    REPORTS,
-    STORE,
-    TRACKING,
-    DataOption,
-    File,
-    Overrides,
-    ReportsOption,
-    StoreOption,
-    TrackingOption,
-    required_tracking,
-)
+from pipeline.cli import options
 from pipeline.lottery.counting import count_of
 
 if TYPE_CHECKING:
@@ -30,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def sync(
-    file: File,
-    overrides: Overrides = None,
-    store: StoreOption = STORE,
-    tracking: TrackingOption = TRACKING,
-    data: DataOption = DATA,
-    reports: ReportsOption = REPORTS,
+    file: options.File,
+    overrides: options.Overrides = None,
+    store: options.StoreOption = options.STORE,
+    tracking: options.TrackingOption = options.TRACKING,
+    data: options.DataOption = options.DATA,
+    reports: options.ReportsOption = options.REPORTS,
 ) -> None:
     """Log to MLflow what the store has and MLflow lacks.
 
@@ -43,18 +31,18 @@ def sync(
     """
     from pipeline.engine.store import Store
     from pipeline.experiment.collections import open_work
-    from pipeline.report.publishing import publish
+    from pipeline.report.report import make_report
 
     work = open_work(file, overrides or [], data)
-    uri = required_tracking(tracking)
+    uri = options.required_tracking(tracking)
     opened = Store(store, create=False).existing()
-    readers = [Reader(grid, opened, uri, tracking) for grid in work.grids]
-    damaged = [what for reader in readers for what in publish(reader.grid, opened, reports, reader)]
+    audiences = [MlflowAudience(grid, opened, uri, tracking) for grid in work.grids]
+    damaged = [what for audience in audiences for what in make_report(audience.grid, opened, reports, audience)]
     sys.exit(1 if damaged else 0)
 
 
 @dataclass(frozen=True)
-class Reader:
+class MlflowAudience:
     """MLflow, and who asked for it to be brought up to date."""
 
     grid: "Grid"

@@ -4,7 +4,7 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def verify(
     experiment: Annotated[
-        Optional[str],  # noqa: UP045 - typer reads it at run time
+        str | None,
         typer.Argument(
             metavar="[NAME|FILE]",
             help="With --recompute: only stages of this experiment; its file says where own data and code lie.",
@@ -31,7 +31,7 @@ def verify(
         bool, typer.Option("--discard", help="Remove damaged files, so that the next run makes them again.")
     ] = False,
     recompute: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
             metavar="SHARE",
             help="Also make a random share of the stages again, e.g. 1%, and compare the bits; of those made on "
@@ -73,7 +73,7 @@ def verify(
 
 def _again(experiment: str | None, store: "Store", share: float, seed: int, data: Path, *, quiet: bool) -> "Recomputed":
     from pipeline.engine.recomputing import recompute
-    from pipeline.report.opening import open_experiment
+    from pipeline.report.named_experiment import open_experiment
 
     grid = None if experiment is None else open_experiment(experiment, store, data)
     known = {} if grid is None else {key: stage for key, stage in grid.stages.items() if stage.known_recipe is not None}

@@ -13,8 +13,8 @@ from pipeline.engine.recomputing import Check
 from pipeline.engine.store import Snapshot
 from pipeline.experiment.grid import Grid
 from pipeline.report.analysis.packed_masks import Mask, packed_mask
-from pipeline.report.contents import is_as_written
 from pipeline.report.findings import Table
+from pipeline.report.report_folder import is_as_written
 from pipeline.report.sound_outputs import SoundOutputs
 
 
@@ -36,7 +36,7 @@ class Evidence:
     earlier: Path | None = None
     is_current: bool = False
     """Whether that report is of these very findings."""
-    notes: list[str] = field(default_factory=list)
+    omissions: list[str] = field(default_factory=list)
     """What is left out, and why: whoever leaves it out says so here."""
 
     def mask(self, stage: str) -> Mask | None:

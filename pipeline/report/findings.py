@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import pandas as pd
 
@@ -49,11 +49,11 @@ class Findings:
     """Unix seconds at which the store was read."""
     evidence: Evidence | None = None
     """What they are made from; None where all that is asked of them has been computed."""
-    computed: dict[str, object] = field(default_factory=dict)
-    """By name what has been computed."""
+    computed: dict[str, Any] = field(default_factory=dict)
+    """By name what has been computed: of what type it is says its `Computed`."""
     digest: str = ""
     """Of what the findings were made from: `files.report_digest`."""
-    notes: tuple[str, ...] = ()
+    omissions: tuple[str, ...] = ()
     """Sentences about what the report leaves out, and why."""
     damaged: tuple[str, ...] = ()
     """Those of them that name a damaged file of the store."""

@@ -10,24 +10,14 @@ from typing import Any, Protocol
 import pandas as pd
 
 from pipeline.report.analysis.comparisons import LEVEL
-from pipeline.report.analysis.levels import nearest_levels
-from pipeline.report.analysis.statistics import level_of
+from pipeline.report.analysis.levels import level_of, nearest_levels
 from pipeline.report.findings import Findings, Table
-from pipeline.report.results import MEASURED
+from pipeline.report.rows import table_of
 from pipeline.report.wording import listed
 
 VALIDATED = ["validation_loss", "validation_accuracy"]
-COLUMNS = [
-    "stage",
-    "iteration",
-    "epoch",
-    "train_loss",
-    "train_accuracy",
-    "test_loss",
-    "test_accuracy",
-    *VALIDATED,
-    "lr",
-]
+NUMBERS = ["train_loss", "train_accuracy", "test_loss", "test_accuracy", *VALIDATED, "lr"]
+TYPES = {"stage": "string", "iteration": "int64", **dict.fromkeys(["epoch", *NUMBERS], "float64")}
 MOST = 20_000
 """Trainings whose records are all read; of a larger grid those of one level. Some 160 records and 25 kB each."""
 READERS = 32
@@ -51,23 +41,20 @@ def histories(store: Outputs, stages: Iterable[str], known: pd.DataFrame | None 
     """
     wanted = list(dict.fromkeys(stages))
     parts = []
-    if known is not None and list(known.columns) == COLUMNS:
+    if known is not None and list(known.columns) == list(TYPES):
         parts = [known[known["stage"].isin(wanted)]]
         there = set(parts[0]["stage"])
         wanted = [key for key in wanted if key not in there]
     with ThreadPoolExecutor(READERS) as readers:
         rows = [row for found in readers.map(lambda key: _rows(store, key), wanted) for row in found]
-    fresh = pd.DataFrame(rows, columns=COLUMNS).astype({"stage": "string", "iteration": "int64", **NUMBERS})
+    fresh = table_of(rows, TYPES)
     return pd.concat([*parts, fresh], ignore_index=True) if parts else fresh
-
-
-NUMBERS = dict.fromkeys(["epoch", *MEASURED, *VALIDATED, "lr"], "float64")
 
 
 def _rows(store: Outputs, key: str) -> list[list[Any]]:
     data = store.read(key, "history")
     records = [] if data is None else json.loads(data)
-    return [[key, *(record.get(name) for name in COLUMNS[1:])] for record in records]
+    return [[key, *(record.get(name) for name in list(TYPES)[1:])] for record in records]
 
 
 def _of(findings: Findings) -> pd.DataFrame:
@@ -88,7 +75,7 @@ def _stages(findings: Findings) -> list[str]:
         kept = sorted({level, *asked.values()}, reverse=True)
         measured = measured[levels.isin(kept) | (measured["round"] == 0)]
         said = listed([f"{each:.3%}" for each in kept])
-        findings.read.notes.append(
+        findings.read.omissions.append(
             f"Learning curves and convergence are of the dense networks and of {said} of the weights remaining: "
             f"there are more than {MOST:,} trainings."
         )

@@ -6,12 +6,12 @@ from pipeline.engine.experiments import GRIDS, number_of, other_version, version
 from pipeline.engine.store import Store, layout
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import Grid
-from pipeline.report.spec_differences import spec_differences
+from pipeline.report.spec_settings import spec_differences
 
 SHOWN = 4
-"""Settings that differ which are told; `tickets compare` has all."""
+"""Settings that differ which are named; `tickets compare` has all."""
 WIDTH = 60
-"""Characters of a setting that are told."""
+"""Characters of a setting that are shown."""
 
 
 def note_on_name(grid: Grid, store: Store) -> str | None:
@@ -34,9 +34,9 @@ def note_on_name(grid: Grid, store: Store) -> str | None:
         rows = spec_differences(other.grid(store.uri).spec, grid.spec).to_dict("records")
     except UserError:  # remembered by another version of this program
         rows = []
-    told = [f"{row['field']} is {_short(row['a'])} there and {_short(row['b'])} here" for row in rows[:SHOWN]]
+    settings = [f"{row['field']} is {_short(row['a'])} there and {_short(row['b'])} here" for row in rows[:SHOWN]]
     more = [f"and {len(rows) - SHOWN} more settings differ"] if len(rows) > SHOWN else []
-    differences = "; ".join([*told, *more]) or "its data, its model's code or the meaning of its stages is another"
+    differences = "; ".join([*settings, *more]) or "its data, its model's code or the meaning of its stages is another"
     lost = f" Of another version the document is damaged ({', '.join(damaged)})." if damaged else ""
     return (
         f"{grid.name} is the name of another experiment too: {differences}. It stays readable as "

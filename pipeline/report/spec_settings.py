@@ -1,11 +1,12 @@
-"""The settings of a spec, field by field: what can change a result or how it is read."""
+"""The settings of a spec, field by field: what can change a result or how it is read; and in which two specs differ."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
+import pandas as pd
 from pydantic import BaseModel
 
 from pipeline.experiment.spec import Spec
@@ -17,38 +18,42 @@ PUBLISHED = "analysis.published"
 """A paper's numbers are shown where ours are."""
 
 
-def settings_of(spec: Spec) -> Iterator[tuple[str, Any, bool]]:
-    """(field, JSON value, whether at its default); ` (names)` follows a field in which sources or targets differ."""
+class Setting(NamedTuple):
+    """` (names)` follows a field in which sources or targets differ; `value` is JSON."""
+
+    field: str
+    value: object
+    is_default: bool
+
+
+def settings_of(spec: Spec) -> Iterator[Setting]:
+    """Source by source and target by target where these differ, as one setting where they do not."""
     sides = (*spec.sources, *spec.targets)
-    yield from _of_sides({side.name: {"model": (side.model.model_dump(mode="json"), False)} for side in sides})
-    yield "seeds", len(spec.seeds), False
-    for field, value, default in _leaves(spec, ""):
-        if field.partition(".")[0] not in ABOUT and not field.startswith(PUBLISHED):
-            yield field, value, default
-    yield "tickets", [ticket.in_short() for ticket in spec.tickets], False
-    yield from _of_sides({side.name: dict(_named(side, "training")) for side in sides})
-    yield from _of_sides({side.name: dict(_named(side, "prune")) for side in spec.sources})
+    yield from _of_sides({side.name: [Setting("model", side.model.model_dump(mode="json"), False)] for side in sides})
+    yield Setting("seeds", len(spec.seeds), False)
+    for setting in _leaves(spec, ""):
+        if setting.field.partition(".")[0] not in ABOUT and not setting.field.startswith(PUBLISHED):
+            yield setting
+    yield Setting("tickets", [ticket.in_short() for ticket in spec.tickets], False)
+    yield from _of_sides({side.name: _leaves(side.training, "training.") for side in sides})
+    yield from _of_sides({side.name: _leaves(side.prune, "prune.") for side in spec.sources})
 
 
-def _named(side: BaseModel, part: str) -> Iterator[tuple[str, tuple[Any, bool]]]:
-    for field, value, default in _leaves(getattr(side, part), f"{part}."):
-        yield field, (value, default)
-
-
-def _of_sides(sides: Mapping[str, Mapping[str, tuple[Any, bool]]]) -> Iterator[tuple[str, Any, bool]]:
+def _of_sides(sides: Mapping[str, Iterable[Setting]]) -> Iterator[Setting]:
     """A row for each field; one for each group of sides where they differ in it."""
-    for field in dict.fromkeys(field for fields in sides.values() for field in fields):
-        groups: dict[str, tuple[list[str], tuple[Any, bool]]] = {}
-        for name, fields in sides.items():
-            if field in fields:
-                groups.setdefault(json.dumps(fields[field][0]), ([], fields[field]))[0].append(name)
-        for names, (value, default) in groups.values():
-            everywhere = len(groups) == 1 and len(names) == len(sides)
-            yield field if everywhere else f"{field} ({', '.join(names)})", value, default
+    fields: dict[str, dict[str, tuple[Setting, list[str]]]] = {}
+    for name, settings in sides.items():
+        for setting in settings:
+            groups = fields.setdefault(setting.field, {})
+            groups.setdefault(json.dumps(setting.value), (setting, []))[1].append(name)
+    for groups in fields.values():
+        for setting, names in groups.values():
+            everywhere = len(names) == len(sides)
+            yield setting if everywhere else setting._replace(field=f"{setting.field} ({', '.join(names)})")
 
 
-def _leaves(part: BaseModel, prefix: str) -> Iterator[tuple[str, Any, bool]]:
-    """Fields as (path, JSON value, whether at its default); optimizers and rules are one value with their options."""
+def _leaves(part: BaseModel, prefix: str) -> Iterator[Setting]:
+    """Fields by their paths; optimizers and rules are one value with their options."""
     dumped = part.model_dump(mode="json")
     for name, field in type(part).model_fields.items():
         value = getattr(part, name)
@@ -58,18 +63,15 @@ def _leaves(part: BaseModel, prefix: str) -> Iterator[tuple[str, Any, bool]]:
             and name not in ("lr_decay", "augment")
         ):
             if isinstance(value, Paper):
-                yield f"{prefix}{name}", value.title, False
+                yield Setting(f"{prefix}{name}", value.title, False)
             else:
                 yield from _leaves(value, f"{prefix}{name}.")
         else:
-            yield (
-                f"{prefix}{name}",
-                dumped[name],
-                not field.is_required() and value == field.get_default(call_default_factory=True),
-            )
+            is_default = not field.is_required() and value == field.get_default(call_default_factory=True)
+            yield Setting(f"{prefix}{name}", dumped[name], is_default)
 
 
-def written(value: Any) -> str:
+def written(value: object) -> str:
     """A JSON value as YAML has it in one line."""
     if isinstance(value, dict):
         inside = ", ".join(f"{key}: {written(one)}" for key, one in value.items())
@@ -77,3 +79,42 @@ def written(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(written, value))}]"
     return value if isinstance(value, str) else json.dumps(value)
+
+
+COLUMNS = ["field", "a", "b"]
+ABSENT = "-"
+
+
+def spec_differences(a: Spec, b: Spec) -> pd.DataFrame:
+    """One row for each setting whose values differ, written as YAML has them; "-" where a spec lacks it.
+
+    A setting that is not the same for all sources or targets of a spec is written with their names. Names and
+    descriptions of experiments do not count.
+    """
+    left, right = _settings(a), _settings(b)
+    rows = [
+        (field, left.get(field, ABSENT), right.get(field, ABSENT))
+        for field in dict.fromkeys([*left, *right])
+        if left.get(field) != right.get(field)
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _settings(spec: Spec) -> dict[str, str]:
+    found: dict[str, list[str]] = {}
+    for field, text in _texts(spec):
+        found.setdefault(field, []).append(text)
+    return {field: "; ".join(texts) for field, texts in found.items()}
+
+
+def _texts(spec: Spec) -> Iterator[tuple[str, str]]:
+    for kind, sides in (("source", spec.sources), ("target", spec.targets)):
+        for side in sides:
+            yield f"{kind} {side.name}", written(side.dataset.in_short())
+    for ticket in spec.tickets:
+        yield f"ticket {ticket.name}", written({key: each for key, each in ticket.in_short().items() if key != "name"})
+    yield "seeds", written(list(spec.seeds))
+    for field, value, _ in settings_of(spec):
+        bare, _, names = field.partition(" (")
+        if bare not in ("seeds", "tickets"):
+            yield bare, f"{written(value)} ({names}" if names else written(value)

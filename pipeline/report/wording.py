@@ -1,11 +1,17 @@
 """Numbers as the report says them: percent of the weights, points of accuracy, intervals and p."""
 
 import datetime
-from typing import Any
+from collections.abc import Callable
+from types import SimpleNamespace
 
 import pandas as pd
 
 SMALLEST_P = 0.0001
+
+
+def shown(value: float, form: Callable[[float], str] = str) -> str:
+    """A number as `form` writes it, or a name; empty where there is none."""
+    return "" if pd.isna(value) else form(value)
 
 
 def percent_left(fraction: float) -> str:
@@ -24,7 +30,7 @@ def margin_points(margin: float) -> str:
     return f"{size} point" + "s" * (size != "1")
 
 
-def interval(row: Any) -> str:
+def interval(row: SimpleNamespace) -> str:
     """`low` and `high` of a comparison in points."""
     return f"{points(row.low)} to {points(row.high)}"
 
@@ -42,11 +48,6 @@ def p_equals(p: float) -> str:
 def listed(parts: list[str]) -> str:
     """`a, b and c`."""
     return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
-
-
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a table, for a template."""
-    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
 def moment(seconds: float) -> str:

@@ -25,7 +25,8 @@ from pipeline.engine.experiments import remember
 from pipeline.engine.store import Store, layout, records
 from pipeline.engine.store.local import LocalFolder
 from pipeline.engine.store.records import Record
-from pipeline.experiment.grid import Grid, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid
 from pipeline.experiment.loading import load
 
 QUICKSTART = Path(__file__).parents[2] / "experiments" / "quickstart.yaml"

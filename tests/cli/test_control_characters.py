@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.table import Table
 
-from pipeline.cli.terminal import PlainConsole, say
+from pipeline.cli.console import PlainConsole, say
 from pipeline.report.charts.chart import Series
 from pipeline.report.page.rendering import safe_json
 

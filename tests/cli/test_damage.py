@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pipeline.cli import reporting
+from pipeline.cli import report
 from pipeline.engine import driver
 from pipeline.engine.store import Store
 from pipeline.experiment.expansion import expand
@@ -138,7 +138,7 @@ def test_what_a_watched_report_finds_damaged_is_said_though_it_is_mended_meanwhi
         history.write_bytes(content)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(reporting, "time", SimpleNamespace(sleep=mended, strftime=time.strftime))
+    monkeypatch.setattr(report, "time", SimpleNamespace(sleep=mended, strftime=time.strftime))
     said = tickets("report", "tiny.yaml", "--set", "seeds=[0, 1, 2]", "--watch")
     assert said.code == 1 and said.out.count(f"damaged: {name} ") == 1, said
 

@@ -25,7 +25,8 @@ from pipeline.engine.lanes.events import Done
 from pipeline.engine.lanes.view import View
 from pipeline.engine.store import Store, layout, records, sealed
 from pipeline.experiment.errors import UserError
-from pipeline.experiment.grid import Grid, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid
 from pipeline.experiment.loading import load
 from pipeline.experiment.planning import plan
 

@@ -21,7 +21,8 @@ from pipeline.engine.store import Store
 from pipeline.engine.store.drivers import DriverStatus
 from pipeline.engine.usage import usage
 from pipeline.experiment.errors import UserError
-from pipeline.experiment.grid import Grid, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid
 from pipeline.experiment.loading import load
 from pipeline.experiment.planning import plan
 

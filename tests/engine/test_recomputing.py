@@ -9,7 +9,8 @@ import pytest
 
 from pipeline.engine.recomputing import checks, recompute
 from pipeline.engine.store import Store, layout, records
-from pipeline.experiment.grid import Grid, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid
 from pipeline.experiment.loading import load
 
 DATA = Path("data")

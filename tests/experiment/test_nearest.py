@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.experiment.grid import Grid, expand
+from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid
 from pipeline.experiment.loading import load
 from pipeline.experiment.nearest import Nearest, nearest
 

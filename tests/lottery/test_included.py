@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pipeline import Ticket
 from pipeline.engine.assembly import assemble
-from pipeline.engine.driver import RunOptions, run
+from pipeline.engine.driver import Listener, RunOptions, run
 from pipeline.engine.store import Store
 from pipeline.experiment.expansion import expand
 from pipeline.experiment.grid import Grid
@@ -162,19 +162,13 @@ GRID: dict[str, Any] = {
 }
 
 
-class Silent:
-    def planned(self, *_: object) -> None: ...
-    def followed(self, *_: object) -> None: ...
-    def said(self, message: str) -> None: ...
-
-
 @pytest.fixture(scope="module")
-def finished(file: Path) -> tuple[Grid, Store]:
+def finished(file: Path, unheard: Listener) -> tuple[Grid, Store]:
     path = file.with_name("grid.yaml")
     path.write_text(yaml.safe_dump(GRID))
     grid = expand(load_grid(path), file.parent)
     store = str(file.with_name("store"))
-    assert run(grid, RunOptions(store, file.parent, local=True), Silent()).exit_code == 0
+    assert run(grid, RunOptions(store, file.parent, local=True), unheard).exit_code == 0
     return grid, Store(store)
 
 
@@ -229,8 +223,8 @@ def test_a_ticket_of_them_goes_through_its_file_into_a_model(
 
 
 def test_the_report_says_what_no_mask_covers(file: Path, tmp_path: Path) -> None:
-    from pipeline.report.gathering import gather
     from pipeline.report.page.rendering import render
+    from pipeline.report.report import gather
 
     path = file.with_name("without.yaml")
     path.write_text(yaml.safe_dump(GRID | {"prune": GRID["prune"] | {"include": None}}))

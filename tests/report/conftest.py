@@ -1,5 +1,6 @@
 """Synthetic findings: whole experiments that never ran, for the page and the stills; and pages opened in a browser."""
 
+import io
 import json
 import math
 from collections.abc import Callable, Iterator
@@ -12,18 +13,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from pipeline.experiment.expansion import expand
 from pipeline.experiment.loading import load
 from pipeline.lottery.printable import escaped
-from pipeline.report.analysis import connectivity, initial_weights, networks, paired_networks
-from pipeline.report.analysis.layers import COLUMNS as LAYER_COLUMNS
+from pipeline.report.analysis import networks
 from pipeline.report.findings import Findings
 from pipeline.report.histories import VALIDATED
 from pipeline.report.page.rendering import render
-from pipeline.report.results import COLUMNS
-from pipeline.report.sections import order
-from pipeline.report.unmade import unmade
+from pipeline.report.results import TYPES
+from pipeline.report.rows import rows_of, table_of
+from pipeline.report.sections import connectivity, initial, order
+from pipeline.report.sections.cost import Cost
+from pipeline.report.sections.layers import TYPES as LAYERS_TYPES
+from pipeline.report.sections.provenance import Origin
+from pipeline.report.sections.unmade import unmade
+from pipeline.report.terminal_report import report
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -46,7 +52,7 @@ diagonal: share
 
 
 @pytest.fixture(scope="session")
-def findings_of(tmp_path_factory) -> Callable[..., Findings]:
+def findings_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Findings]:
     """`findings_of(...)` makes the findings of an experiment as the arguments of `make` say, once. Do not change."""
 
     @cache
@@ -84,7 +90,7 @@ def findings_of(tmp_path_factory) -> Callable[..., Findings]:
 
 
 @pytest.fixture(scope="session")
-def findings_from(tmp_path_factory) -> Callable[..., Findings]:
+def findings_from(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Findings]:
     """`findings_from(text, accuracy)` makes the findings of a grid in YAML, its points and layers those of the plan.
 
     `accuracy(point)` is the mean over seeds, for each `pipeline.experiment.grid.Point`.
@@ -98,8 +104,10 @@ def findings_from(tmp_path_factory) -> Callable[..., Findings]:
         noise = np.random.default_rng(0)
         rows = [asdict(point) | {"test_accuracy": accuracy(point) + spread * noise.normal()} for point in grid.points]
         results = _completed(pd.DataFrame(rows), spec)
-        size = next(stage.recipe.fields()["input"] for stage in grid.stages.values() if stage.kind == "train")
-        shapes = spec.sources[0].model.recipe().layers(tuple(size), 10)[:-1]
+        recipes = [stage.recipe for stage in grid.stages.values() if stage.kind == "train"]
+        size: Any = next(recipe.fields()["input"] for recipe in recipes if recipe is not None)
+        model: Any = spec.sources[0].model.recipe()
+        shapes = model.layers(tuple(size), 10)[:-1]
         return _findings(spec, results, _global_layers(results, shapes), _overlap(spec, (0, 1)), 4, {}, text)
 
     return make
@@ -108,24 +116,30 @@ def findings_from(tmp_path_factory) -> Callable[..., Findings]:
 def _findings(
     spec: Any, results: pd.DataFrame, layers: pd.DataFrame, overlap: pd.DataFrame, records: int, failed: Any, text: str
 ) -> Findings:
-    nothing = ((initial_weights, "initial_weights"), (connectivity, "connectivity"), (networks, "networks"))
-    nothing += ((paired_networks, "paired_networks"),)
-    computed = {name: pd.DataFrame(columns=module.COLUMNS).astype(module.TYPES) for module, name in nothing}
+    empty = {"initial_weights": initial.TYPES, "connectivity": connectivity.TYPES}
+    empty |= {"networks": networks.TYPES, "paired_networks": networks.PAIR_TYPES}
+    computed: dict[str, Any] = {name: table_of([], types) for name, types in empty.items()}
     computed |= {"histories": _histories(results, records), "layers": layers, "overlap": overlap}
     computed |= {"unmade": unmade(results, failed, {}, {}), "cost": _cost(results)}
-    computed["provenance"] = {
-        "versions": [{"python": "3.11.7", "torch": "2.15.0"}],
-        "hardware": [{"cpu": "two cores", "device": "cpu"}],
-        "commits": ["0123abc"],
-        "drivers": 1,
-        "store": "/store",
-        "report": {"versions": {"ticket-transfer": "0.1.0"}},
-        "spec": text,
-    }
-    findings = Findings(spec, results, MADE, computed=computed, notes=("Masks were compared at one level.",))
+    facts = {"versions": ["python 3.11.7, torch 2.15.0"], "hardware": ["cpu two cores, device cpu"]}
+    computed["provenance"] = Origin({**facts, "commits": ["0123abc"], "drivers": ["1"], "store": ["/store"]}, text)
+    findings = Findings(spec, results, MADE, computed=computed, omissions=("Masks were compared at one level.",))
     for one in (one for section in order.SECTIONS for one in section.computed):
         findings.of(one)
     return findings
+
+
+@pytest.fixture(scope="session")
+def plain_text() -> Callable[..., str]:
+    """`plain_text(findings)` is the terminal's report without colours or box characters."""
+
+    def text(findings: Findings, width: int = 120) -> str:
+        stream = io.StringIO()
+        console = Console(file=stream, width=width, color_system=None, markup=False, emoji=False)
+        console.print(report(findings, width=width, plain=True))
+        return escaped(stream.getvalue())
+
+    return text
 
 
 HOSTILE = "</script><script>document.title='owned'</script><!-- <img src=x onerror=\"document.title='owned'\"> & \u2028"
@@ -133,15 +147,15 @@ HOSTILE += "\x1b[2J\x9b\u202e"
 
 
 @pytest.fixture
-def hostile(findings_of) -> tuple[Findings, str]:
+def hostile(findings_of: Callable[..., Findings]) -> tuple[Findings, str]:
     """Findings with hostile text where users or errors can put some, and in names, where nobody can; and how the page
     shows the text."""
     findings = findings_of(why=HOSTILE, status=lambda results: ["failed"] + ["ok"] * (len(results) - 1))
     tables = {name: findings.computed[name].replace({"set-1": HOSTILE}) for name in ("curves", "layers", "overlap")}
     results = findings.results.replace({"set-1": HOSTILE})
     spec = findings.spec.model_copy(update={"description": HOSTILE})
-    computed = findings.computed | tables | {"provenance": {"spec": HOSTILE, "store": HOSTILE}}
-    return replace(findings, results=results, computed=computed, spec=spec, notes=(HOSTILE,)), escaped(HOSTILE)
+    computed = findings.computed | tables | {"provenance": Origin({"store": [HOSTILE]}, HOSTILE)}
+    return replace(findings, results=results, computed=computed, spec=spec, omissions=(HOSTILE,)), escaped(HOSTILE)
 
 
 def _side(number: int, optimizers: bool) -> str:
@@ -168,7 +182,7 @@ def _results(spec: Any, rounds: tuple[int, ...], random: np.random.Generator) ->
         parts.append(rows.assign(target=target.name, test_accuracy=0.96 - 0.01 * (at % 5) - loss + noise))
     table = pd.concat(parts, ignore_index=True)
     survivors = (TOTAL * 0.8 ** table["round"]).round().astype("int64")
-    counts = {"survivors": survivors, "total": TOTAL, "fraction_pruned": 1 - survivors / TOTAL}
+    counts: dict[str, Any] = {"survivors": survivors, "total": TOTAL, "fraction_pruned": 1 - survivors / TOTAL}
     return _completed(table.assign(**counts), spec)
 
 
@@ -185,7 +199,7 @@ def _completed(table: pd.DataFrame, spec: Any) -> pd.DataFrame:
         mask=None,
         seconds=2.0,
         finished=MADE,
-    ).reindex(columns=COLUMNS)
+    ).reindex(columns=list(TYPES))
     text = ["experiment", "model", "source", "target", "source_optimizer", "target_optimizer", "ticket", "status"]
     return table.astype(dict.fromkeys([*text, "stage", "mask"], "string"))
 
@@ -197,7 +211,7 @@ def _histories(results: pd.DataFrame, records: int) -> pd.DataFrame:
     rise = 1 - 0.5 ** (table["iteration"] / 100)
     table["test_accuracy"] = table["test_accuracy"] * rise
     validated = dict.fromkeys(VALIDATED, np.nan)
-    more = {"train_loss": 1 - rise, "train_accuracy": rise, "test_loss": 1.0, **validated, "lr": 0.1}
+    more: dict[str, Any] = {"train_loss": 1 - rise, "train_accuracy": rise, "test_loss": 1.0, **validated, "lr": 0.1}
     return table.assign(epoch=table["iteration"] / 100, **more)
 
 
@@ -215,7 +229,7 @@ def _layers(spec: Any, rounds: tuple[int, ...]) -> pd.DataFrame:
                     rows.append(
                         (source, ticket, number, seed, layer, position, round(kept * total), total, 1 - kept, ratio)
                     )
-    return pd.DataFrame(rows, columns=LAYER_COLUMNS)
+    return pd.DataFrame(rows, columns=list(LAYERS_TYPES))
 
 
 def _global_layers(results: pd.DataFrame, shapes: Any) -> pd.DataFrame:
@@ -223,14 +237,14 @@ def _global_layers(results: pd.DataFrame, shapes: Any) -> pd.DataFrame:
     rows = []
     sizes = {name: math.prod(shape) for name, shape in shapes}
     chains = results[(results["ticket"] == "winning") & (results["round"] > 0)]
-    for at in chains.drop_duplicates(["source", "round", "seed"]).itertuples():
+    for at in rows_of(chains.drop_duplicates(["source", "round", "seed"])):
         left = {name: (at.survivors / at.total) ** (0.3 + 0.7 * place / len(sizes)) for place, name in enumerate(sizes)}
         overall = 1 - sum(left[name] * size for name, size in sizes.items()) / sum(sizes.values())
         mask = (at.source, at.ticket, at.round, at.seed)
         for position, (name, size) in enumerate(sizes.items()):
             pruned = 1 - left[name]
             rows.append((*mask, name, position, round(left[name] * size), size, pruned, pruned / overall))
-    return pd.DataFrame(rows, columns=LAYER_COLUMNS)
+    return pd.DataFrame(rows, columns=list(LAYERS_TYPES))
 
 
 def _overlap(spec: Any, rounds: tuple[int, ...]) -> pd.DataFrame:
@@ -262,15 +276,14 @@ def _overlap(spec: Any, rounds: tuple[int, ...]) -> pd.DataFrame:
     )
 
 
-def _cost(results: pd.DataFrame) -> dict[str, Any]:
-    done = int((results["status"] == "ok").sum())
+def _cost(results: pd.DataFrame) -> Cost:
     seconds = pd.DataFrame(
         [("chain", 96, 96, 200.0, 2.0), ("prune", 96, 96, 20.0, 0.2), ("random", 40, 0, 0.0, np.nan)],
         columns=["kind", "stages", "done", "seconds", "median"],
     )
-    counts = {"stages": 1 + len(results), "trainings": len(results), "prunings": 96, "done": done}
-    more = {"requested": 2 * len(results), "shared": len(results) - 1, "seconds": seconds, "lane_hours": 0.0611}
-    return {**counts, **more, "iterations": 123_456, "first": MADE - 900, "last": MADE, "hosts": 1}
+    done, stages = int((results["status"] == "ok").sum()), 1 + len(results)
+    times: dict[str, Any] = {"iterations": 123_456, "first": MADE - 900, "last": MADE, "hosts": 1}
+    return Cost(stages, len(results), 96, done, requested=2 * len(results), seconds=seconds, **times)
 
 
 SLOW = 120_000
@@ -291,7 +304,7 @@ class Opened:
     @contextmanager
     def heard(self) -> Iterator[None]:
         """Note what the browser says while it is so."""
-        listeners: dict[str, Callable[[Any], None]] = {
+        listeners: dict[Any, Callable[[Any], None]] = {
             "console": lambda message: self.problems.append(message.text),
             "pageerror": lambda error: self.problems.append(str(error)),
             "request": lambda request: self.requests.append(request.url),
@@ -316,11 +329,13 @@ class Opened:
 
     def count(self, chart: str) -> int:
         """Marks of a chart as it is, without scrolling."""
-        return self.page.evaluate(TRACES, chart)
+        return int(self.page.evaluate(TRACES, chart))
 
 
 @pytest.fixture(scope="module")
-def visit(browser, tmp_path_factory) -> Iterator[Callable[..., AbstractContextManager[Opened]]]:
+def visit(
+    browser: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., AbstractContextManager[Opened]]]:
     """`with visit(page) as one` opens findings, rendered, or a page's text. In the end nothing may have gone wrong.
 
     All pages of a file of tests are opened in one tab, one after another: in a new tab Chromium reads plotly anew.
@@ -331,7 +346,7 @@ def visit(browser, tmp_path_factory) -> Iterator[Callable[..., AbstractContextMa
 
     @contextmanager
     def open_page(
-        page: Findings | str, width: int = 1300, height: int = 900, color_scheme: str = "light"
+        page: Findings | str, width: int = 1300, height: int = 900, color_scheme: Any = "light"
     ) -> Iterator[Opened]:
         file = folder / f"{next(numbers)}.html"
         file.write_text(page if isinstance(page, str) else render(page), encoding="utf-8")
@@ -350,7 +365,7 @@ def visit(browser, tmp_path_factory) -> Iterator[Callable[..., AbstractContextMa
 
 
 @pytest.fixture
-def opened(visit) -> Iterator[Callable[..., Opened]]:
+def opened(visit: Callable[..., AbstractContextManager[Opened]]) -> Iterator[Callable[..., Opened]]:
     """`opened(page)` opens one for the rest of the test, as `visit` does."""
     with ExitStack() as pages:
         yield lambda page, **options: pages.enter_context(visit(page, **options))

@@ -1,7 +1,10 @@
 """Tickets beside the dense network: paired t-tests, the dense runs of a row, and a paper's rows beside ours."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,14 +16,15 @@ from scipy.stats import ttest_rel
 from pipeline.experiment.datasets import Split
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.loading import load
-from pipeline.report.analysis.beside_dense import beside_dense
+from pipeline.experiment.spec import Spec
 from pipeline.report.analysis.comparisons import comparisons
 from pipeline.report.analysis.convergence import convergence_curves
-from pipeline.report.analysis.statistics import curves
+from pipeline.report.analysis.over_seeds import curves
+from pipeline.report.analysis.paired import unit_of
+from pipeline.report.findings import Findings
 from pipeline.report.page.rendering import render
-from pipeline.report.sections.beside_dense import SECTION, about_beside_dense, beside_dense_rows
+from pipeline.report.sections.beside_dense import SECTION, about_beside_dense, beside_dense, beside_dense_rows
 from pipeline.report.sections.section import Screen
-from pipeline.report.unit import unit_of
 
 GRID = """
 name: splits
@@ -44,16 +48,16 @@ POINT = ["source", "target", "ticket", "round"]
 
 
 @pytest.fixture(scope="module")
-def made(findings_from):
+def made(findings_from: Callable[..., Findings]) -> Any:
     """Every accuracy is 0.9 and every difference 0. Do not change."""
     return findings_from(GRID, lambda point: 0.9, spread=0)
 
 
 @pytest.fixture
-def of(made):
+def of(made: Any) -> Callable[..., Any]:
     """`of({(ticket, round): accuracies of seeds 0, 1, 2})`: the results, 0.9 where nothing is given, and the table."""
 
-    def table(given, results=None, spec=None):
+    def table(given: Any, results: pd.DataFrame | None = None, spec: Spec | None = None) -> Any:
         changed = (made.results if results is None else results).copy()
         for (ticket, number), values in given.items():
             for seed, value in enumerate(values):
@@ -64,11 +68,11 @@ def of(made):
     return table
 
 
-def row_of(table, ticket, number):
+def row_of(table: pd.DataFrame, ticket: str, number: int) -> Any:
     return table[(table["ticket"] == ticket) & (table["round"] == number)].iloc[0]
 
 
-def test_a_row_is_the_paired_t_test_of_ticket_and_dense_network(of):
+def test_a_row_is_the_paired_t_test_of_ticket_and_dense_network(of: Any) -> None:
     dense, ticket = [0.8, 0.7, 0.9], [0.81, 0.72, 0.93]
     row = row_of(of({("dense", 0): dense, ("winning", 1): ticket}), "winning", 1)
     assert (row["source"], row["target"], row["n"], row["unit"]) == ("set-1", "set-2", 3, "seed")
@@ -84,7 +88,7 @@ def test_a_row_is_the_paired_t_test_of_ticket_and_dense_network(of):
     assert row["remark"] == ""
 
 
-def test_rows_are_the_pruned_tickets_as_the_grid_has_them(of):
+def test_rows_are_the_pruned_tickets_as_the_grid_has_them(of: Any) -> None:
     table = of({})
     ours = table[table["n"].notna()]
     assert [(row.ticket, row.round) for row in ours.itertuples()] == [
@@ -95,7 +99,7 @@ def test_rows_are_the_pruned_tickets_as_the_grid_has_them(of):
     ]
 
 
-def test_draws_of_a_control_are_one_value_of_their_seed(made, of):
+def test_draws_of_a_control_are_one_value_of_their_seed(made: Any, of: Any) -> None:
     results = made.results.copy()
     drawn = (results["ticket"] == "redrawn") & (results["round"] == 1)
     results.loc[drawn, "test_accuracy"] = 0.9 + 0.1 * results["draw"] + 0.01 * results["seed"]
@@ -104,7 +108,7 @@ def test_draws_of_a_control_are_one_value_of_their_seed(made, of):
     assert row["difference_std"] == pytest.approx(0.01)
 
 
-def test_two_pairs_are_no_test(of):
+def test_two_pairs_are_no_test(of: Any) -> None:
     row = row_of(of({("dense", 0): [0.8, np.nan, 0.9], ("winning", 1): [0.7, 0.3, 0.7]}), "winning", 1)
     assert (row["n"], row["remark"]) == (2, "n = 2: too few seeds for a test")
     assert (row["mean"], row["dense_mean"], row["difference"]) == pytest.approx((0.7, 0.85, -0.15))
@@ -112,14 +116,14 @@ def test_two_pairs_are_no_test(of):
     assert row["tests"] == 0
 
 
-def test_equal_differences_are_no_test(of):
+def test_equal_differences_are_no_test(of: Any) -> None:
     row = row_of(of({("dense", 0): [0.8, 0.7, 0.9], ("winning", 2): [0.81, 0.71, 0.91]}), "winning", 2)
     assert row["remark"] == "every seed has the same difference: no variance to test against"
     assert row["difference"] == pytest.approx(0.01) and row["difference_std"] == 0
     assert row[["low", "high", "t", "p", "p_holm", "effect"]].isna().all()
 
 
-def test_without_a_dense_network_a_row_says_so_and_keeps_the_tickets_mean(made, of):
+def test_without_a_dense_network_a_row_says_so_and_keeps_the_tickets_mean(made: Any, of: Any) -> None:
     table = of({("winning", 1): [0.5, 0.6, 0.7]}, made.results[made.results["ticket"] != "dense"])
     row = row_of(table, "winning", 1)
     assert row["remark"] == "the grid trains no dense network for it"
@@ -127,7 +131,7 @@ def test_without_a_dense_network_a_row_says_so_and_keeps_the_tickets_mean(made, 
     assert row[["dense_mean", "difference", "t", "p"]].isna().all()
 
 
-def test_what_has_no_result_yet_is_told_apart(of):
+def test_what_has_no_result_yet_is_told_apart(of: Any) -> None:
     nothing = [np.nan] * 3
     assert row_of(of({("dense", 0): nothing}), "winning", 1)["remark"] == "no result of the dense network yet"
     assert row_of(of({("winning", 1): nothing}), "winning", 1)["remark"] == "no result of the ticket yet"
@@ -147,7 +151,7 @@ def repeated(results: pd.DataFrame, draws: int = 4) -> pd.DataFrame:
     return pd.concat([results[results["ticket"] != "dense"], *drawn], ignore_index=True)
 
 
-def test_a_repeated_dense_network_belongs_to_its_ticket_and_round(made, of):
+def test_a_repeated_dense_network_belongs_to_its_ticket_and_round(made: Any, of: Any) -> None:
     table = of({}, repeated(made.results))
     told = [(row.ticket, row.round, row.dense_draw, round(row.dense_mean, 6)) for row in table.iloc[:4].itertuples()]
     assert told == [
@@ -158,7 +162,9 @@ def test_a_repeated_dense_network_belongs_to_its_ticket_and_round(made, of):
     ]
 
 
-def test_the_draw_goes_by_the_grids_order_of_tickets_where_a_control_has_no_source(findings_from):
+def test_the_draw_goes_by_the_grids_order_of_tickets_where_a_control_has_no_source(
+    findings_from: Callable[..., Findings],
+) -> None:
     found = findings_from(GRID.replace("{name: redrawn, weights: redrawn, draws: 2}", "random"), lambda point: 0.9)
     table = beside_dense(repeated(found.results), found.spec)
     assert [(row.source, row.ticket, row.dense_draw) for row in table.iloc[:4].itertuples()] == [
@@ -169,12 +175,12 @@ def test_the_draw_goes_by_the_grids_order_of_tickets_where_a_control_has_no_sour
     ]
 
 
-def test_a_dense_network_that_is_not_there_is_not_replaced_by_another(made, of):
+def test_a_dense_network_that_is_not_there_is_not_replaced_by_another(made: Any, of: Any) -> None:
     row = row_of(of({}, repeated(made.results, draws=3)), "winning", 2)
     assert pd.isna(row["dense_draw"]) and row["remark"] == "the grid trains no dense network for it"
 
 
-def test_elsewhere_the_draws_of_a_dense_network_are_one_value_of_their_seed(made):
+def test_elsewhere_the_draws_of_a_dense_network_are_one_value_of_their_seed(made: Any) -> None:
     results = repeated(made.results)
     dense = curves(results).query("ticket == 'dense'")
     assert len(dense) == 1 and dense.iloc[0]["n"] == 3
@@ -189,7 +195,7 @@ def test_elsewhere_the_draws_of_a_dense_network_are_one_value_of_their_seed(made
     assert converged.query("ticket == 'dense'").iloc[0]["n"] == 3
 
 
-def test_p_is_corrected_over_all_rows_of_a_kind_of_ticket(of):
+def test_p_is_corrected_over_all_rows_of_a_kind_of_ticket(of: Any) -> None:
     table = of(
         {
             ("winning", 1): [0.91, 0.92, 0.93],  # t = 2 sqrt(3)
@@ -209,7 +215,7 @@ def test_p_is_corrected_over_all_rows_of_a_kind_of_ticket(of):
     )
 
 
-def test_the_papers_row_stands_beside_ours(of):
+def test_the_papers_row_stands_beside_ours(of: Any) -> None:
     table = of({("winning", 1): [0.91, 0.92, 0.93]})
     row = row_of(table, "winning", 1)
     assert (row["published_mean"], row["published_dense_mean"], row["published_t"]) == (0.797, 0.796, 0.942)
@@ -220,7 +226,7 @@ def test_the_papers_row_stands_beside_ours(of):
     assert (told.t, told.p, told.n) == ("0.94", "0.37", "10")
 
 
-def test_a_papers_row_that_is_of_no_point_is_told_at_the_end(of):
+def test_a_papers_row_that_is_of_no_point_is_told_at_the_end(of: Any) -> None:
     table = of({})
     last = table.iloc[-1]
     assert (last["ticket"], last["round"], last["target"], last["remark"]) == ("winning", 2, "set-3", "no such point")
@@ -228,7 +234,7 @@ def test_a_papers_row_that_is_of_no_point_is_told_at_the_end(of):
     assert beside_dense_rows(table)[-1].paper.t == "4.98", "papers differ in what they subtract"
 
 
-def test_rows_that_share_their_dense_runs_are_said_to(made, of):
+def test_rows_that_share_their_dense_runs_are_said_to(made: Any, of: Any) -> None:
     said = " ".join(about_beside_dense(of({}), ""))
     assert "Rows of a target share its dense runs, so that these rows stand and fall together" in said
     assert "A paper" not in said
@@ -237,7 +243,7 @@ def test_rows_that_share_their_dense_runs_are_said_to(made, of):
     assert "The paper: A paper, Table II. Its t is shown without a sign" in own
 
 
-def test_sources_share_the_dense_runs_of_a_ticket_and_round(findings_from):
+def test_sources_share_the_dense_runs_of_a_ticket_and_round(findings_from: Callable[..., Findings]) -> None:
     two = "sources: [{name: set-3, dataset: {name: digits, split: {seed: 1}}}, "
     found = findings_from(GRID.replace("sources: [", two), lambda point: 0.9)
     table = beside_dense(repeated(found.results), found.spec)
@@ -245,7 +251,7 @@ def test_sources_share_the_dense_runs_of_a_ticket_and_round(findings_from):
     assert "Sources share the dense runs of a ticket and round" in " ".join(about_beside_dense(table, ""))
 
 
-def class_splits(spec):
+def class_splits(spec: Spec) -> Any:
     """The spec with classes that are split anew for each seed."""
     each = Split.model_construct(groups=2, seed="each", part=0)
     side = spec.targets[0]
@@ -253,7 +259,7 @@ def class_splits(spec):
     return spec.model_copy(update={"targets": (target,)})
 
 
-def test_where_each_seed_splits_the_classes_its_own_way_the_split_is_the_unit(made, of):
+def test_where_each_seed_splits_the_classes_its_own_way_the_split_is_the_unit(made: Any, of: Any) -> None:
     spec = class_splits(made.spec)
     assert (unit_of(made.spec), unit_of(spec)) == ("seed", "class split")
     table = of({("dense", 0): [0.8, np.nan, 0.9]}, spec=spec)
@@ -261,7 +267,7 @@ def test_where_each_seed_splits_the_classes_its_own_way_the_split_is_the_unit(ma
     assert row_of(table, "winning", 1)["remark"] == "n = 2: too few class splits for a test"
 
 
-def test_the_page_shows_rows_remarks_and_notes(made, of):
+def test_the_page_shows_rows_remarks_and_notes(made: Any, of: Any) -> None:
     table = of({("winning", 1): [0.91, 0.92, 0.93]})
     said = render(replace(made, computed=made.computed | {"beside_dense": table}))
     assert "Tickets beside the dense network</h2>" in said
@@ -271,7 +277,7 @@ def test_the_page_shows_rows_remarks_and_notes(made, of):
     assert "79.70 ± 4.88" in said and "stand and fall together" in said
 
 
-def test_a_page_without_dense_networks_says_so(made):
+def test_a_page_without_dense_networks_says_so(made: Any) -> None:
     spec = made.spec.model_copy(
         update={"dense": False, "analysis": made.spec.analysis.model_copy(update={"published": None})}
     )
@@ -281,10 +287,11 @@ def test_a_page_without_dense_networks_says_so(made):
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_the_terminal_has_the_papers_row_beneath_ours(made, of, width):
+def test_the_terminal_has_the_papers_row_beneath_ours(made: Any, of: Any, width: int) -> None:
     table = of({("winning", 1): [0.91, 0.92, 0.93]})
     console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
     findings = replace(made, computed=made.computed | {"beside_dense": table})
+    assert SECTION.lines is not None
     console.print(Group(*SECTION.lines(findings, Screen(box.ASCII, width))))
     lines = console.export_text().splitlines()
     assert max(map(len, lines)) <= width and not any("…" in line for line in lines)
@@ -306,7 +313,9 @@ def test_the_terminal_has_the_papers_row_beneath_ours(made, of, width):
         ("p: 0.371", "p: 1.371", ":14: analysis.published.tests.0.p: should be less than or equal to 1"),
     ],
 )
-def test_a_papers_test_that_cannot_be_is_refused_at_its_place(tmp_path, written, instead, said):
+def test_a_papers_test_that_cannot_be_is_refused_at_its_place(
+    tmp_path: Path, written: Any, instead: Any, said: Any
+) -> None:
     file = tmp_path / "grid.yaml"
     file.write_text(GRID.replace(written, instead))
     with pytest.raises(UserError) as error:
@@ -314,7 +323,7 @@ def test_a_papers_test_that_cannot_be_is_refused_at_its_place(tmp_path, written,
     assert said in str(error.value)
 
 
-def test_a_paper_without_numbers_is_refused(tmp_path):
+def test_a_paper_without_numbers_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "grid.yaml"
     file.write_text(GRID[: GRID.index("    tests:")])
     with pytest.raises(UserError, match="has no numbers of the paper"):

@@ -1,13 +1,18 @@
 """What is compared with what, at which level, and what stands where nothing can be compared."""
 
 import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from pipeline.experiment.loading import load
+from pipeline.experiment.spec import Spec
 from pipeline.report.analysis.comparisons import COLUMNS, at_level, chosen_level, comparisons, levels, reach
 from pipeline.report.analysis.pairings import own_sources
+from pipeline.report.rows import rows_of
 
 GRID = """
 name: test
@@ -29,15 +34,24 @@ tickets:
 
 
 @pytest.fixture
-def spec_of(tmp_path):
-    def make(*overrides: str, grid: str = GRID):
+def spec_of(tmp_path: Path) -> Callable[..., Any]:
+    def make(*overrides: str, grid: str = GRID) -> Spec:
         (tmp_path / "grid.yaml").write_text(grid)
         return load(tmp_path / "grid.yaml", overrides)
 
     return make
 
 
-def row(source, target, ticket, number, seed, accuracy, survivors=None, total=1000):
+def row(
+    source: str,
+    target: str,
+    ticket: str,
+    number: int,
+    seed: int,
+    accuracy: float,
+    survivors: int | None = None,
+    total: int = 1000,
+) -> Any:
     survivors = round(total * 0.5**number) if survivors is None else survivors
     return {
         "experiment": "test",
@@ -57,15 +71,17 @@ def row(source, target, ticket, number, seed, accuracy, survivors=None, total=10
     }
 
 
-def curve(source, target, ticket, number=1, accuracies=(0.9, 0.92, 0.97), **more):
+def curve(
+    source: str, target: str, ticket: str, number: int = 1, accuracies: Any = (0.9, 0.92, 0.97), **more: Any
+) -> Any:
     return [row(source, target, ticket, number, seed, value, **more) for seed, value in enumerate(accuracies)]
 
 
-def pairs(spec, *parts) -> pd.DataFrame:
+def pairs(spec: Spec, *parts: Any) -> pd.DataFrame:
     return comparisons(pd.DataFrame([entry for part in parts for entry in part]), spec)
 
 
-def of(table, comparison) -> pd.DataFrame:
+def of(table: pd.DataFrame, comparison: str) -> pd.DataFrame:
     return table[table["comparison"] == comparison]
 
 
@@ -73,7 +89,7 @@ LOW = (0.5, 0.61, 0.55)
 OTHER_LEVEL = "the target's own ticket was not evaluated with as many weights left"
 
 
-def test_a_control_of_any_source_is_beside_the_tickets_of_every_source(spec_of):
+def test_a_control_of_any_source_is_beside_the_tickets_of_every_source(spec_of: Callable[..., Spec]) -> None:
     table = pairs(
         spec_of(), curve("a", "on-a", "winning"), curve("b", "on-a", "winning"), curve("any", "on-a", "random", 1, LOW)
     )
@@ -83,7 +99,7 @@ def test_a_control_of_any_source_is_beside_the_tickets_of_every_source(spec_of):
     assert list(rows["n"]) == [3, 3]
 
 
-def test_a_control_of_a_source_is_beside_that_sources_tickets_only(spec_of):
+def test_a_control_of_a_source_is_beside_that_sources_tickets_only(spec_of: Callable[..., Spec]) -> None:
     table = pairs(
         spec_of(),
         *(curve(source, "on-a", "winning") for source in "ab"),
@@ -95,21 +111,21 @@ def test_a_control_of_a_source_is_beside_that_sources_tickets_only(spec_of):
     assert list(rows["difference"]) == pytest.approx([2.79 / 3 - 1.66 / 3, 2.79 / 3 - 0.7 / 3])
 
 
-def test_only_equally_many_survivors_are_compared_with_a_control(spec_of):
+def test_only_equally_many_survivors_are_compared_with_a_control(spec_of: Callable[..., Spec]) -> None:
     table = pairs(spec_of(), curve("a", "on-a", "winning"), curve("any", "on-a", "random", 1, LOW, survivors=499))
-    (found,) = of(table, "control").itertuples()
+    (found,) = rows_of(of(table, "control"))
     assert (found.n, found.remark) == (0, "the reference has another number of survivors")
     assert math.isnan(found.difference)
 
 
-def test_a_control_that_the_grid_does_not_have_says_so(spec_of):
+def test_a_control_that_the_grid_does_not_have_says_so(spec_of: Callable[..., Spec]) -> None:
     table = pairs(spec_of(), curve("a", "on-a", "winning", 0), curve("any", "on-a", "random", 1, LOW))
-    (found,) = of(table, "control").itertuples()
+    (found,) = rows_of(of(table, "control"))
     assert (found.n, found.remark) == (0, "the grid has no random ticket of this round")
     assert found.reference_source == "any"
 
 
-def test_winning_kinds_are_told_by_what_they_are_and_not_by_their_name(spec_of):
+def test_winning_kinds_are_told_by_what_they_are_and_not_by_their_name(spec_of: Callable[..., Spec]) -> None:
     spec = spec_of(
         "tickets=[{name: late, start: final}, {name: winning, weights: redrawn}, {name: early}]",
     )
@@ -119,7 +135,7 @@ def test_winning_kinds_are_told_by_what_they_are_and_not_by_their_name(spec_of):
     assert set(rows["reference"]) == {"winning"}
 
 
-def test_a_transferred_ticket_is_beside_that_of_the_targets_own_source(spec_of):
+def test_a_transferred_ticket_is_beside_that_of_the_targets_own_source(spec_of: Callable[..., Spec]) -> None:
     table = pairs(
         spec_of(), curve("a", "on-a", "winning"), curve("b", "on-a", "winning", 1, LOW), curve("a", "on-b", "winning")
     )
@@ -130,21 +146,23 @@ def test_a_transferred_ticket_is_beside_that_of_the_targets_own_source(spec_of):
     assert rows["remark"].iloc[1] == OTHER_LEVEL
 
 
-def test_a_target_that_no_source_trains_on_says_so(spec_of):
-    (found,) = of(pairs(spec_of(), curve("a", "other", "winning")), "transfer").itertuples()
+def test_a_target_that_no_source_trains_on_says_so(spec_of: Callable[..., Spec]) -> None:
+    (found,) = rows_of(of(pairs(spec_of(), curve("a", "other", "winning")), "transfer"))
     assert found.reference_source is pd.NA
     assert (found.n, found.remark) == (0, "no source is this target's own")
 
 
 @pytest.mark.parametrize(("survivors", "compared"), [(502, True), (498, True), (497, False), (503, False)])
-def test_transfers_are_compared_where_the_weights_left_are_one_level(spec_of, survivors, compared):
+def test_transfers_are_compared_where_the_weights_left_are_one_level(
+    spec_of: Callable[..., Spec], survivors: int, compared: pd.DataFrame
+) -> None:
     table = pairs(spec_of(), curve("a", "on-a", "winning"), curve("b", "on-a", "winning", 1, LOW, survivors=survivors))
-    (found,) = of(table, "transfer").itertuples()
+    (found,) = rows_of(of(table, "transfer"))
     assert (found.n == 3) == compared
     assert found.remark == ("" if compared else OTHER_LEVEL)
 
 
-def test_transfers_are_compared_at_equal_level_whatever_the_rounds(spec_of):
+def test_transfers_are_compared_at_equal_level_whatever_the_rounds(spec_of: Callable[..., Spec]) -> None:
     """Two rounds at a rate of 0.2 and one at a rate of 0.36 leave 64 %."""
     fine = [curve("a", "on-a", "winning", number, survivors=left) for number, left in ((1, 800), (2, 640))]
     coarse = [curve("b", "on-a", "winning", number, LOW, survivors=left) for number, left in ((1, 640), (2, 410))]
@@ -156,7 +174,7 @@ def test_transfers_are_compared_at_equal_level_whatever_the_rounds(spec_of):
     assert rows["difference"].iloc[0] == pytest.approx((1.66 - 2.79) / 3)
 
 
-def test_chains_that_differ_by_a_weight_are_tested_as_one_family(spec_of):
+def test_chains_that_differ_by_a_weight_are_tested_as_one_family(spec_of: Callable[..., Spec]) -> None:
     table = pairs(
         spec_of(),
         curve("a", "on-a", "winning", survivors=2016, total=23472),
@@ -168,7 +186,7 @@ def test_chains_that_differ_by_a_weight_are_tested_as_one_family(spec_of):
     assert list(of(table, "control")["tests"]) == [2, 2]
 
 
-def test_of_several_rounds_of_a_curve_at_one_level_the_first_is_compared(spec_of):
+def test_of_several_rounds_of_a_curve_at_one_level_the_first_is_compared(spec_of: Callable[..., Spec]) -> None:
     """Rounds 4, 5 and 6 keep two weights each."""
     kept = {1: 500, 2: 250, 4: 2, 5: 2, 6: 2}
     shifted = [tuple(value - 0.01 * number for value in (0.9, 0.92, 0.97)) for number in kept]
@@ -200,7 +218,7 @@ def assert_unique(table: pd.DataFrame) -> None:
         assert (family["tests"] == (family["remark"] == "").sum()).all()
 
 
-def test_the_same_data_with_another_training_is_another_source(spec_of):
+def test_the_same_data_with_another_training_is_another_source(spec_of: Callable[..., Spec]) -> None:
     spec = spec_of("sources=[{name: a, dataset: {name: digits, half: a}, training: {length: 2ep}}]")
     assert own_sources(spec, spec.targets[0]) == []
     spec = spec_of("sources=[{name: a, dataset: {name: digits, half: a}, resources: {workers: 2}}]")
@@ -218,7 +236,9 @@ targets:""",
 )
 
 
-def test_of_several_own_sources_one_is_the_reference_the_one_that_prunes_alike_or_else_the_first(spec_of):
+def test_of_several_own_sources_one_is_the_reference_the_one_that_prunes_alike_or_else_the_first(
+    spec_of: Callable[..., Spec],
+) -> None:
     spec = spec_of(grid=PRUNED_TWICE)
     names = ("a", "a-slow", "b", "b-slow", "b-layers")
     table = pairs(spec, *(curve(name, "on-a", "winning") for name in names))
@@ -227,7 +247,7 @@ def test_of_several_own_sources_one_is_the_reference_the_one_that_prunes_alike_o
     assert_unique(table)
 
 
-def test_tickets_of_every_round_are_beside_the_dense_network(spec_of):
+def test_tickets_of_every_round_are_beside_the_dense_network(spec_of: Callable[..., Spec]) -> None:
     table = pairs(
         spec_of(),
         *(curve("a", "on-a", "winning", number) for number in (0, 1, 2)),
@@ -240,17 +260,17 @@ def test_tickets_of_every_round_are_beside_the_dense_network(spec_of):
     assert set(rows["reference_source"]) == {"any"}
 
 
-def test_a_grid_without_dense_networks_compares_with_none(spec_of):
+def test_a_grid_without_dense_networks_compares_with_none(spec_of: Callable[..., Spec]) -> None:
     assert of(pairs(spec_of(), curve("a", "on-a", "winning")), "dense").empty
 
 
-def test_seeds_are_paired_by_seed(spec_of):
+def test_seeds_are_paired_by_seed(spec_of: Callable[..., Spec]) -> None:
     winning, control = curve("a", "on-a", "winning"), curve("any", "on-a", "random", 1, LOW)
     straight = pairs(spec_of(), winning, control)
     pd.testing.assert_frame_equal(pairs(spec_of(), winning, control[::-1]), straight)
 
 
-def test_a_margin_of_the_spec_decides_what_is_equivalent(spec_of):
+def test_a_margin_of_the_spec_decides_what_is_equivalent(spec_of: Callable[..., Spec]) -> None:
     parts = curve("a", "on-a", "winning"), curve("b", "on-a", "winning", 1, (0.901, 0.919, 0.971))
     narrow = of(pairs(spec_of("analysis.margin=0.001"), *parts), "transfer").iloc[0]
     wide = of(pairs(spec_of("analysis.margin=0.05"), *parts), "transfer").iloc[0]
@@ -258,7 +278,7 @@ def test_a_margin_of_the_spec_decides_what_is_equivalent(spec_of):
     assert (narrow["margin"], wide["margin"]) == (0.001, 0.05)
 
 
-def test_a_table_without_rows_has_the_same_columns(spec_of):
+def test_a_table_without_rows_has_the_same_columns(spec_of: Callable[..., Spec]) -> None:
     empty = pairs(spec_of(), curve("a", "on-a", "random"))
     assert empty.empty
     assert list(empty.columns) == COLUMNS
@@ -269,7 +289,7 @@ def test_a_table_without_rows_has_the_same_columns(spec_of):
 
 
 @pytest.fixture
-def three_levels(spec_of):
+def three_levels(spec_of: Callable[..., Spec]) -> Any:
     """Source b has no result at the last round yet."""
     nothing = (math.nan,) * 3
     parts = [curve("a", "on-a", "winning", number) for number in (1, 2, 3)]
@@ -277,29 +297,29 @@ def three_levels(spec_of):
     return pairs(spec_of(), *parts, curve("any", "on-a", "dense", 0, LOW))
 
 
-def test_levels_are_descending(three_levels):
+def test_levels_are_descending(three_levels: Any) -> None:
     assert levels(three_levels) == [0.5, 0.25, 0.125]
 
 
-def test_the_level_chosen_is_the_most_pruned_one_at_which_every_source_has_results(three_levels):
+def test_the_level_chosen_is_the_most_pruned_one_at_which_every_source_has_results(three_levels: Any) -> None:
     assert chosen_level(three_levels, None) == 0.25
     assert chosen_level(three_levels[three_levels["source"] == "a"], None) == 0.125
 
 
-def test_while_there_are_no_results_the_level_is_the_last_that_all_sources_have(three_levels):
+def test_while_there_are_no_results_the_level_is_the_last_that_all_sources_have(three_levels: Any) -> None:
     unfinished = three_levels.assign(n=0)
     assert chosen_level(unfinished, None) == 0.125
     shorter = unfinished[(unfinished["source"] == "a") | (unfinished["round"] == 1)]
     assert chosen_level(shorter, None) == 0.5
 
 
-def test_where_sources_share_no_level_the_most_pruned_one_with_results_is_chosen(three_levels):
+def test_where_sources_share_no_level_the_most_pruned_one_with_results_is_chosen(three_levels: Any) -> None:
     apart = three_levels[(three_levels["source"] == "a") == (three_levels["round"] == 1)]
     assert set(apart.loc[apart["n"] > 0, "left"]) == {0.5, 0.25}
     assert chosen_level(apart, None) == 0.25
 
 
-def test_a_network_without_weights_is_chosen_only_where_there_is_no_other(spec_of):
+def test_a_network_without_weights_is_chosen_only_where_there_is_no_other(spec_of: Callable[..., Spec]) -> None:
     gone = pairs(spec_of(), curve("a", "on-a", "winning", 3, survivors=0), curve("any", "on-a", "dense", 0, LOW))
     assert chosen_level(gone, None) == chosen_level(gone, 0.9) == 0
     parts = [curve("a", "on-a", "winning", number, survivors=left) for number, left in ((1, 500), (3, 0))]
@@ -308,17 +328,19 @@ def test_a_network_without_weights_is_chosen_only_where_there_is_no_other(spec_o
 
 
 @pytest.mark.parametrize(("fraction", "level"), [(0.0, 0.5), (0.64, 0.5), (0.68, 0.25), (0.87, 0.125), (0.9999, 0.125)])
-def test_a_level_asked_for_is_the_nearest_on_the_logarithmic_axis(three_levels, fraction, level):
+def test_a_level_asked_for_is_the_nearest_on_the_logarithmic_axis(
+    three_levels: Any, fraction: float, level: float
+) -> None:
     """0.36 left is nearer to 0.5 (0.36 / 0.5 = 0.72) than to 0.25 (0.25 / 0.36 = 0.69); 0.32 is not (0.64, 0.78)."""
     assert chosen_level(three_levels, fraction) == level
 
 
-def test_rows_at_a_level_are_all_that_are_there(three_levels):
+def test_rows_at_a_level_are_all_that_are_there(three_levels: Any) -> None:
     assert set(at_level(three_levels, 0.25)["round"]) == {2}
     assert at_level(three_levels, None).empty
 
 
-def dense_rows(**shown) -> pd.DataFrame:
+def dense_rows(**shown: Any) -> pd.DataFrame:
     """A source's comparisons with dense: level -> p of non-inferiority."""
     return pd.DataFrame(
         [
@@ -329,7 +351,7 @@ def dense_rows(**shown) -> pd.DataFrame:
     )
 
 
-def test_how_far_is_the_last_level_before_the_first_at_which_it_is_not_shown():
+def test_how_far_is_the_last_level_before_the_first_at_which_it_is_not_shown() -> None:
     nan = math.nan
     table = dense_rows(
         whole={0.5: 0.01, 0.25: 0.02, 0.1: 0.04},
@@ -346,7 +368,7 @@ def test_how_far_is_the_last_level_before_the_first_at_which_it_is_not_shown():
     assert far["tested"].to_dict() == {"whole": 3, "stops": 3, "never": 2, "untested": 0, "gap": 2, "round0": 1}
 
 
-def test_a_target_that_trains_nothing_is_its_datas_own(spec_of):
+def test_a_target_that_trains_nothing_is_its_datas_own(spec_of: Callable[..., Spec]) -> None:
     spec = spec_of("targets.0.training={length: 0it}", "targets.2.training={length: 0it}")
     own = {target.name: [source.name for source in own_sources(spec, target)] for target in spec.targets}
     assert own == {"on-a": ["a"], "on-b": ["b"], "other": []}

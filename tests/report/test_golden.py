@@ -1,6 +1,8 @@
 """A results table written by hand, and every statistic of it checked against scipy.stats or a hand calculation."""
 
 import math
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,9 +10,12 @@ import pytest
 from scipy import stats
 
 from pipeline.experiment.loading import load
+from pipeline.experiment.spec import Spec
 from pipeline.report.analysis.comparisons import COLUMNS, FAMILY, comparisons
-from pipeline.report.analysis.statistics import curves
+from pipeline.report.analysis.over_seeds import curves
 
+Measured = dict[tuple[str, str, str, int], dict[int, float]]
+"""Test accuracy by source, target, ticket and round, then by seed."""
 MARGIN = 0.02
 GRID = f"""
 name: golden
@@ -68,14 +73,14 @@ SURVIVORS = {0: 1000, 1: 500, 2: 250}
 OWN = {"first": "one", "second": "two"}
 
 
-def parsed():
+def parsed() -> Iterator[Any]:
     for line in WRITTEN.strip().splitlines():
         source, target, ticket, number, *values = line.split()
         yield (source, target, ticket, int(number)), values
 
 
 @pytest.fixture(scope="module")
-def spec(tmp_path_factory):
+def spec(tmp_path_factory: pytest.TempPathFactory) -> Spec:
     file = tmp_path_factory.mktemp("golden") / "grid.yaml"
     file.write_text(GRID)
     return load(file)
@@ -110,7 +115,7 @@ def results() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def measured() -> dict:
+def measured() -> Measured:
     """Point -> seed -> accuracy, of what is there."""
     return {
         point: {seed: float(value.lstrip("~")) for seed, value in enumerate(values) if value != "-"}
@@ -119,12 +124,12 @@ def measured() -> dict:
 
 
 @pytest.fixture(scope="module")
-def table(results, spec) -> pd.DataFrame:
+def table(results: pd.DataFrame, spec: Spec) -> pd.DataFrame:
     return comparisons(results, spec)
 
 
 @pytest.fixture(scope="module")
-def cell(table):
+def cell(table: pd.DataFrame) -> Callable[..., Any]:
     """One row of the comparisons."""
 
     def find(comparison: str, source: str, target: str, reference: str, number: int) -> pd.Series:
@@ -141,9 +146,10 @@ def cell(table):
     return find
 
 
-def test_every_column_of_the_curves_is_scipys(results, measured):
+def test_every_column_of_the_curves_is_scipys(results: pd.DataFrame, measured: Measured) -> None:
     found = curves(results).set_index(["source", "target", "ticket", "round"])
     assert len(found) == len(measured) == 30
+    point: Any
     for point, by_seed in measured.items():
         row, values = found.loc[point], list(by_seed.values())
         assert (row["n"], row["n_missing"]) == (len(values), 4 - len(values))
@@ -160,7 +166,7 @@ def test_every_column_of_the_curves_is_scipys(results, measured):
         assert (row["low"], row["high"]) == pytest.approx(interval)
 
 
-def test_every_comparison_that_the_grid_asks_for_has_one_row(table):
+def test_every_comparison_that_the_grid_asks_for_has_one_row(table: pd.DataFrame) -> None:
     expected = set()
     for source in ("one", "two", "late"):
         for target in ("first", "second"):
@@ -179,22 +185,22 @@ def test_every_comparison_that_the_grid_asks_for_has_one_row(table):
     assert (table["margin"] == MARGIN).all()
 
 
-def test_rows_are_unique_by_cell_and_level_and_holm_counts_the_cells_that_can_be_tested(table):
+def test_rows_are_unique_by_cell_and_level_and_holm_counts_the_cells_that_can_be_tested(table: pd.DataFrame) -> None:
     assert not table.duplicated(["comparison", "source", "target", "ticket", "reference", "left"]).any()
     testable = (table["remark"] == "").groupby([table[name] for name in FAMILY]).transform("sum")
     assert (table["tests"] == testable).all()
 
 
-def test_levels_survivors_and_names_come_from_the_ticket(table):
+def test_levels_survivors_and_names_come_from_the_ticket(table: pd.DataFrame) -> None:
     by_round = table.groupby("round")[["left", "fraction_pruned", "survivors"]].agg(["min", "max"])
-    assert by_round.loc[1].to_list() == [0.5, 0.5, 0.5, 0.5, 500, 500]
-    assert by_round.loc[2].to_list() == [0.25, 0.25, 0.75, 0.75, 250, 250]
+    assert list(by_round.loc[1]) == [0.5, 0.5, 0.5, 0.5, 500, 500]
+    assert list(by_round.loc[2]) == [0.25, 0.25, 0.75, 0.75, 250, 250]
     assert set(table["experiment"]) == {"golden"}
     assert set(table["model"]) == {"lenet-30-10"}
     assert set(table["source_optimizer"]) == set(table["target_optimizer"]) == {"sgd"}
 
 
-def differences(row: pd.Series, measured: dict) -> list[float]:
+def differences(row: pd.Series, measured: Measured) -> list[float]:
     number = 0 if row["reference"] == "dense" else row["round"]
     ticket = measured[row["source"], row["target"], "lucky", row["round"]]
     reference = measured[row["reference_source"], row["target"], row["reference"], number]
@@ -204,7 +210,7 @@ def differences(row: pd.Series, measured: dict) -> list[float]:
 STATISTICS = ["low", "high", "t", "p", "p_holm", "effect", "p_equivalence", "p_noninferior"]
 
 
-def test_every_test_is_scipys(table, measured):
+def test_every_test_is_scipys(table: pd.DataFrame, measured: Measured) -> None:
     tested = 0
     for _, row in table.iterrows():
         gaps = differences(row, measured)
@@ -234,7 +240,7 @@ def test_every_test_is_scipys(table, measured):
     assert tested == 16
 
 
-def test_holm_is_stepped_down_over_each_family_as_by_hand(table):
+def test_holm_is_stepped_down_over_each_family_as_by_hand(table: pd.DataFrame) -> None:
     """Each family sorted, the smallest p times its size, the next times one less, never less than the one before."""
     sizes = {}
     for name, family in table.groupby(["comparison", "reference", "left"]):
@@ -257,7 +263,7 @@ def test_holm_is_stepped_down_over_each_family_as_by_hand(table):
     }
 
 
-def test_a_paired_difference_by_hand(cell):
+def test_a_paired_difference_by_hand(cell: Any) -> None:
     """0.10, 0.07, 0.12, 0.05: mean 0.085; deviations 0.015, -0.015, 0.035, -0.035, squares sum to 0.0029, over 3 is
     0.000966667, so std 0.0310913; t = 0.085 / (0.0310913 / 2) = 5.46776. t(3) at 0.975 is 3.182446: +-0.0494729.
     J(3) = gamma(1.5) / (sqrt(1.5) gamma(1)) = 0.886227 / 1.224745 = 0.723601, times 2.73388 is 1.978240."""
@@ -268,26 +274,26 @@ def test_a_paired_difference_by_hand(cell):
     assert row["effect"] == pytest.approx(1.97824, rel=1e-5)
 
 
-def test_ties_have_the_same_p_before_and_after_correction(cell):
+def test_ties_have_the_same_p_before_and_after_correction(cell: Any) -> None:
     """Both targets' own tickets have the same accuracies beside the same random ones."""
     here, there = cell("control", "one", "first", "random", 1), cell("control", "two", "second", "random", 1)
     assert here["p"] == there["p"]
     assert here["p_holm"] == there["p_holm"]
 
 
-def test_seeds_without_difference_count_among_others(cell):
+def test_seeds_without_difference_count_among_others(cell: Any) -> None:
     """0.01, 0, 0.01, 0: mean 0.005, std sqrt(4 * 0.005^2 / 3) = 0.0057735, t = 0.005 / 0.00288675 = 1.7320508."""
     row = cell("control", "one", "first", "shuffled", 1)
     assert (row["difference"], row["std"], row["t"]) == pytest.approx((0.005, 0.0057735027, 1.7320508))
 
 
-def test_differences_that_cancel_have_t_zero_and_p_one(cell):
+def test_differences_that_cancel_have_t_zero_and_p_one(cell: Any) -> None:
     """-0.02, 0.02, -0.01, 0.01 beside shuffled ones."""
     row = cell("control", "two", "first", "shuffled", 1)
     assert (row["difference"], row["t"], row["p"], row["p_holm"]) == pytest.approx((0, 0, 1, 1), abs=1e-9)
 
 
-def test_a_transferred_ticket_beside_the_targets_own_by_hand(cell):
+def test_a_transferred_ticket_beside_the_targets_own_by_hand(cell: Any) -> None:
     """-0.01, 0.01, -0.01, -0.01: mean -0.005, squares of deviations sum to 0.0003, std 0.01, t -0.005 / 0.005.
     Within +-0.02: t = 0.015 / 0.005 = 3 and 0.025 / 0.005 = 5; one-sided p of t(3) at 3 is 0.0288344."""
     row = cell("transfer", "two", "first", "lucky", 1)
@@ -296,7 +302,7 @@ def test_a_transferred_ticket_beside_the_targets_own_by_hand(cell):
     assert row["equivalent"]
 
 
-def test_a_diverged_run_counts_with_its_accuracy(cell):
+def test_a_diverged_run_counts_with_its_accuracy(cell: Any) -> None:
     """0.80 - 0.78, 0.70 - 0.79 and 0.10 - 0.80: mean -0.77 / 3."""
     row = cell("control", "two", "first", "random", 2)
     assert (row["n"], row["difference"]) == (3, pytest.approx(-0.77 / 3))
@@ -323,13 +329,15 @@ def test_a_diverged_run_counts_with_its_accuracy(cell):
         ),
     ],
 )
-def test_what_cannot_be_tested_says_why(cell, comparison, source, target, reference, number, n, remark):
+def test_what_cannot_be_tested_says_why(
+    cell: Any, comparison: str, source: str, target: str, reference: Any, number: int, n: int, remark: Any
+) -> None:
     row = cell(comparison, source, target, reference, number)
     assert (row["n"], row["remark"]) == (n, remark)
 
 
-def test_nothing_depends_on_the_order_of_the_rows(results, spec, table):
+def test_nothing_depends_on_the_order_of_the_rows(results: pd.DataFrame, spec: Spec, table: pd.DataFrame) -> None:
     other = comparisons(results.sample(frac=1, random_state=2), spec)
     names = ["comparison", "source", "target", "ticket", "reference", "round"]
     sort = [frame.sort_values(names, ignore_index=True) for frame in (table, other)]
-    pd.testing.assert_frame_equal(*sort, check_exact=True)
+    pd.testing.assert_frame_equal(sort[0], sort[1], check_exact=True)

@@ -1,23 +1,25 @@
 """Networks that succeed, and a paper's numbers beside ours."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pandas as pd
 import pytest
 from rich.console import Console
 
 from pipeline.engine.driver import RunOptions, run
-from pipeline.engine.store import Store
+from pipeline.engine.store import Snapshot, Store
 from pipeline.experiment.expansion import expand
 from pipeline.experiment.loading import load
-from pipeline.report.analysis.networks import networks, newcombe, wilson
-from pipeline.report.analysis.paired_networks import mcnemar, paired_networks
-from pipeline.report.gathering import gather
+from pipeline.report.analysis.networks import mcnemar, networks, newcombe, paired_networks, wilson
+from pipeline.report.findings import Findings
 from pipeline.report.page.rendering import render
+from pipeline.report.report import gather
 from pipeline.report.results import results_table
 from pipeline.report.sections.networks import TITLES, how_many_succeed
-from pipeline.report.terminal import report
+from pipeline.report.terminal_report import report
 
 NETWORKS = 6
 GRID = """
@@ -46,16 +48,16 @@ RIGHT, WRONG = [0.3] * NETWORKS, [-0.1] * NETWORKS
 """Margins of networks that find the boundary and that do not."""
 
 
-class Told:
+class WithSummaries:
     """A snapshot whose trainings say of each network what the test says."""
 
-    def __init__(self, snapshot, summaries):
+    def __init__(self, snapshot: Any, summaries: Any) -> None:
         self.snapshot, self.summaries = snapshot, summaries
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self.snapshot, name)
 
-    def record(self, key):
+    def record(self, key: str) -> Any:
         record = self.snapshot.record(key)
         if record is None or key not in self.summaries:
             return record
@@ -64,7 +66,7 @@ class Told:
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory, unheard):
+def ran(tmp_path_factory: pytest.TempPathFactory, unheard: Any) -> Any:
     """(grid, store) of a small experiment that has run."""
     file = tmp_path_factory.mktemp("grid") / "grid.yaml"
     file.write_text(GRID)
@@ -74,14 +76,14 @@ def ran(tmp_path_factory, unheard):
     return grid, store
 
 
-def summary(boundaries: int, losses: int) -> tuple[list, list]:
+def summary(boundaries: int, losses: int) -> tuple[list[Any], list[Any]]:
     """The first networks find the boundary; the last ones reach zero loss, but for one whose loss is not finite."""
     missing = NETWORKS - losses
     return RIGHT[:boundaries] + WRONG[boundaries:], [None, *[0.5] * (missing - 1), *[0.01] * losses]
 
 
 @pytest.fixture(scope="module")
-def findings(ran):
+def findings(ran: Any) -> Any:
     """Dense networks of xor: 4 and 2 of 6 find the boundary; tickets of product: 3 and 5; of all others, none."""
     grid, store = ran
     of_seed = {("any", 0): (4, 3), ("any", 1): (2, 1), ("product", 0): (3, 2), ("product", 1): (5, 5)}
@@ -93,10 +95,10 @@ def findings(ran):
         )
         for point in grid.points
     }
-    return gather(grid, store, Told(store.snapshot(), summaries))
+    return gather(grid, store, cast(Snapshot, WithSummaries(store.snapshot(), summaries)))
 
 
-def row_of(findings, metric: str, **names) -> pd.Series:
+def row_of(findings: Findings, metric: str, **names: Any) -> Any:
     table = findings.computed["networks"][findings.computed["networks"]["metric"] == metric]
     for name, value in names.items():
         table = table[table[name] == value]
@@ -104,7 +106,7 @@ def row_of(findings, metric: str, **names) -> pd.Series:
     return table.iloc[0]
 
 
-def test_a_model_of_many_networks_has_a_row_for_each_point_and_metric(ran):
+def test_a_model_of_many_networks_has_a_row_for_each_point_and_metric(ran: Any) -> None:
     grid, store = ran
     table = gather(grid, store, store.snapshot()).computed["networks"]
     points = {(point.target, point.source, point.ticket, point.round) for point in grid.points}
@@ -116,17 +118,17 @@ def test_a_model_of_many_networks_has_a_row_for_each_point_and_metric(ran):
         assert row.count == sum(accuracy == 1 for of_seed in told for accuracy in of_seed)
 
 
-def test_networks_of_all_seeds_add_up(findings):
+def test_networks_of_all_seeds_add_up(findings: Findings) -> None:
     dense = row_of(findings, "decision_boundary", target="xor", ticket="dense")
     assert (dense["count"], dense["n"], dense["share"]) == (6, 12, 0.5)
     assert (dense["low"], dense["high"]) == pytest.approx((0.2538, 0.7462), abs=1e-4)
 
 
-def test_a_ticket_comes_from_the_first_draw_of_a_dense_network(ran):
+def test_a_ticket_comes_from_the_first_draw_of_a_dense_network(ran: Any) -> None:
     grid, store = ran
     stages = {(p.target, p.source, p.seed): p.stage for p in grid.points}
     succeed = {stages["xor", source, seed]: summary(4, 4) for source in ("any", "product") for seed in (0, 1)}
-    told = Told(store.snapshot(), succeed | {stages["small", "any", seed]: summary(0, 0) for seed in (0, 1)})
+    told = WithSummaries(store.snapshot(), succeed | {stages["small", "any", seed]: summary(0, 0) for seed in (0, 1)})
     results = results_table(grid, told)
     dense = results[(results["target"] == "xor") & (results["ticket"] == "dense")]
     again = dense.assign(draw=1, stage=dense["seed"].map(lambda seed: stages["small", "any", seed]))
@@ -135,10 +137,10 @@ def test_a_ticket_comes_from_the_first_draw_of_a_dense_network(ran):
     assert (row["metric"], row["count"], row["both"]) == ("decision_boundary", 8, 8)
 
 
-def test_a_point_within_the_tie_of_the_boundary_is_neither_right_nor_wrong(ran):
+def test_a_point_within_the_tie_of_the_boundary_is_neither_right_nor_wrong(ran: Any) -> None:
     grid, store = ran
     stage = next(point.stage for point in grid.points if (point.target, point.source) == ("small", "any"))
-    told = Told(store.snapshot(), {stage: ([0.2, 0.0, -0.0005, -0.002, -0.1, -1.0], [0.5] * NETWORKS)})
+    told = WithSummaries(store.snapshot(), {stage: ([0.2, 0.0, -0.0005, -0.002, -0.1, -1.0], [0.5] * NETWORKS)})
     for tie, right, not_wrong in ((0.0, 1, 2), (0.001, 1, 3), (0.3, 0, 5)):
         analysis = grid.spec.analysis.model_copy(update={"tie": tie})
         spec = grid.spec.model_copy(update={"analysis": analysis})
@@ -148,27 +150,27 @@ def test_a_point_within_the_tie_of_the_boundary_is_neither_right_nor_wrong(ran):
         assert (counts["decision_boundary"], counts["none_wrong"]) == (right, not_wrong)
 
 
-def test_zero_loss_is_below_the_limit_and_no_loss_that_is_not_finite(findings):
+def test_zero_loss_is_below_the_limit_and_no_loss_that_is_not_finite(findings: Findings) -> None:
     assert row_of(findings, "zero_loss", target="xor", ticket="dense")["count"] == 4
 
 
-def test_a_pruned_network_counts_as_both_if_the_dense_one_of_its_place_and_seed_succeeds(findings):
+def test_a_pruned_network_counts_as_both_if_the_dense_one_of_its_place_and_seed_succeeds(findings: Findings) -> None:
     """The first 3 and 5 of product's, the first 4 and 2 of the dense ones: 3 + 2 of all 12."""
     row = row_of(findings, "decision_boundary", source="product")
     assert (row["count"], row["both"], row["both_share"]) == (8, 5, 5 / 12)
     assert pd.isna(row_of(findings, "decision_boundary", target="xor", ticket="dense")["both"])
 
 
-def test_hidden_units_are_those_that_are_left(findings):
+def test_hidden_units_are_those_that_are_left(findings: Findings) -> None:
     units = {(row.target, row.source): row.hidden for row in findings.computed["networks"].itertuples()}
     assert units == {("xor", "any"): 4, ("xor", "product"): 2, ("xor", "input"): 2, ("small", "any"): 2}
 
 
-def test_each_targets_dense_networks_come_first(findings):
+def test_each_targets_dense_networks_come_first(findings: Findings) -> None:
     assert list(findings.computed["networks"]["source"][::3]) == ["any", "product", "input", "any"]
 
 
-def test_a_published_share_stands_beside_both_of_pruned_tickets_and_the_share_of_others(findings):
+def test_a_published_share_stands_beside_both_of_pruned_tickets_and_the_share_of_others(findings: Findings) -> None:
     pruned = row_of(findings, "decision_boundary", source="product")
     assert (pruned["published"], pruned["difference"]) == (0.25, pytest.approx(5 / 12 - 0.25))
     assert pruned["inside"]
@@ -180,29 +182,29 @@ def test_a_published_share_stands_beside_both_of_pruned_tickets_and_the_share_of
     assert pd.isna(row_of(findings, "decision_boundary", source="input")["published"])
 
 
-def test_intervals_of_differences_are_newcombes():
+def test_intervals_of_differences_are_newcombes() -> None:
     """Newcombe 1998, Table II, method 10: 56/70 - 48/80 and 9/10 - 3/10."""
     assert newcombe(wilson(56, 70), wilson(48, 80)) == pytest.approx((0.2, 0.0524, 0.3339), abs=1e-4)
     assert newcombe(wilson(9, 10), wilson(3, 10)) == pytest.approx((0.6, 0.1705, 0.8090), abs=1e-4)
 
 
-def test_without_a_dense_network_nothing_is_said_of_both(ran):
+def test_without_a_dense_network_nothing_is_said_of_both(ran: Any) -> None:
     grid, store = ran
     snapshot = store.snapshot()
     dense = next(p.stage for p in grid.points if (p.target, p.source, p.seed) == ("xor", "any", 1))
 
-    class Lacking(Told):
-        def record(self, key):
+    class Lacking(WithSummaries):
+        def record(self, key: str) -> Any:
             return None if key == dense else self.snapshot.record(key)
 
-    findings = gather(grid, store, Lacking(snapshot, {}))
+    findings = gather(grid, store, cast(Snapshot, Lacking(snapshot, {})))
     row = row_of(findings, "decision_boundary", source="product")
     assert pd.isna(row["both"]) and pd.isna(row["published"]), "the paper's share is one of both"
     assert row["n"] == 12
     assert "product" not in how_many_succeed(findings.computed["networks"])[0]
 
 
-def test_draws_of_a_control_do_not_add_up(ran):
+def test_draws_of_a_control_do_not_add_up(ran: Any) -> None:
     """They share their dense networks."""
     grid, store = ran
     results = results_table(grid, store.snapshot())
@@ -212,7 +214,7 @@ def test_draws_of_a_control_do_not_add_up(ran):
     assert list(zip(rows["draw"], rows["n"], strict=True)) == [(0, 12), (1, 12)]
 
 
-def test_trainings_that_diverged_are_left_out(ran):
+def test_trainings_that_diverged_are_left_out(ran: Any) -> None:
     grid, store = ran
     results = results_table(grid, store.snapshot())
     results.loc[(results["source"] == "any") & (results["seed"] == 1), "status"] = "diverged"
@@ -221,7 +223,7 @@ def test_trainings_that_diverged_are_left_out(ran):
     assert table.loc[table["ticket"] != "dense", "both"].isna().all()
 
 
-def test_two_ways_to_prune_are_compared_network_by_network(findings):
+def test_two_ways_to_prune_are_compared_network_by_network(findings: Findings) -> None:
     """Product's first 3 and 5 networks, of each seed's six; input's none."""
     table = findings.computed["paired_networks"].set_index("metric")
     assert set(table["source"]) == {"product"} and set(table["other"]) == {"input"} and set(table["n"]) == {12}
@@ -231,26 +233,26 @@ def test_two_ways_to_prune_are_compared_network_by_network(findings):
     assert (table["p_holm"] == table["p"]).all(), "one row of each metric"
 
 
-def test_mcnemars_test_is_exact():
+def test_mcnemars_test_is_exact() -> None:
     """Of 13 pairs that differ, 10 to one side: 2 * sum of C(13, k) for k <= 3, over 2**13."""
     assert mcnemar(10, 3) == mcnemar(3, 10) == pytest.approx(2 * (1 + 13 + 78 + 286) / 2**13)
     assert mcnemar(0, 0) == 1.0
 
 
-def test_networks_of_other_models_are_not_the_same_networks(ran):
+def test_networks_of_other_models_are_not_the_same_networks(ran: Any) -> None:
     grid, store = ran
     other = grid.spec.sources[1].model_copy(update={"model": grid.spec.targets[1].model})
     spec = grid.spec.model_copy(update={"sources": (grid.spec.sources[0], other)})
     assert paired_networks(results_table(grid, store.snapshot()), store.snapshot(), spec).empty
 
 
-def test_other_models_have_no_such_rows(findings_of):
+def test_other_models_have_no_such_rows(findings_of: Callable[..., Findings]) -> None:
     findings = findings_of()
     assert findings.computed["networks"].empty and how_many_succeed(findings.computed["networks"]) == []
     assert "Networks that succeed" not in render(findings)
 
 
-def test_papers_accuracies_and_convergence_stand_beside_means_over_seeds(findings):
+def test_papers_accuracies_and_convergence_stand_beside_means_over_seeds(findings: Findings) -> None:
     rows = {
         (row.metric, row.target): row
         for row in findings.computed["beside_paper"].itertuples()
@@ -263,14 +265,14 @@ def test_papers_accuracies_and_convergence_stand_beside_means_over_seeds(finding
     assert rows["convergence", "xor"].n == 0, "a record a training: none can be said to have converged"
 
 
-def test_published_values_that_are_of_nothing_are_told(findings):
+def test_published_values_that_are_of_nothing_are_told(findings: Findings) -> None:
     lost = findings.computed["beside_paper"][findings.computed["beside_paper"]["n"].isna()]
     assert list(lost["metric"]) == ["zero_loss", "test_accuracy"]
     text = re.sub(r"\s+", " ", render(findings))
     assert text.count("no such point") == 2 and "no seed converged" in text
 
 
-def test_the_page_has_the_table_and_its_words_in_place_of_untested_matrices(findings, opened):
+def test_the_page_has_the_table_and_its_words_in_place_of_untested_matrices(findings: Findings, opened: Any) -> None:
     page = opened(findings).page
     said = page.inner_text("#networks")
     assert "test loss below 0.1" in said and "A paper, Figure 2" in said
@@ -282,7 +284,7 @@ def test_the_page_has_the_table_and_its_words_in_place_of_untested_matrices(find
     assert "How many networks succeed? On xor 50.0, 50.0 and 33.3 % of 12 dense networks" in page.inner_text("#glance")
 
 
-def test_the_terminal_has_the_rows_within_80_columns(findings):
+def test_the_terminal_has_the_rows_within_80_columns(findings: Findings) -> None:
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
     console.print(report(findings, width=80, plain=True))
     text = console.export_text()

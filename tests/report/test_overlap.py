@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,8 @@ from hypothesis import strategies as some
 from scipy import stats
 
 from pipeline.lottery.files import load_mask, save_mask, save_weights, to_bytes
-from pipeline.report.analysis.overlap import COLUMNS, chance_range, overlap
 from pipeline.report.analysis.packed_masks import Mask, packed_mask, survivors_of
+from pipeline.report.sections.overlap import TYPES, chance_range, overlap
 
 shapes = some.lists(some.integers(0, 5), min_size=0, max_size=3).map(tuple)
 
@@ -23,20 +24,20 @@ def drawn(seed: int, keep: float = 0.3, **layers: tuple[int, ...]) -> dict[str, 
     return {name: torch.rand(shape, generator=generator) < keep for name, shape in layers.items()}
 
 
-def mask_of(*layers) -> Mask:
+def mask_of(*layers: Any) -> Mask:
     """Layers a, b, ... given as 0 and 1."""
     bits = {chr(97 + number): np.array(layer, dtype=bool) for number, layer in enumerate(layers)}
     return Mask({name: np.packbits(layer) for name, layer in bits.items()}, {n: b.shape for n, b in bits.items()})
 
 
-def points(*named) -> pd.DataFrame:
+def points(*named: Any) -> pd.DataFrame:
     """(source, round, seed, mask key); None is a point without a mask."""
     return pd.DataFrame(named, columns=["source", "round", "seed", "mask"]).astype({"mask": "string"})
 
 
 @settings(deadline=None)
 @given(some.lists(shapes, min_size=1, max_size=4), some.integers(0, 10**6))
-def test_packed_masks_have_the_layers_shapes_and_counts_of_the_unpacked(sizes, seed):
+def test_packed_masks_have_the_layers_shapes_and_counts_of_the_unpacked(sizes: Any, seed: int) -> None:
     mask = drawn(seed, 0.5, **{f"layer{number}": shape for number, shape in enumerate(sizes)})
     data = save_mask(mask)
     packed, loaded = packed_mask(data), load_mask(data)
@@ -48,7 +49,7 @@ def test_packed_masks_have_the_layers_shapes_and_counts_of_the_unpacked(sizes, s
         np.testing.assert_array_equal(unpacked.astype(bool), kept.numpy())
 
 
-def test_bits_of_the_padding_are_not_counted():
+def test_bits_of_the_padding_are_not_counted() -> None:
     """Five weights in a byte whose last three bits a foreign writer has set."""
     about = {"layers": [["a", [5], 2]]}
     data = to_bytes("mask", {"a": torch.tensor([0b10100111], dtype=torch.uint8)}, about)
@@ -68,7 +69,7 @@ def test_bits_of_the_padding_are_not_counted():
         to_bytes("mask", {}, {"layers": "none"}),
     ],
 )
-def test_what_is_no_whole_mask_is_refused(data):
+def test_what_is_no_whole_mask_is_refused(data: Any) -> None:
     with pytest.raises(ValueError, match=r"[Mm]ask"):
         packed_mask(data)
 
@@ -83,7 +84,7 @@ def compared(first: Mask, other: Mask) -> pd.Series:
     return table.iloc[0]
 
 
-def test_two_masks_by_hand():
+def test_two_masks_by_hand() -> None:
     """5 and 4 of 30 weights survive, 3 in common: 3 / 4. Permuted over all: 5 * 4 / 30 in common, 5 / 30 of the
     smaller. By layer: 3 * 3 / 10 + 2 * 1 / 20 = 1 in common, 1 / 4."""
     row = compared(FIRST, OTHER)
@@ -95,27 +96,27 @@ def test_two_masks_by_hand():
     assert (row["chance_low"], row["chance_high"]) == (low / 4, high / 4)
 
 
-def test_an_empty_mask_overlaps_with_nothing_and_says_no_number():
+def test_an_empty_mask_overlaps_with_nothing_and_says_no_number() -> None:
     row = compared(FIRST, mask_of([0] * 10, [0] * 20))
     assert (row["survivors"], row["other_survivors"], row["common"]) == (5, 0, 0)
     assert row[["overlap", "chance", "chance_low", "chance_high", "chance_by_layer"]].isna().all()
 
 
-def test_a_mask_and_itself_overlap_wholly():
+def test_a_mask_and_itself_overlap_wholly() -> None:
     row = compared(FIRST, FIRST)
     assert (row["overlap"], row["common"]) == (1, 5)
 
 
-def test_masks_of_other_shapes_or_layers_are_left_out():
+def test_masks_of_other_shapes_or_layers_are_left_out() -> None:
     kinds = {"m": FIRST, "o": mask_of([1] * 10), "p": mask_of([1] * 20, [1] * 10)}
     table = overlap(points(("x", 1, 0, "m"), ("y", 1, 0, "o"), ("z", 1, 0, "p")), kinds.get)
     assert table.empty
-    assert list(table.columns) == COLUMNS
+    assert list(table.columns) == list(TYPES)
 
 
 @settings(max_examples=25, deadline=None)
 @given(some.integers(0, 10**6), some.floats(0.05, 0.9), some.floats(0.05, 0.9))
-def test_random_masks_overlap_by_chance(seed, keep, keep_other):
+def test_random_masks_overlap_by_chance(seed: int, keep: Any, keep_other: Any) -> None:
     """Six standard deviations around the expectation."""
     layers = {"a": (60, 50), "b": (17, 31)}
     masks = [drawn(seed + number, share, **layers) for number, share in enumerate((keep, keep_other))]
@@ -132,7 +133,7 @@ def test_random_masks_overlap_by_chance(seed, keep, keep_other):
 @pytest.mark.parametrize("total", [1, 7, 1000, 266_200, 25_000_000])
 @pytest.mark.parametrize("share", [0.0012, 0.0168, 0.2, 0.5, 0.9, 1.0])
 @pytest.mark.parametrize("ratio", [1.0, 0.8, 0.01])
-def test_the_range_of_chance_is_scipys(total, share, ratio):
+def test_the_range_of_chance_is_scipys(total: int, share: float, ratio: Any) -> None:
     survivors = max(1, round(total * share))
     others = max(1, round(survivors * ratio))
     assert chance_range(survivors, others, total) == stats.hypergeom.interval(0.95, total, survivors, others)
@@ -140,7 +141,7 @@ def test_the_range_of_chance_is_scipys(total, share, ratio):
 
 @settings(deadline=None)
 @given(some.integers(1, 3000).flatmap(lambda n: some.tuples(some.just(n), some.integers(1, n), some.integers(1, n))))
-def test_the_range_of_chance_is_scipys_for_any_size(sizes):
+def test_the_range_of_chance_is_scipys_for_any_size(sizes: Any) -> None:
     total, survivors, others = sizes
     found = chance_range(survivors, others, total)
     counts = np.arange(min(survivors, others) + 1)
@@ -160,14 +161,14 @@ RESULTS = points(
 )
 
 
-def random_masks(keys) -> dict[str, Mask]:
+def random_masks(keys: Any) -> dict[str, Mask]:
     return {key: packed_mask(save_mask(drawn(number, a=(9, 9)))) for number, key in enumerate(keys)}
 
 
 MASKS = random_masks(RESULTS["mask"].dropna().unique())
 
 
-def test_masks_are_compared_between_sources_at_a_round_and_with_the_evaluated_round_before():
+def test_masks_are_compared_between_sources_at_a_round_and_with_the_evaluated_round_before() -> None:
     table = overlap(RESULTS, MASKS.get)
     pairs = set(table[["kind", "mask", "other_mask"]].itertuples(index=False, name=None))
     assert pairs == {
@@ -180,16 +181,16 @@ def test_masks_are_compared_between_sources_at_a_round_and_with_the_evaluated_ro
     assert (row["source"], row["other_source"], row["round"], row["other_round"], row["seed"]) == ("z", "z", 4, 1, 0)
 
 
-def test_a_mask_that_is_not_there_yet_is_left_out():
+def test_a_mask_that_is_not_there_yet_is_left_out() -> None:
     table = overlap(RESULTS, lambda key: None if key == "x1" else MASKS[key])
     assert not ((table["mask"] == "x1") | (table["other_mask"] == "x1")).any()
     assert len(table) == 7
 
 
-def test_every_mask_is_read_once():
+def test_every_mask_is_read_once() -> None:
     reads: Counter[str] = Counter()
 
-    def read(key):
+    def read(key: str) -> Any:
         reads[key] += 1
         return MASKS[key]
 
@@ -197,32 +198,41 @@ def test_every_mask_is_read_once():
     assert reads == dict.fromkeys(MASKS, 1)
 
 
-def test_what_an_earlier_table_has_is_not_read_again():
+def never(key: str) -> Mask | None:
+    raise AssertionError(f"{key} was read")
+
+
+def test_what_an_earlier_table_has_is_not_read_again() -> None:
     earlier = overlap(RESULTS, MASKS.get)
-    pd.testing.assert_frame_equal(overlap(RESULTS, None, earlier), earlier)
+    pd.testing.assert_frame_equal(overlap(RESULTS, never, earlier), earlier)
     some_of_it = earlier[earlier["kind"] == "rounds"]
     reads = []
-    again = overlap(RESULTS, lambda key: reads.append(key) or MASKS[key], some_of_it)
+
+    def read(key: str) -> Mask | None:
+        reads.append(key)
+        return MASKS[key]
+
+    again = overlap(RESULTS, read, some_of_it)
     pd.testing.assert_frame_equal(again, earlier)
     assert {"x4", "z4"} <= set(reads)
     assert overlap(RESULTS, MASKS.get, pd.DataFrame({"other": [1]})).equals(earlier)
 
 
-def test_an_earlier_table_of_sources_in_the_other_order_is_used_as_well():
+def test_an_earlier_table_of_sources_in_the_other_order_is_used_as_well() -> None:
     earlier = overlap(RESULTS, MASKS.get)
-    turned = overlap(RESULTS.drop_duplicates()[::-1], None, earlier)
+    turned = overlap(RESULTS.drop_duplicates()[::-1], never, earlier)
     row = turned[(turned["mask"] == "y1") & (turned["other_mask"] == "x1")].iloc[0]
     other = earlier[(earlier["mask"] == "x1") & (earlier["other_mask"] == "y1")].iloc[0]
     assert (row["survivors"], row["other_survivors"]) == (other["other_survivors"], other["survivors"])
     assert row["overlap"] == other["overlap"]
 
 
-def test_no_more_than_two_rounds_are_held():
+def test_no_more_than_two_rounds_are_held() -> None:
     """Masks that are dropped are gone: what is still referred to is counted at each reading."""
     import gc
     import weakref
 
-    held: list[weakref.ref] = []
+    held: list[weakref.ref[Any]] = []
     most = 0
     sources, rounds = "xyz", range(1, 7)
     table = points(
@@ -234,13 +244,13 @@ def test_no_more_than_two_rounds_are_held():
         ]
     )
 
-    class Weighed(dict):
+    class Weighed(dict[str, Any]):
         """The bits, in something that can be referred to weakly."""
 
     gc.collect()
     gc.freeze()  # what the tests before hold takes a second to walk through
 
-    def read(key):
+    def read(key: str) -> Any:
         nonlocal most
         gc.collect()
         most = max(most, 1 + sum(ref() is not None for ref in held))

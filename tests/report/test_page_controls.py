@@ -1,20 +1,23 @@
 """What a reader can do with the page, in headless Chromium: all with one page, of two sources on two targets."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
+from pipeline.report.findings import Findings
 
 THEME = "(name) => document.documentElement.dataset.theme === name"
 
 
 @pytest.fixture(scope="module")
-def opened_once(visit, findings_of):
+def opened_once(visit: Any, findings_of: Callable[..., Findings]) -> Iterator[Any]:
     with visit(findings_of()) as page:
         yield page
 
 
 @pytest.fixture
-def one(opened_once):
+def one(opened_once: Any) -> Any:
     """The page in its first window and in light. A test sets back what it chooses in it."""
     opened_once.page.set_viewport_size({"width": 1300, "height": 900})
     opened_once.page.emulate_media(media="screen", color_scheme="light")
@@ -22,7 +25,7 @@ def one(opened_once):
     return opened_once
 
 
-def test_a_cell_explains_itself_to_keyboard_pointer_and_finger(one):
+def test_a_cell_explains_itself_to_keyboard_pointer_and_finger(one: Any) -> None:
     first, details = one.page.locator("#matrix-0 td").first, one.page.locator("#matrix-0-details")
     first.focus()
     assert "set-0 → set-0, round 20: +" in details.text_content()
@@ -35,7 +38,7 @@ def test_a_cell_explains_itself_to_keyboard_pointer_and_finger(one):
     assert "set-1 → set-0" in details.text_content()
 
 
-def test_single_seeds_come_on_demand(one):
+def test_single_seeds_come_on_demand(one: Any) -> None:
     before = one.traces("curves-0")
     one.page.check("#seeds")
     assert one.traces("curves-0") == before + 3
@@ -47,7 +50,7 @@ def test_single_seeds_come_on_demand(one):
     assert with_seeds - one.page.evaluate(points) == 6 * (8 + 8 + 7)
 
 
-def test_the_y_axis_can_be_narrowed_to_the_differences(one):
+def test_the_y_axis_can_be_narrowed_to_the_differences(one: Any) -> None:
     one.traces("curves-0")
     everything = one.page.evaluate("document.getElementById('curves-0')._fullLayout.yaxis.range")
     one.page.select_option("#zoom", "differences")
@@ -57,7 +60,7 @@ def test_the_y_axis_can_be_narrowed_to_the_differences(one):
     assert one.page.evaluate("document.getElementById('curves-0')._fullLayout.yaxis.range") == everything
 
 
-def test_hovering_over_a_point_says_what_it_is(one, findings_of):
+def test_hovering_over_a_point_says_what_it_is(one: Any, findings_of: Callable[..., Findings]) -> None:
     findings = findings_of()
     one.traces("curves-0")
     one.page.locator("#curves-0 .scatterlayer .trace .points path").nth(7).hover(force=True)
@@ -71,7 +74,7 @@ def test_hovering_over_a_point_says_what_it_is(one, findings_of):
     assert "round: 20" in text and "n: 6" in text
 
 
-def test_a_resized_window_redraws_its_charts(one):
+def test_a_resized_window_redraws_its_charts(one: Any) -> None:
     one.traces("curves-0")
     one.page.set_viewport_size({"width": 420, "height": 800})
     one.until("() => document.getElementById('curves-0')._fullLayout.width < 420")
@@ -95,7 +98,7 @@ def contrast(one: Any, selector: str, name: str = "color") -> float:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_light_and_dark_can_be_read(one, scheme):
+def test_light_and_dark_can_be_read(one: Any, scheme: str) -> None:
     one.page.emulate_media(color_scheme=scheme)
     one.page.reload()
     one.traces("curves-0")
@@ -107,7 +110,7 @@ def test_light_and_dark_can_be_read(one, scheme):
         assert contrast(one, selector, "fill") >= 4.5
 
 
-def test_charts_follow_the_theme_when_it_changes(one):
+def test_charts_follow_the_theme_when_it_changes(one: Any) -> None:
     before = one.traces("curves-0")
     one.page.select_option("#theme", "dark")
     assert one.traces("curves-0") == before
@@ -118,7 +121,7 @@ def test_charts_follow_the_theme_when_it_changes(one):
     assert contrast(one, "#curves-0 .xtick text", "fill") >= 4.5
 
 
-def test_on_paper_all_charts_are_drawn_on_white_and_controls_are_gone(one):
+def test_on_paper_all_charts_are_drawn_on_white_and_controls_are_gone(one: Any) -> None:
     one.page.emulate_media(color_scheme="dark")
     one.until(THEME, "dark")
     one.page.emulate_media(media="print")

@@ -1,12 +1,18 @@
 """The page in headless Chromium, from disk and without a network."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 import pytest
 
+from pipeline.report.findings import Findings
 
-def test_every_chart_has_its_marks_and_plotly_finds_nothing_wrong_with_them(opened, findings_of):
+
+def test_every_chart_has_its_marks_and_plotly_finds_nothing_wrong_with_them(
+    opened: Any, findings_of: Callable[..., Findings]
+) -> None:
     one = opened(findings_of(sources=2, targets=3))
     ids = one.page.evaluate("[...document.querySelectorAll('.chart')].map((box) => box.id)")
     kinds = {
@@ -29,7 +35,9 @@ def test_every_chart_has_its_marks_and_plotly_finds_nothing_wrong_with_them(open
     assert one.traces("curves-0") == 2 * 4
 
 
-def test_cells_hold_the_numbers_of_the_comparisons_at_any_level(opened, findings_of):
+def test_cells_hold_the_numbers_of_the_comparisons_at_any_level(
+    opened: Any, findings_of: Callable[..., Findings]
+) -> None:
     findings = findings_of(sources=3, targets=2)
     one = opened(findings)
     levels = sorted(findings.computed["comparisons"]["left"].unique(), reverse=True)
@@ -45,7 +53,7 @@ def test_cells_hold_the_numbers_of_the_comparisons_at_any_level(opened, findings
             assert intervals == [f"{100 * a:+.2f} to {100 * b:+.2f}" for a, b in zip(low, high, strict=True)]
 
 
-def test_a_cell_without_a_test_says_why(opened, findings_of):
+def test_a_cell_without_a_test_says_why(opened: Any, findings_of: Callable[..., Findings]) -> None:
     one = opened(findings_of(seeds=2))
     cell = one.page.locator("#matrix-0 td").first
     assert "untested" in cell.get_attribute("class")
@@ -53,7 +61,7 @@ def test_a_cell_without_a_test_says_why(opened, findings_of):
     assert "No test: n = 2: too few seeds for a test" in one.page.locator("#matrix-0-details").text_content()
 
 
-def test_the_table_of_all_comparisons_can_be_sorted(opened, findings_of):
+def test_the_table_of_all_comparisons_can_be_sorted(opened: Any, findings_of: Callable[..., Findings]) -> None:
     one = opened(findings_of(sources=3, targets=2))
     one.page.locator("#comparisons summary").click()
     one.page.get_by_role("button", name="difference").click()
@@ -66,7 +74,9 @@ def test_the_table_of_all_comparisons_can_be_sorted(opened, findings_of):
 
 
 @pytest.mark.parametrize("width", [400, 800])
-def test_a_narrow_window_has_no_horizontal_scroll_and_charts_that_fit(opened, findings_of, width):
+def test_a_narrow_window_has_no_horizontal_scroll_and_charts_that_fit(
+    opened: Any, findings_of: Callable[..., Findings], width: int
+) -> None:
     one = opened(findings_of(sources=6, targets=9), width=width, height=800)
     one.traces("curves-0")
     assert one.page.evaluate("document.scrollingElement.scrollWidth") <= width
@@ -77,7 +87,7 @@ def test_a_narrow_window_has_no_horizontal_scroll_and_charts_that_fit(opened, fi
     assert wide.evaluate("(box) => box.scrollWidth > box.clientWidth")
 
 
-def test_hostile_names_do_nothing(opened, hostile):
+def test_hostile_names_do_nothing(opened: Any, hostile: Any) -> None:
     findings, text = hostile
     one = opened(findings)
     one.traces("curves-0")
@@ -87,7 +97,7 @@ def test_hostile_names_do_nothing(opened, hostile):
     assert any("<script>" in name for name in one.page.locator("#curves-0 .legendtext").all_text_contents())
 
 
-def test_a_partial_page_has_a_banner(opened, findings_of):
+def test_a_partial_page_has_a_banner(opened: Any, findings_of: Callable[..., Findings]) -> None:
     def status(results: pd.DataFrame) -> list[str]:
         return ["missing" if number % 2 else "ok" for number in range(len(results))]
 
@@ -96,7 +106,9 @@ def test_a_partial_page_has_a_banner(opened, findings_of):
     assert one.traces("curves-0") > 2
 
 
-def test_a_diverged_run_has_a_ring_and_its_line_looks_as_ever(opened, findings_of):
+def test_a_diverged_run_has_a_ring_and_its_line_looks_as_ever(
+    opened: Any, findings_of: Callable[..., Findings]
+) -> None:
     def status(results: pd.DataFrame) -> list[str]:
         return [
             "diverged" if (row == ("set-0", 8)) else "ok"
@@ -109,7 +121,9 @@ def test_a_diverged_run_has_a_ring_and_its_line_looks_as_ever(opened, findings_o
     assert one.page.evaluate(symbols, "curves-0")[4:] == ["circle", "square", "x", None, "circle-open"]
 
 
-def test_chance_of_pairs_that_differ_in_size_has_the_colours_of_the_pairs(opened, findings_of):
+def test_chance_of_pairs_that_differ_in_size_has_the_colours_of_the_pairs(
+    opened: Any, findings_of: Callable[..., Findings]
+) -> None:
     findings = findings_of(sources=3)
     table = findings.computed["overlap"].copy()
     larger = (table["kind"] == "sources") & (table["other_source"] == "set-2") & (table["source"] == "set-0")

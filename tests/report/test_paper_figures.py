@@ -1,12 +1,15 @@
 """The stills in the form of Morcos et al. 2019, from grids like those of its figures."""
 
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
 from pipeline.report.charts.curves import pruning_curves
+from pipeline.report.findings import Findings
 from pipeline.report.sections.curves import curves_figure
 from pipeline.report.sections.layers import ratio_figure
 from pipeline.report.stills.insets import LABEL
@@ -74,11 +77,12 @@ tickets:
 )
 
 
-def falling(**by) -> object:
+def falling(**by: Any) -> object:
     """Accuracy of a point: each ticket loses so much at the end, the later the higher the power of what is pruned."""
 
-    def accuracy(point) -> float:
-        return 0.925 - by.get(point.ticket.replace("-", "_"), by["others"]) * point.fraction_pruned ** by["power"]
+    def accuracy(point: Any) -> float:
+        loss = by.get(point.ticket.replace("-", "_"), by["others"]) * point.fraction_pruned ** by["power"]
+        return 0.925 - float(loss)
 
     return accuracy
 
@@ -88,27 +92,27 @@ EARLY = falling(winning=0.03, dense=0, others=0.8, power=20)
 ALIKE = falling(winning=0.3, dense=0, others=0.4, power=40)
 
 
-def overfitted(point) -> float:
+def overfitted(point: Any) -> float:
     """Figure 3b: bad while little is pruned; random tickets are bad throughout."""
-    return 0.9 - 0.03 * (1 - point.fraction_pruned) ** 2 - 0.4 * (point.ticket == "permuted-globally")
+    return float(0.9 - 0.03 * (1 - point.fraction_pruned) ** 2 - 0.4 * (point.ticket == "permuted-globally"))
 
 
-def panels(figure) -> list:
+def panels(figure: Any) -> list[Any]:
     return [axes for axes in figure.axes if axes.get_title()]
 
 
-def insets(figure) -> list:
+def insets(figure: Any) -> list[Any]:
     everywhere = [axes for panel in panels(figure) for axes in panel.child_axes] + list(figure.axes)
     return [axes for axes in everywhere if axes.get_label() == LABEL]
 
 
-def drawn(figure):
+def drawn(figure: Any) -> Any:
     """The figure with its layout done, so that places can be asked for."""
     figure.canvas.draw()
     return figure
 
 
-def marks(panel) -> np.ndarray:
+def marks(panel: Any) -> np.ndarray:
     """Points all along the lines of a panel and the edges of their bands, in pixels."""
     paths = [line.get_path().transformed(line.get_transform()) for line in panel.get_lines()]
     paths += [
@@ -117,9 +121,11 @@ def marks(panel) -> np.ndarray:
     return np.concatenate([path.interpolated(50).vertices for path in paths])
 
 
-def test_a_panel_a_target_a_line_a_source_plus_random_with_bands_of_one_std(findings_from):
+def test_a_panel_a_target_a_line_a_source_plus_random_with_bands_of_one_std(
+    findings_from: Callable[..., Findings],
+) -> None:
     findings = findings_from(FIGURE_3, EARLY)
-    figure = curves_figure(findings)
+    figure: Any = curves_figure(findings)
     names = ["svhn", "fashion_mnist", "cifar10", "cifar100"]
     assert [axes.get_title() for axes in panels(figure)] == [f"target: {name}" for name in names]
     sources = [f"winning, from {name}" for name in [*names, "imagenet", "places365"]]
@@ -134,15 +140,17 @@ def test_a_panel_a_target_a_line_a_source_plus_random_with_bands_of_one_std(find
     assert band[:, 1].min() == pytest.approx(100 * (rows["mean"] - rows["std"]).min(), abs=1e-3)
 
 
-def test_figure_5_has_a_panel_an_optimizer_and_a_line_a_source_optimizer(findings_from):
-    figure = curves_figure(findings_from(FIGURE_5, EARLY))
+def test_figure_5_has_a_panel_an_optimizer_and_a_line_a_source_optimizer(
+    findings_from: Callable[..., Findings],
+) -> None:
+    figure: Any = curves_figure(findings_from(FIGURE_5, EARLY))
     assert [axes.get_title() for axes in panels(figure)] == ["target: sgd", "target: adam"]
     for panel in panels(figure):
         labels = [line.get_label() for line in panel.get_lines()]
         assert labels == ["winning, from sgd", "winning, from adam", "random", "dense network"]
 
 
-def test_figure_a1_has_four_named_curves_that_look_different(findings_from):
+def test_figure_a1_has_four_named_curves_that_look_different(findings_from: Callable[..., Findings]) -> None:
     (panel,) = panels(curves_figure(findings_from(FIGURE_A1, LATE)))
     lines = panel.get_lines()[:4]
     names = ["winning, from cifar10", "mask-preserved, from cifar10", "permuted-within-layers, from cifar10"]
@@ -152,7 +160,9 @@ def test_figure_a1_has_four_named_curves_that_look_different(findings_from):
 
 
 @pytest.mark.parametrize("accuracy", [LATE, EARLY, overfitted], ids=["late", "early", "overfitted"])
-def test_where_the_axis_is_narrow_an_inset_shows_everything_and_covers_nothing(findings_from, accuracy):
+def test_where_the_axis_is_narrow_an_inset_shows_everything_and_covers_nothing(
+    findings_from: Callable[..., Findings], accuracy: float
+) -> None:
     findings = findings_from(FIGURE_A1, accuracy)
     figure = drawn(curves_figure(findings))
     (panel,), (inset,) = panels(figure), insets(figure)
@@ -170,7 +180,7 @@ def test_where_the_axis_is_narrow_an_inset_shows_everything_and_covers_nothing(f
     assert "insets: whole y axes" in figure.get_suptitle()
 
 
-def test_an_inset_without_an_empty_corner_stands_beside_its_panel(findings_from):
+def test_an_inset_without_an_empty_corner_stands_beside_its_panel(findings_from: Callable[..., Findings]) -> None:
     inside = drawn(curves_figure(findings_from(FIGURE_A1, LATE)))
     (panel,), (inset,) = panels(inside), insets(inside)
     assert panel.bbox.x0 < inset.bbox.x0 and inset.bbox.x1 < panel.bbox.x1
@@ -180,8 +190,8 @@ def test_an_inset_without_an_empty_corner_stands_beside_its_panel(findings_from)
         assert not any(inset.get_tightbbox().overlaps(panel.get_tightbbox()) for panel in panels(beside))
 
 
-def test_where_the_range_is_not_narrow_there_is_no_inset(findings_from):
-    figure = curves_figure(findings_from(FIGURE_A1, ALIKE))
+def test_where_the_range_is_not_narrow_there_is_no_inset(findings_from: Callable[..., Findings]) -> None:
+    figure: Any = curves_figure(findings_from(FIGURE_A1, ALIKE))
     assert insets(figure) == []
     assert "inset" not in figure.get_suptitle()
     (panel,) = panels(figure)
@@ -189,7 +199,9 @@ def test_where_the_range_is_not_narrow_there_is_no_inset(findings_from):
     assert all(((line.get_ydata() > low) & (line.get_ydata() < high)).all() for line in panel.get_lines())
 
 
-def test_figure_1b_is_a_figure_of_its_own_with_16_layers_that_can_be_read(findings_from):
+def test_figure_1b_is_a_figure_of_its_own_with_16_layers_that_can_be_read(
+    findings_from: Callable[..., Findings],
+) -> None:
     findings = findings_from(FIGURE_1, EARLY)
     figure = drawn(ratio_figure(findings))
     (panel,) = panels(figure)  # of what is pruned layerwise the ratio says nothing

@@ -1,6 +1,8 @@
 """The pages of the experiments that the README names, run for real on a small budget, in headless Chromium."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +12,8 @@ from pipeline.engine.store import Store
 from pipeline.experiment.expansion import expand
 from pipeline.experiment.loading import load
 from pipeline.report.analysis.comparisons import chosen_level, comparisons
-from pipeline.report.gathering import gather
+from pipeline.report.report import gather
+from pipeline.report.rows import rows_of
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 BUDGETS = {
@@ -24,7 +27,7 @@ REWIND = "prune.rewind=10it"
 
 
 @pytest.fixture(scope="module", params=list(BUDGETS))
-def experiment(request, tmp_path_factory, unheard):
+def experiment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, unheard: Any) -> Any:
     """(grid, store) of an experiment of the README, finished."""
     data = request.getfixturevalue("data_root") if request.param == "mnist_to_fashion" else Path("data")
     grid = expand(load(EXPERIMENTS / f"{request.param}.yaml", [*BUDGETS[request.param], REWIND]), data)
@@ -34,14 +37,14 @@ def experiment(request, tmp_path_factory, unheard):
 
 
 @pytest.fixture(scope="module")
-def one(experiment, visit):
+def one(experiment: Any, visit: Any) -> Iterator[Any]:
     """Its page, opened."""
     grid, store = experiment
     with visit(gather(grid, store, store.snapshot())) as page:
         yield page
 
 
-def test_a_page_fits_its_screen_in_both_themes(one):
+def test_a_page_fits_its_screen_in_both_themes(one: Any) -> None:
     for width in (400, 800, 1400):
         one.page.set_viewport_size({"width": width, "height": 900})
         backgrounds = set()
@@ -53,7 +56,7 @@ def test_a_page_fits_its_screen_in_both_themes(one):
         assert len(backgrounds) == 2 and "rgba(0, 0, 0, 0)" not in backgrounds
 
 
-def test_every_figure_has_its_marks_and_every_cell_its_number(experiment, one):
+def test_every_figure_has_its_marks_and_every_cell_its_number(experiment: Any, one: Any) -> None:
     grid, store = experiment
     charts = one.page.evaluate("[...document.querySelectorAll('.chart')].map((box) => box.id)")
     kinds = {
@@ -76,7 +79,7 @@ def test_every_figure_has_its_marks_and_every_cell_its_number(experiment, one):
     at = table[table["left"] == chosen_level(table, None)]
     for number, (comparison, count) in enumerate((("control", 4), ("transfer", 2), ("dense", 4))):
         rows = at[at["comparison"] == comparison]
-        expected = {(row.source, row.target): f"{100 * row.difference:+.2f}" for row in rows.itertuples()}
+        expected = {(row.source, row.target): f"{100 * row.difference:+.2f}" for row in rows_of(rows)}
         assert len(expected) == count
         cells = (
             f"[...document.querySelectorAll('#matrix-{number} tbody tr')].map((row) => [...row.children].map("

@@ -2,8 +2,10 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-import pandas as pd
 import pytest
 
 from pipeline.engine.point_labels import model_label
@@ -13,8 +15,8 @@ from pipeline.experiment.loading import load
 from pipeline.experiment.models import MODELS, UserModel
 from pipeline.report.analysis import networks
 from pipeline.report.findings import Findings
-from pipeline.report.results import COLUMNS, results_table
-from pipeline.report.terminal import plain_text
+from pipeline.report.results import TYPES, results_table
+from pipeline.report.rows import table_of
 
 GRID = """
 name: test
@@ -27,38 +29,38 @@ targets: [{name: b, dataset: {name: digits, half: b}, training: {optimizer: {nam
 """
 
 
-class Snapshot(dict):
-    def record(self, key):
+class Snapshot(dict[str, Any]):
+    def record(self, key: str) -> Any:
         return self.get(key)
 
 
 @pytest.fixture
-def grid(tmp_path) -> Grid:
+def grid(tmp_path: Path) -> Grid:
     (tmp_path / "grid.yaml").write_text(GRID)
     return expand(load(tmp_path / "grid.yaml"))
 
 
-def record_of(point, status: str = "ok"):
+def record_of(point: Any, status: str = "ok") -> Any:
     accuracy = 0.9 - 0.01 * point.round + 0.001 * point.seed**2 - (point.ticket == "random") * 0.1 * point.round
     summary = {"test_accuracy": accuracy, "test_loss": 0.4, "train_accuracy": 0.99, "train_loss": 0.1}
     return {"key": point.stage, "status": status, "summary": summary, "seconds": 2.0, "finished": 1e9}
 
 
 @pytest.fixture
-def snapshot(grid) -> Snapshot:
+def snapshot(grid: Grid) -> Snapshot:
     return Snapshot({point.stage: record_of(point) for point in grid.points})
 
 
-def test_every_point_is_a_row_with_the_documented_columns(grid, snapshot):
+def test_every_point_is_a_row_with_the_documented_columns(grid: Grid, snapshot: Snapshot) -> None:
     table = results_table(grid, snapshot)
-    assert list(table.columns) == COLUMNS
+    assert list(table.columns) == list(TYPES)
     # winning and random at rounds 0 to 3, dense at round 0, three seeds each
     assert len(table) == len(grid.points) == 3 * (4 + 4 + 1)
     assert set(table["status"]) == {"ok"}
     assert not table.duplicated(["source", "target", "ticket", "round", "seed"]).any()
 
 
-def test_a_row_says_what_it_is_and_what_came_out(grid, snapshot):
+def test_a_row_says_what_it_is_and_what_came_out(grid: Grid, snapshot: Snapshot) -> None:
     table = results_table(grid, snapshot)
     row = table[(table["ticket"] == "winning") & (table["round"] == 2) & (table["seed"] == 1)].iloc[0]
     assert (row["source"], row["target"], row["model"]) == ("a", "b", "lenet-30-10")
@@ -71,13 +73,13 @@ def test_a_row_says_what_it_is_and_what_came_out(grid, snapshot):
     assert row["mask"] in grid.stages
 
 
-def test_what_has_no_source_says_any(grid, snapshot):
+def test_what_has_no_source_says_any(grid: Grid, snapshot: Snapshot) -> None:
     table = results_table(grid, snapshot)
     others = table[table["ticket"] != "winning"]
     assert set(others["source"]) == set(others["source_optimizer"]) == {"any"}
 
 
-def test_results_that_are_not_there_are_missing_failed_or_diverged(grid, snapshot):
+def test_results_that_are_not_there_are_missing_failed_or_diverged(grid: Grid, snapshot: Snapshot) -> None:
     missing, failed, diverged = [point for point in grid.points if point.ticket == "winning" and point.round][:3]
     del snapshot[missing.stage], snapshot[failed.stage]
     snapshot[diverged.stage] = record_of(diverged, "diverged")
@@ -88,18 +90,18 @@ def test_results_that_are_not_there_are_missing_failed_or_diverged(grid, snapsho
         "diverged",
     ]
     assert table.loc[[missing.stage, failed.stage], ["test_accuracy", "seconds", "finished"]].isna().all(axis=None)
-    assert table.loc[diverged.stage, "test_accuracy"] > 0
+    assert table["test_accuracy"].loc[diverged.stage] > 0
 
 
-def test_a_grid_of_which_nothing_ran_has_the_same_columns_and_types(grid, snapshot):
+def test_a_grid_of_which_nothing_ran_has_the_same_columns_and_types(grid: Grid, snapshot: Snapshot) -> None:
     nothing = results_table(grid, Snapshot())
     assert list(nothing.dtypes) == list(results_table(grid, snapshot).dtypes)
     assert set(nothing["status"]) == {"missing"}
 
 
-def test_the_table_feeds_the_rest_of_the_report(grid, snapshot):
+def test_the_table_feeds_the_rest_of_the_report(grid: Grid, snapshot: Snapshot, plain_text: Callable[..., str]) -> None:
     table = results_table(grid, snapshot)
-    none = pd.DataFrame(columns=networks.COLUMNS).astype(networks.TYPES)
+    none = table_of([], networks.TYPES)
     text = plain_text(Findings(grid.spec, table, 0.0, computed={"networks": none}))
     assert "12.5 % left" in text
     assert "a -> b" in text
@@ -108,20 +110,20 @@ def test_the_table_feeds_the_rest_of_the_report(grid, snapshot):
 @pytest.mark.parametrize(
     ("model", "label"),
     [
-        (MODELS["lenet"](hidden=(300, 100)), "lenet-300-100"),
-        (MODELS["convnet"](width=16), "convnet-16"),
+        (MODELS["lenet"].model_validate({"hidden": (300, 100)}), "lenet-300-100"),
+        (MODELS["convnet"].model_validate({"width": 16}), "convnet-16"),
         (UserModel(source="a/folder/that/is/not/here.py:Net"), "Net"),
     ],
 )
-def test_models_have_short_names(model, label):
+def test_models_have_short_names(model: Any, label: str) -> None:
     assert model_label(model) == label
 
 
-def test_a_report_needs_no_torch_ray_or_mlflow():
+def test_a_report_needs_no_torch_ray_or_mlflow() -> None:
     code = (
-        "import sys; import pipeline.report.gathering, pipeline.report.page.rendering, pipeline.report.stills.figures; "
-        "import pipeline.report.files, pipeline.report.terminal, pipeline.report.reading; "
-        "import pipeline.report.analysis.comparing; "
+        "import sys; import pipeline.report.report, pipeline.report.page.rendering, pipeline.report.stills.figures; "
+        "import pipeline.report.report_files, pipeline.report.terminal_report, pipeline.report.results; "
+        "import pipeline.report.analysis.two_experiments; "
         "print(sorted({'mlflow', 'torch', 'ray', 'matplotlib', 'scipy.stats'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

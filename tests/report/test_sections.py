@@ -1,22 +1,25 @@
 """A finding is one file: registered once, it is on the page, in the stills, in the terminal and among the tables."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
 
 import pandas as pd
 import pytest
 
-from pipeline.report.files import write_report
+from pipeline.experiment.spec import Spec
 from pipeline.report.findings import Computed, Findings, Table
+from pipeline.report.report_files import write_report
 from pipeline.report.sections import order
 from pipeline.report.sections.section import Fragment, Section
 from pipeline.report.stills.figures import drawn
-from pipeline.report.terminal import plain_text
 
 PAGE = "<p>Of {{ runs }} runs {{ good }} are good.</p>"
 
 
 @pytest.fixture
-def toy(monkeypatch):
+def toy(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A section that counts good runs; how often its table was made."""
     made = []
 
@@ -26,7 +29,7 @@ def toy(monkeypatch):
 
     table = Table("good_runs", count)
 
-    def figure(findings: Findings):
+    def figure(findings: Findings) -> Any:
         from matplotlib.figure import Figure
 
         drawing = Figure()
@@ -51,7 +54,13 @@ def toy(monkeypatch):
     return made
 
 
-def test_a_new_finding_is_shown_everywhere_from_its_own_file(toy, findings_of, tmp_path, monkeypatch):
+def test_a_new_finding_is_shown_everywhere_from_its_own_file(
+    toy: Any,
+    findings_of: Callable[..., Findings],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    plain_text: Callable[..., str],
+) -> None:
     still = drawn()["good"]
     monkeypatch.setattr("pipeline.report.stills.figures.drawn", lambda: {"good": still})
     known = findings_of()
@@ -68,7 +77,7 @@ def test_a_new_finding_is_shown_everywhere_from_its_own_file(toy, findings_of, t
     assert len(toy) == 1, "computed once for all of them"
 
 
-def test_names_of_tables_stills_and_sections_are_taken_once():
+def test_names_of_tables_stills_and_sections_are_taken_once() -> None:
     computed = {id(one): one.name for section in order.SECTIONS for one in section.computed}
     stills = [name for section in order.SECTIONS for name in section.stills]
     names = [section.name for section in order.SECTIONS]
@@ -76,10 +85,15 @@ def test_names_of_tables_stills_and_sections_are_taken_once():
         assert len(each) == len(set(each))
 
 
-def test_what_is_computed_is_asked_for_once():
-    calls = []
-    answer = Computed("answer", lambda findings: calls.append(findings) or 42)
-    findings = Findings(None, pd.DataFrame(), 0.0)
+def test_what_is_computed_is_asked_for_once() -> None:
+    calls: list[Findings] = []
+
+    def compute(findings: Findings) -> int:
+        calls.append(findings)
+        return 42
+
+    answer, spec = Computed("answer", compute), cast(Spec, None)  # of which nothing is asked
+    findings = Findings(spec, pd.DataFrame(), 0.0)
     assert findings.of(answer) == findings.of(answer) == 42 and len(calls) == 1
     with pytest.raises(LookupError, match="no store"):
         _ = findings.read

@@ -1,12 +1,17 @@
 """Layerwise sensitivity: which sources belong together, their panels, and the layers that cost the most."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from pipeline.experiment.loading import load
-from pipeline.report.analysis.sensitivity import COLUMNS, families
-from pipeline.report.files import tables
+from pipeline.experiment.spec import Spec
+from pipeline.report.findings import Findings
 from pipeline.report.page.rendering import render
-from pipeline.report.sections.sensitivity import sensitivity_charts, sensitivity_figure
+from pipeline.report.report_files import tables
+from pipeline.report.sections.sensitivity import TYPES, families, sensitivity_charts, sensitivity_figure
 from pipeline.report.stills.figures import write_figures
 
 GRID = """
@@ -26,40 +31,40 @@ def grid(sources: str = LAYERS, model: str = "convnet-4", tickets: str = "") -> 
     return GRID.format(sources=sources, model=model, tickets=tickets)
 
 
-def accuracy(point) -> float:
+def accuracy(point: Any) -> float:
     """conv1 costs the most, the head the least."""
     cost = {"digits-only=conv1": 0.6, "digits-only=_conv2_conv3": 0.3, "digits-only=head": 0.1}
-    return 0.9 - cost.get(point.source, 0) * point.fraction_pruned
+    return float(0.9 - cost.get(point.source, 0) * point.fraction_pruned)
 
 
 @pytest.fixture(scope="module")
-def findings(findings_from):
+def findings(findings_from: Callable[..., Findings]) -> Any:
     return findings_from(grid(), accuracy, 0.0001)
 
 
-def spec_of(text, tmp_path):
+def spec_of(text: str, tmp_path: Path) -> Spec:
     file = tmp_path / "grid.yaml"
     file.write_text(text)
     return load(file)
 
 
-def test_a_target_has_a_panel_with_a_line_a_layer_in_the_models_order(findings):
+def test_a_target_has_a_panel_with_a_line_a_layer_in_the_models_order(findings: Findings) -> None:
     (chart,) = sensitivity_charts(findings)
     assert chart.title == "target: as-is"
     assert [one.name for one in chart.series] == ["conv1", "conv2, conv3", "head", "dense network"]
     assert [one.role for one in chart.series] == ["line"] * 3 + ["level"]
-    assert len({one.line.colour for one in chart.series[:3]}) == 3
+    assert len({one.line.colour for one in chart.series[:3] if one.line}) == 3
     # of 108, 1,440 and 160 weights
     assert [list(one.x) for one in chart.series[:3]] == [[100, 50, 10.185], [100, 50, 10], [100, 50, 10]]
     assert list(chart.series[0].y) == pytest.approx([90, 60, 36.1], abs=0.1)
     assert chart.series[3].y == pytest.approx([90, 90], abs=0.1) and chart.series[3].x == [100, 10]
-    assert all(half < 0.1 for one in chart.series for half in one.spread)
+    assert all(half is not None and half < 0.1 for one in chart.series for half in one.spread or ())
     assert "against weights remaining in the layer, 3 layers pruned alone" in chart.alternative
 
 
-def test_the_layer_that_costs_the_most_comes_first(findings):
+def test_the_layer_that_costs_the_most_comes_first(findings: Findings) -> None:
     table = findings.computed["sensitivity"]
-    assert list(table.columns) == COLUMNS and "sensitivity" in {table.name for table in tables()}
+    assert list(table.columns) == list(TYPES) and "sensitivity" in {table.name for table in tables()}
     assert table["layer"].tolist() == ["conv1", "conv2, conv3", "head"]
     assert table["weights"].tolist() == [108, 1440, 160] and table["levels"].tolist() == [2, 2, 2]
     assert table["difference"].tolist() == pytest.approx([-0.42, -0.21, -0.07], abs=0.001)
@@ -67,7 +72,7 @@ def test_the_layer_that_costs_the_most_comes_first(findings):
     assert table["lowest_left"].tolist() == pytest.approx([11 / 108, 0.1, 0.1])
 
 
-def test_many_layers_are_an_ordered_family(findings_from):
+def test_many_layers_are_an_ordered_family(findings_from: Callable[..., Findings]) -> None:
     hidden = "-".join(["8"] * 10)
     layers = ", ".join(f"fc{number}" for number in range(1, 11))
     sources = f"[{{dataset: digits, grid: {{prune.only: [{layers}]}}}}]"
@@ -77,7 +82,7 @@ def test_many_layers_are_an_ordered_family(findings_from):
     assert [one.place for one in chart.series[:10]] == pytest.approx([number / 9 for number in range(10)])
 
 
-def test_sources_that_differ_in_more_are_not_of_one_family(tmp_path):
+def test_sources_that_differ_in_more_are_not_of_one_family(tmp_path: Path) -> None:
     """A panel each. All layers together are one of the lines, the last."""
     sources = (
         "[{dataset: digits, grid: {prune.only: [conv2, null, conv1], training.optimizer.lr: [0.1, 0.2]}},"
@@ -89,7 +94,7 @@ def test_sources_that_differ_in_more_are_not_of_one_family(tmp_path):
     assert families(spec_of(grid("[{name: a, dataset: digits, prune: {only: conv1}}]"), tmp_path)) == []
 
 
-def test_tickets_and_families_have_panels_of_their_own(findings_from):
+def test_tickets_and_families_have_panels_of_their_own(findings_from: Callable[..., Findings]) -> None:
     sources = "[{dataset: digits, grid: {training.length: [1ep, 2ep], prune.only: [conv2, conv1]}}]"
     more = findings_from(grid(sources, tickets=", {name: shuffled, mask: permuted-within-layers}"), lambda point: 0.5)
     assert [chart.title for chart in sensitivity_charts(more)] == [
@@ -99,7 +104,9 @@ def test_tickets_and_families_have_panels_of_their_own(findings_from):
     ]
 
 
-def test_a_grid_without_such_sources_has_no_figure_and_no_section(findings_of, findings, tmp_path):
+def test_a_grid_without_such_sources_has_no_figure_and_no_section(
+    findings_of: Callable[..., Findings], findings: Findings, tmp_path: Path
+) -> None:
     plain = findings_of()
     assert sensitivity_charts(plain) == [] and sensitivity_figure(plain) is None and plain.computed["sensitivity"].empty
     assert 'id="sensitivity"' not in render(plain)
@@ -107,7 +114,7 @@ def test_a_grid_without_such_sources_has_no_figure_and_no_section(findings_of, f
     assert {"sensitivity.png", "sensitivity.svg"} <= names
 
 
-def test_the_page_has_the_panel_and_the_table(findings, opened):
+def test_the_page_has_the_panel_and_the_table(findings: Findings, opened: Any) -> None:
     one = opened(findings)
     assert one.traces("sensitivity-0") == 2 * 4  # with bands
     cells = (

@@ -1,16 +1,21 @@
 """What the terminal says about a grid's results."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
 
 from pipeline.experiment.loading import load
+from pipeline.experiment.spec import Spec
 from pipeline.report.analysis import networks
 from pipeline.report.analysis.comparisons import COMPARISONS
 from pipeline.report.findings import Findings
+from pipeline.report.rows import table_of
 from pipeline.report.sections.matrices import LONGEST
-from pipeline.report.terminal import plain_text, report
+from pipeline.report.terminal_report import report
 
 SEEDS = 4
 GRID = """
@@ -28,20 +33,20 @@ targets:
 
 
 @pytest.fixture(scope="module")
-def spec(tmp_path_factory):
+def spec(tmp_path_factory: pytest.TempPathFactory) -> Spec:
     file = tmp_path_factory.mktemp("terminal") / "grid.yaml"
     file.write_text(GRID)
     return load(file)
 
 
-def of(table: pd.DataFrame, spec) -> Findings:
+def of(table: pd.DataFrame, spec: Spec) -> Findings:
     """Findings of a table of results without single networks."""
-    none = pd.DataFrame(columns=networks.COLUMNS).astype(networks.TYPES)
+    none = table_of([], networks.TYPES)
     return Findings(spec, table, 0.0, computed={"networks": none})
 
 
 @pytest.fixture(scope="module")
-def said(spec):
+def said(spec: Spec, plain_text: Callable[..., str]) -> Callable[..., Any]:
     """The report of a table of results, in plain text."""
 
     def say(table: pd.DataFrame, width: int = 120) -> str:
@@ -51,7 +56,7 @@ def said(spec):
 
 
 def results(
-    gap: float, noise: float = 0.01, rounds: int = 9, targets=("digits_a",), seeds: int = SEEDS
+    gap: float, noise: float = 0.01, rounds: int = 9, targets: Any = ("digits_a",), seeds: int = SEEDS
 ) -> pd.DataFrame:
     """Winning tickets of `mnist` above random ones by `gap`, growing from round 0 on."""
     draw = np.random.default_rng(0)
@@ -65,11 +70,11 @@ def results(
         rows += [("any", target, "dense", 0, seed, 1000, 0.95) for seed in range(seeds)]
     table = pd.DataFrame(rows, columns=["source", "target", "ticket", "round", "seed", "survivors", "test_accuracy"])
     names = dict.fromkeys(["source_optimizer", "target_optimizer"], "sgd")
-    fractions = {"total": 1000, "fraction_pruned": 1 - table["survivors"] / 1000}
+    fractions: dict[str, Any] = {"total": 1000, "fraction_pruned": 1 - table["survivors"] / 1000}
     return table.assign(experiment="test", model="lenet", status="ok", **names, **fractions)
 
 
-def test_a_table_for_each_target_with_weights_left_as_columns(said):
+def test_a_table_for_each_target_with_weights_left_as_columns(said: Any) -> None:
     text = said(results(0.2, targets=("digits_a", "digits_b")))
     assert "Test accuracy on digits_a (%)" in text
     assert "Test accuracy on digits_b (%)" in text
@@ -82,13 +87,13 @@ def test_a_table_for_each_target_with_weights_left_as_columns(said):
 
 
 @pytest.mark.parametrize("width", [80, 100, 140])
-def test_nothing_is_cut_off_at_usual_widths(said, width):
+def test_nothing_is_cut_off_at_usual_widths(said: Any, width: int) -> None:
     lines = said(results(0.2, rounds=15, targets=("mnist", "digits_a", "digits_b")), width).splitlines()
     assert max(map(len, lines)) <= width
     assert not any("…" in line for line in lines)
 
 
-def test_the_tables_p_is_the_corrected_one_and_says_over_how_many_tests(said, spec):
+def test_the_tables_p_is_the_corrected_one_and_says_over_how_many_tests(said: Any, spec: Spec) -> None:
     table = results(0.03, targets=("mnist", "digits_a", "digits_b"))
     compared = of(table, spec).of(COMPARISONS)
     row = compared[(compared["round"] == 8) & (compared["comparison"] == "control")].sort_values("p").iloc[0]
@@ -102,7 +107,9 @@ def test_the_tables_p_is_the_corrected_one_and_says_over_how_many_tests(said, sp
     assert "Holm-corrected over the tests of a level: 3 with 0.8 % left and 3 with 0.4 % left" in " ".join(text.split())
 
 
-def test_a_transfer_stands_beside_the_ticket_of_the_target_itself(said, spec):
+def test_a_transfer_stands_beside_the_ticket_of_the_target_itself(
+    said: Any, spec: Spec, plain_text: Callable[..., str]
+) -> None:
     """Tickets of mnist on digits_a, 5 points and a little below digits_a's own."""
     table = results(0.2)
     assert "that of the target itself" not in said(table)
@@ -118,7 +125,7 @@ def test_a_transfer_stands_beside_the_ticket_of_the_target_itself(said, spec):
     )
 
 
-def test_a_difference_is_said_with_interval_p_and_n(said):
+def test_a_difference_is_said_with_interval_p_and_n(said: Any) -> None:
     text = " ".join(said(results(0.2)).split())
     assert "transferred tickets are above random ones in the one transfer" in text
     assert "mnist -> digits_a with 0.4 % of the weights left: winning tickets are 1" in text
@@ -126,23 +133,23 @@ def test_a_difference_is_said_with_interval_p_and_n(said):
     assert "Holm-corrected over 1 test, n = 4)" in text
 
 
-def test_the_other_direction_is_said_too(said):
+def test_the_other_direction_is_said_too(said: Any) -> None:
     assert "points below random ones" in " ".join(said(results(-0.2)).split())
 
 
-def test_no_difference_is_not_called_one(said):
+def test_no_difference_is_not_called_one(said: Any) -> None:
     text = " ".join(said(results(0.0)).split())
     assert "no difference between winning tickets and random ones is shown" in text
     assert "not shown to differ from random ones in the one transfer" in text
 
 
-def test_too_few_seeds_are_said_in_words(said):
+def test_too_few_seeds_are_said_in_words(said: Any) -> None:
     text = " ".join(said(results(0.2, seeds=2)).split())
     assert "n = 2: too few seeds for a test" in text
     assert "not tested against random ones (n = 2: too few seeds for a test)" in text and " 0 of" not in text
 
 
-def test_missing_failed_and_diverged_runs_are_counted(said):
+def test_missing_failed_and_diverged_runs_are_counted(said: Any) -> None:
     table = results(0.2)
     table.loc[:2, "status"] = ["diverged", "failed", "missing"]
     table.loc[1:2, "test_accuracy"] = np.nan
@@ -152,13 +159,13 @@ def test_missing_failed_and_diverged_runs_are_counted(said):
     assert f"1 of {len(table)} runs has no result yet." in text
 
 
-def test_a_grid_without_any_result_is_shown_as_that(said):
+def test_a_grid_without_any_result_is_shown_as_that(said: Any) -> None:
     table = results(0.2).assign(status="missing", test_accuracy=np.nan)
     assert f"{len(table)} of {len(table)} runs have no result yet." in said(table)
     assert "no comparison has results yet" in said(table)
 
 
-def test_many_comparisons_are_counted_and_not_listed(spec):
+def test_many_comparisons_are_counted_and_not_listed(spec: Spec, plain_text: Callable[..., str]) -> None:
     table = results(0.2)
     findings = of(table, spec)
     many = pd.concat([findings.of(COMPARISONS)] * (LONGEST // 2 + 1), ignore_index=True)
@@ -168,7 +175,7 @@ def test_many_comparisons_are_counted_and_not_listed(spec):
     assert "p (Holm)" not in text
 
 
-def test_a_terminal_gets_box_characters(spec):
+def test_a_terminal_gets_box_characters(spec: Spec) -> None:
     table = results(0.2)
     console = Console(width=100, force_terminal=True, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
     console.print(report(of(table, spec), width=100))

@@ -1,12 +1,15 @@
 """Of thousands of curves the page stays small and scrolls, and the stills say what they leave out."""
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from pipeline.report.findings import Findings
 from pipeline.report.page.rendering import render
 from pipeline.report.sections.curves import curves_figure
-from pipeline.report.stills.matrix import matrix_figure
+from pipeline.report.sections.matrices import SECTION as MATRICES
 
 LONG = (0, 1, 2, 3, 4, 5, 6, 9, 12, 15, 18, 21, 24, 27, 30)
 AT_ONCE = """() => {
@@ -25,19 +28,19 @@ AT_ONCE = """() => {
 
 
 @pytest.fixture(scope="module")
-def findings(findings_of):
+def findings(findings_of: Callable[..., Findings]) -> Any:
     return findings_of(sources=44, targets=44, rounds=LONG)
 
 
 @pytest.fixture(scope="module")
-def rendered(findings):
+def rendered(findings: Findings) -> Any:
     """(the page, seconds of work that it took)."""
     started = time.process_time()  # other tests run at the same time
     page = render(findings)
     return page, time.process_time() - started
 
 
-def test_the_page_is_less_than_15_mb_and_30_s_of_work(findings, rendered):
+def test_the_page_is_less_than_15_mb_and_30_s_of_work(findings: Findings, rendered: Any) -> None:
     page, seconds = rendered
     assert len(findings.computed["curves"].drop_duplicates(["source", "target", "ticket"])) > 2000
     size = len(page.encode())
@@ -45,7 +48,7 @@ def test_the_page_is_less_than_15_mb_and_30_s_of_work(findings, rendered):
     assert seconds < 30 and size < 15e6
 
 
-def test_the_page_scrolls(rendered, opened):
+def test_the_page_scrolls(rendered: Any, opened: Any) -> None:
     one = opened(rendered[0])
     browser = one.page.context.new_cdp_session(one.page)
     browser.send("Performance.enable")
@@ -53,7 +56,7 @@ def test_the_page_scrolls(rendered, opened):
     def work() -> float:
         """Seconds of the processor for the page's scripts and styles so far; other tests run at the same time."""
         metrics = browser.send("Performance.getMetrics")["metrics"]
-        return next(metric["value"] for metric in metrics if metric["name"] == "ThreadTime")
+        return next(float(metric["value"]) for metric in metrics if metric["name"] == "ThreadTime")
 
     one.page.evaluate(AT_ONCE)
     blank = (
@@ -76,10 +79,11 @@ def test_the_page_scrolls(rendered, opened):
     assert one.traces("curves-0") == 42 + 2 * 4
 
 
-def test_the_stills_say_what_they_leave_out(findings):
+def test_the_stills_say_what_they_leave_out(findings: Findings) -> None:
     started = time.process_time()
-    figure = curves_figure(findings)
+    figure: Any = curves_figure(findings)
     assert "12 of 44 panels" in figure.get_suptitle()
     assert len([axes for axes in figure.axes if axes.get_title()]) == 12
-    assert "the first 16 sources" in matrix_figure(findings).get_suptitle()
+    figure = MATRICES.stills["matrix"](findings)
+    assert "the first 16 sources" in figure.get_suptitle()
     assert time.process_time() - started < 20

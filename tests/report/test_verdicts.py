@@ -1,14 +1,17 @@
 """The four questions, answered in words that the tests bear out."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from pipeline.experiment.loading import load
+from pipeline.experiment.spec import Spec
 from pipeline.report.analysis.comparisons import chosen_level, comparisons
-from pipeline.report.analysis.statistics import curves
-from pipeline.report.tallies import tally
-from pipeline.report.verdicts import answers, differences
+from pipeline.report.analysis.over_seeds import curves
+from pipeline.report.sections.glance import answers, differences, tally
 
 GRID = """
 name: test
@@ -27,13 +30,13 @@ NOISE = np.random.default_rng(0).standard_normal((5, SEEDS)) * 0.002
 
 
 @pytest.fixture(scope="module")
-def spec(tmp_path_factory):
+def spec(tmp_path_factory: pytest.TempPathFactory) -> Spec:
     file = tmp_path_factory.mktemp("verdicts") / "grid.yaml"
     file.write_text(GRID)
     return load(file)
 
 
-def results(levels: dict[tuple[str, str], dict[int, float]], dense: float = 0.95, **more) -> pd.DataFrame:
+def results(levels: dict[tuple[str, str], dict[int, float]], dense: float = 0.95, **more: Any) -> pd.DataFrame:
     """(source, target) -> round -> mean accuracy; random tickets are source "any"."""
     rows = []
     for (source, target), by_round in levels.items():
@@ -46,7 +49,12 @@ def results(levels: dict[tuple[str, str], dict[int, float]], dense: float = 0.95
     table = pd.DataFrame(rows, columns=["source", "target", "ticket", "round", "seed", "test_accuracy"])
     survivors = (1000 * 0.5 ** table["round"]).round().astype("int64")
     names = {"experiment": "test", "model": "lenet", "source_optimizer": "sgd", "target_optimizer": "sgd"}
-    numbers = {"survivors": survivors, "total": 1000, "fraction_pruned": 1 - survivors / 1000, "status": "ok"}
+    numbers: dict[str, Any] = {
+        "survivors": survivors,
+        "total": 1000,
+        "fraction_pruned": 1 - survivors / 1000,
+        "status": "ok",
+    }
     return table.assign(**names, **numbers).assign(**more)
 
 
@@ -67,24 +75,24 @@ BOTH_WAYS = {
 }
 
 
-def told(table: pd.DataFrame, spec, level: float | None = None) -> list[str]:
+def told(table: pd.DataFrame, spec: Spec, level: float | None = None) -> list[str]:
     compared = comparisons(table, spec)
     return answers(compared, chosen_level(compared, None) if level is None else level, curves(table))
 
 
-def answer(table, spec, question: str, level: float | None = None) -> str:
+def answer(table: pd.DataFrame, spec: Spec, question: str, level: float | None = None) -> str:
     (found,) = [line for line in told(table, spec, level) if line.startswith(question)]
     return found
 
 
-def test_the_four_questions_are_answered_in_their_order(spec):
+def test_the_four_questions_are_answered_in_their_order(spec: Spec) -> None:
     starts = ["Does the winning ticket transfer?", "From where", "How far", "Is the difference real?"]
     lines = told(results(BOTH_WAYS), spec)
     assert len(lines) == 4
     assert all(line.startswith(start) for line, start in zip(lines, starts, strict=True))
 
 
-def test_transferred_tickets_are_counted_against_controls_and_against_the_targets_own(spec):
+def test_transferred_tickets_are_counted_against_controls_and_against_the_targets_own(spec: Spec) -> None:
     line = answer(results(GOOD), spec, "Does")
     assert "With 12.5 % of the weights left, transferred tickets are above random ones in the one transfer" in line
     # the family holds the source's own ticket as well
@@ -93,13 +101,13 @@ def test_transferred_tickets_are_counted_against_controls_and_against_the_target
     assert line.endswith("Holm-corrected over 1 test).")
 
 
-def test_equivalence_is_said_where_it_is_shown(spec):
+def test_equivalence_is_said_where_it_is_shown(spec: Spec) -> None:
     line = answer(results(GOOD), spec, "Does", level=0.5)
     assert "Equivalence to these within ±1 point (two one-sided tests, p < 0.05 each, not corrected) is shown" in line
     assert line.endswith("in the one transfer.") and "either" not in line
 
 
-def test_no_difference_shown_is_not_equivalence(spec, tmp_path):
+def test_no_difference_shown_is_not_equivalence(spec: Spec, tmp_path: Path) -> None:
     """The same tickets, noise, and a margin too narrow for six seeds."""
     narrow = load_with_margin(tmp_path, 0.0001)
     line = answer(results(GOOD), narrow, "Does", level=0.5)
@@ -108,12 +116,12 @@ def test_no_difference_shown_is_not_equivalence(spec, tmp_path):
     assert "that does not show equality" in answer(results(GOOD), narrow, "Is", level=0.5)
 
 
-def load_with_margin(folder, margin: float):
+def load_with_margin(folder: Path, margin: float) -> Spec:
     (folder / "grid.yaml").write_text(GRID)
     return load(folder / "grid.yaml", [f"analysis.margin={margin}"])
 
 
-def test_sources_are_ranked_by_their_means_over_other_targets(spec):
+def test_sources_are_ranked_by_their_means_over_other_targets(spec: Spec) -> None:
     line = answer(results(BOTH_WAYS), spec, "From where")
     shift = 100 * (NOISE.mean(axis=1) - NOISE[2].mean())
     first, second = f"a {15 + shift[0]:+.2f}", f"b {10 + shift[1]:+.2f}"
@@ -122,20 +130,20 @@ def test_sources_are_ranked_by_their_means_over_other_targets(spec):
     assert "Sources are not tested against one another." in line
 
 
-def test_a_single_source_is_not_ranked(spec):
+def test_a_single_source_is_not_ranked(spec: Spec) -> None:
     assert not any(line.startswith("From where") for line in told(results(GOOD), spec))
     fewer = {pair: levels for pair, levels in BOTH_WAYS.items() if pair != ("a", "b")}
     assert not any(line.startswith("From where") for line in told(results(fewer), spec))
 
 
-def test_sources_that_are_not_evaluated_at_the_level_are_named(spec):
+def test_sources_that_are_not_evaluated_at_the_level_are_named(spec: Spec) -> None:
     deeper = BOTH_WAYS | {("a", target): {1: 0.9, 4: 0.8} for target in "ab"}
     deeper |= {("any", target): {1: 0.7, 4: 0.5} for target in "ab"}
     assert told(results(deeper), spec, level=0.062)[-1] == "b is not evaluated with 6.2 % of the weights left."
     assert not any("not evaluated with" in line for line in told(results(deeper), spec, level=0.5))
 
 
-def test_many_sources_that_are_not_evaluated_are_counted(spec):
+def test_many_sources_that_are_not_evaluated_are_counted(spec: Spec) -> None:
     table = results(GOOD)
     compared = comparisons(table, spec)
     more = [compared[compared["left"] == 0.5].assign(source=f"s{number}") for number in range(10)]
@@ -143,7 +151,7 @@ def test_many_sources_that_are_not_evaluated_are_counted(spec):
     assert lines[-1] == ("s0, s1, s2, s3, s4, s5, s6 and 3 more are not evaluated with 12.5 % of the weights left.")
 
 
-def test_rounds_that_leave_as_many_weights_are_one_transfer_each(spec):
+def test_rounds_that_leave_as_many_weights_are_one_transfer_each(spec: Spec) -> None:
     """Of ten rounds that keep one weight of a thousand the first is compared, and its diverged runs are counted."""
     last = {pair: dict.fromkeys(range(10, 20), 0.5) for pair in GOOD}
     table = results(last)
@@ -154,7 +162,7 @@ def test_rounds_that_leave_as_many_weights_are_one_transfer_each(spec):
     assert "1 diverged run counts with its accuracy." in answer(table, spec, "Is")
 
 
-def test_how_far_is_the_last_level_that_is_not_worse_than_dense(spec):
+def test_how_far_is_the_last_level_that_is_not_worse_than_dense(spec: Spec) -> None:
     line = answer(results(GOOD), spec, "How far", level=0.5)
     # dense has 95 %: a's 94 % at 25 % left is a point worse and not shown to be less
     assert "Less than 1 point worse than the dense network down to: on a (dense: 9" in line
@@ -162,14 +170,14 @@ def test_how_far_is_the_last_level_that_is_not_worse_than_dense(spec):
     assert "p < 0.05 at this and every less pruned level evaluated, not corrected over transfers" in line
 
 
-def test_how_far_says_where_no_level_holds_and_where_none_can_be_tested(spec):
+def test_how_far_says_where_no_level_holds_and_where_none_can_be_tested(spec: Spec) -> None:
     table = results(GOOD, dense=0.99)
     assert "no level from a and no level from b" in answer(table, spec, "How far")
     few = table[(table["seed"] < 2) | (table["source"] != "b")]
     assert "no level from a and no test from b" in answer(few, spec, "How far")
 
 
-def test_many_transfers_are_summed_up_by_the_furthest_and_the_least(spec):
+def test_many_transfers_are_summed_up_by_the_furthest_and_the_least(spec: Spec) -> None:
     table = results(GOOD)
     compared = comparisons(table, spec)
     dense = compared[compared["comparison"] == "dense"]
@@ -182,12 +190,12 @@ def test_many_transfers_are_summed_up_by_the_furthest_and_the_least(spec):
     assert "no level in 2 of 14 transfers" in line and "no test" not in line
 
 
-def test_without_dense_networks_how_far_is_not_said(spec):
+def test_without_dense_networks_how_far_is_not_said(spec: Spec) -> None:
     table = results(GOOD)
     assert "Not said" in answer(table[table["ticket"] != "dense"], spec, "How far")
 
 
-def test_the_difference_is_real_by_corrected_tests_with_seeds_and_effects(spec):
+def test_the_difference_is_real_by_corrected_tests_with_seeds_and_effects(spec: Spec) -> None:
     line = answer(results(GOOD), spec, "Is")
     assert "winning minus random has p < 0.05 in 2 of 2 tests on 6 seeds, Holm-corrected over all of them" in line
     compared = comparisons(results(GOOD), spec)
@@ -199,7 +207,7 @@ def test_the_difference_is_real_by_corrected_tests_with_seeds_and_effects(spec):
     assert line.endswith("Intervals and p are of seeds alone: they are conditional on the one training and test set.")
 
 
-def test_what_is_significant_alone_and_not_after_correction_is_no_difference(spec):
+def test_what_is_significant_alone_and_not_after_correction_is_no_difference(spec: Spec) -> None:
     """p of 0.03 twice: 0.06 each after Holm."""
     table = results(GOOD)
     compared = comparisons(table, spec)
@@ -213,7 +221,7 @@ def test_what_is_significant_alone_and_not_after_correction_is_no_difference(spe
     )
 
 
-def test_what_cannot_be_tested_is_counted_with_its_reason(spec):
+def test_what_cannot_be_tested_is_counted_with_its_reason(spec: Spec) -> None:
     table = results(GOOD)
     few = table[table["seed"] < 2]
     line = answer(few, spec, "Does")
@@ -225,11 +233,11 @@ def test_what_cannot_be_tested_is_counted_with_its_reason(spec):
     assert "winning minus random cannot be tested (n = 2: too few seeds for a test)" in answer(few, spec, "Is")
 
 
-def test_transfers_are_counted_by_what_is_shown_and_none_by_what_is_not(spec):
+def test_transfers_are_counted_by_what_is_shown_and_none_by_what_is_not(spec: Spec) -> None:
     """Four transfers of which one is above, one below, one not shown to differ and one not tested."""
     table = comparisons(results(GOOD), spec)
     row = table[(table["comparison"] == "control") & (table["left"] == 0.125)].iloc[:1]
-    told = [
+    told: list[dict[str, Any]] = [
         {"p_holm": 0.01, "difference": 0.1},
         {"p_holm": 0.01, "difference": -0.1},
         {"p_holm": 0.5},
@@ -244,26 +252,26 @@ def test_transfers_are_counted_by_what_is_shown_and_none_by_what_is_not(spec):
     assert tally(rows[:1].sample(4, replace=True), "random ones") == f"above random ones in all 4 transfers {tests}"
 
 
-def test_diverged_runs_at_the_level_are_counted(spec):
+def test_diverged_runs_at_the_level_are_counted(spec: Spec) -> None:
     table = results(GOOD)
     table.loc[(table["round"] == 3) & (table["seed"] == 0) & (table["source"] == "b"), "status"] = "diverged"
     assert "1 diverged run counts with its accuracy." in answer(table, spec, "Is")
     assert "diverged" not in answer(table, spec, "Is", level=0.5)
 
 
-def test_a_grid_without_transfers_says_so(spec):
+def test_a_grid_without_transfers_says_so(spec: Spec) -> None:
     own = results({("a", "a"): {1: 0.9}, ("any", "a"): {1: 0.8}})
     assert "No source is evaluated on another target" in answer(own, spec, "Does")
     assert not any(line.startswith("From where") for line in told(own, spec))
 
 
-def test_before_there_are_results_nothing_is_claimed(spec):
+def test_before_there_are_results_nothing_is_claimed(spec: Spec) -> None:
     nothing = results(GOOD).assign(test_accuracy=np.nan, status="missing")
     assert told(nothing, spec) == ["With 12.5 % of the weights left, no comparison has results yet."]
     assert len(answers(comparisons(nothing.iloc[:0], spec), None, curves(nothing))) == 1
 
 
-def test_each_difference_is_a_sentence_with_its_corrected_p(spec):
+def test_each_difference_is_a_sentence_with_its_corrected_p(spec: Spec) -> None:
     compared = comparisons(results(GOOD), spec)
     lines = differences(compared, 0.125)
     assert len(lines) == 3
@@ -276,7 +284,7 @@ def test_each_difference_is_a_sentence_with_its_corrected_p(spec):
     )
 
 
-def test_a_difference_that_is_not_shown_is_called_equivalent_only_where_that_is(spec, tmp_path):
+def test_a_difference_that_is_not_shown_is_called_equivalent_only_where_that_is(spec: Spec, tmp_path: Path) -> None:
     table = results(GOOD)
     (line,) = [line for line in differences(comparisons(table, spec), 0.5) if "those of the target" in line]
     assert "no difference between winning tickets and those of the target itself is shown" in line
@@ -285,13 +293,13 @@ def test_a_difference_that_is_not_shown_is_called_equivalent_only_where_that_is(
     assert not any("equivalent" in line for line in differences(narrow, 0.5))
 
 
-def test_an_untested_difference_is_told_without_a_verdict(spec):
+def test_an_untested_difference_is_told_without_a_verdict(spec: Spec) -> None:
     few = results(GOOD).query("seed < 2")
     lines = differences(comparisons(few, spec), 0.125)
     assert all(line.endswith("no test, n = 2: too few seeds for a test.") for line in lines)
 
 
-def test_more_than_a_few_differences_are_not_spelled_out(spec):
+def test_more_than_a_few_differences_are_not_spelled_out(spec: Spec) -> None:
     compared = comparisons(results(GOOD), spec)
     assert differences(pd.concat([compared] * 3), 0.125) == []
     assert differences(compared, None) == []

@@ -1,7 +1,10 @@
 """Winning tickets as Mehta 2019 defines them: as accurate as their reference, in no more iterations."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,10 +12,18 @@ import pytest
 
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.loading import load
-from pipeline.report.analysis.winning_tickets import END, VALIDATION, winning_tickets
-from pipeline.report.histories import COLUMNS
+from pipeline.experiment.spec import Spec
+from pipeline.report.findings import Findings
+from pipeline.report.histories import TYPES
 from pipeline.report.page.rendering import render
-from pipeline.report.sections.winning_tickets import CAUTION, winners, winning_sentences
+from pipeline.report.sections.winning_tickets import (
+    CAUTION,
+    END,
+    VALIDATION,
+    winning_rows,
+    winning_sentences,
+    winning_tickets,
+)
 
 GRID = """
 name: wins
@@ -30,21 +41,28 @@ LENGTH = 100
 
 
 @pytest.fixture(scope="module")
-def made(findings_from):
+def made(findings_from: Callable[..., Findings]) -> Any:
     return findings_from(GRID, lambda point: 0.5, spread=0)
 
 
 @pytest.fixture
-def told(made):
+def told(made: Any) -> Callable[..., Any]:
     """`told({(ticket, round): accuracies of seeds 0, 1, 2}, stops)`: the table, accuracies 0.5 where none is given.
 
     `stops`: iterations of the smallest validation loss, by (ticket, round), 50 where none are given; None: there are no
     validation images. At its end a run is 10 points better than it was then.
     """
 
-    def table(accuracies, stops=None, results=None, spec=None, diverged=()):
+    def table(
+        accuracies: Any,
+        stops: Any = None,
+        results: pd.DataFrame | None = None,
+        spec: Spec | None = None,
+        diverged: Any = (),
+    ) -> Any:
         results = (made.results if results is None else results).copy()
         histories = []
+        at: Any
         for at, row in results.iterrows():
             stopped = accuracies.get((row["ticket"], row["round"]), [0.5] * 3)[row["seed"]]
             is_lost = (row["ticket"], row["round"], row["seed"]) in diverged
@@ -57,22 +75,22 @@ def told(made):
                 numbers["validation_loss"] = loss if stops is not None else np.nan
                 numbers |= {"train_loss": math.nan if is_lost and iteration == LENGTH else 1.0, "test_loss": 1.0}
                 histories.append({"stage": row["stage"], **numbers})
-        records = pd.DataFrame(histories, columns=COLUMNS).drop_duplicates(["stage", "iteration"], keep="last")
+        records = pd.DataFrame(histories, columns=list(TYPES)).drop_duplicates(["stage", "iteration"], keep="last")
         return winning_tickets(results, records, spec or made.spec)
 
     return table
 
 
-def row_of(table, ticket, number):
+def row_of(table: pd.DataFrame, ticket: str, number: int) -> Any:
     return table[(table["ticket"] == ticket) & (table["round"] == number)].iloc[0]
 
 
-def against_dense(spec):
+def against_dense(spec: Spec) -> Any:
     """The spec, its tickets held against the dense network from scratch."""
     return spec.model_copy(update={"analysis": spec.analysis.model_copy(update={"reference": None})})
 
 
-def test_a_ticket_may_win_on_means_and_not_in_every_seed(told):
+def test_a_ticket_may_win_on_means_and_not_in_every_seed(told: Any) -> None:
     table = told({("late-reset", 0): [0.60, 0.70, 0.80], ("late-reset", 2): [0.63, 0.72, 0.79]})
     row = row_of(table, "late-reset", 2)
     assert (row["source"], row["target"], row["reference"], row["n"]) == ("odd", "even", "late-reset", 3)
@@ -85,7 +103,7 @@ def test_a_ticket_may_win_on_means_and_not_in_every_seed(told):
     assert row["wins"] and row["wins_in"] == 2 and row["remark"] == ""
 
 
-def test_equal_accuracy_in_as_many_iterations_wins(told):
+def test_equal_accuracy_in_as_many_iterations_wins(told: Any) -> None:
     row = row_of(told({}), "winning", 1)
     assert row["wins"] and row["wins_in"] == 3
     assert (row["difference"], row["iterations"], row["reference_iterations"]) == (0, LENGTH, LENGTH)
@@ -93,12 +111,12 @@ def test_equal_accuracy_in_as_many_iterations_wins(told):
     assert pd.isna(row["low"]) and row["remark"].startswith("every seed has the same difference")
 
 
-def test_a_ticket_below_its_reference_does_not_win(told):
+def test_a_ticket_below_its_reference_does_not_win(told: Any) -> None:
     row = row_of(told({("winning", 1): [0.5, 0.5, 0.499]}), "winning", 1)
     assert not row["wins"] and row["wins_in"] == 2
 
 
-def test_with_validation_images_accuracy_and_time_are_those_of_the_smallest_loss(told):
+def test_with_validation_images_accuracy_and_time_are_those_of_the_smallest_loss(told: Any) -> None:
     stops = {("late-reset", 0): [40, 50, 60], ("winning", 1): [30, 50, 70], ("winning", 2): [40, 50, 61]}
     table = told({("winning", number): [0.55, 0.56, 0.57] for number in (1, 2)}, stops)
     row = row_of(table, "winning", 1)
@@ -110,7 +128,7 @@ def test_with_validation_images_accuracy_and_time_are_those_of_the_smallest_loss
     assert not late["wins"] and late["iterations"] == pytest.approx(151 / 3)
 
 
-def test_without_a_named_reference_it_is_the_dense_network_from_scratch(made, told):
+def test_without_a_named_reference_it_is_the_dense_network_from_scratch(made: Any, told: Any) -> None:
     accuracies = {("dense", 0): [0.6] * 3, ("late-reset", 0): [0.3] * 3, ("winning", 1): [0.6, 0.7, 0.5]}
     table = told(accuracies, spec=against_dense(made.spec))
     row = row_of(table, "winning", 1)
@@ -118,7 +136,7 @@ def test_without_a_named_reference_it_is_the_dense_network_from_scratch(made, to
     assert row["wins"] and row["wins_in"] == 2
 
 
-def test_only_the_first_draw_of_a_dense_network_is_the_reference(made):
+def test_only_the_first_draw_of_a_dense_network_is_the_reference(made: Any) -> None:
     results, histories = made.results, made.computed["histories"]
     dense = results[results["ticket"] == "dense"]
     twice = pd.concat([results, dense.assign(draw=1, test_accuracy=0.9)], ignore_index=True)
@@ -126,7 +144,9 @@ def test_only_the_first_draw_of_a_dense_network_is_the_reference(made):
     assert row_of(table, "winning", 1)["reference_accuracy"] == pytest.approx(0.5)
 
 
-def test_a_ticket_that_sources_share_stands_beside_the_reference_of_each(findings_from):
+def test_a_ticket_that_sources_share_stands_beside_the_reference_of_each(
+    findings_from: Callable[..., Findings],
+) -> None:
     two = "sources: [{name: high, dataset: {name: digits, classes: [7, 8, 9]}}, "
     found = findings_from(GRID.replace("sources: [", two), lambda point: 0.5 + 0.1 * (point.source == "high"), spread=0)
     table = found.computed["winning_tickets"]
@@ -140,7 +160,7 @@ def test_a_ticket_that_sources_share_stands_beside_the_reference_of_each(finding
     ]
 
 
-def test_a_run_that_diverged_wins_in_no_time(told):
+def test_a_run_that_diverged_wins_in_no_time(told: Any) -> None:
     table = told({("winning", 1): [0.9] * 3}, {}, diverged=[("winning", 1, 0)])
     row = row_of(table, "winning", 1)
     assert not row["wins"] and row["wins_in"] == 2 and pd.isna(row["iterations"])
@@ -149,7 +169,7 @@ def test_a_run_that_diverged_wins_in_no_time(told):
     assert not row_of(lost, "winning", 1)["wins"], "nor is a reference that diverged one to win against"
 
 
-def test_two_seeds_have_no_interval_and_none_no_verdict(made, told):
+def test_two_seeds_have_no_interval_and_none_no_verdict(made: Any, told: Any) -> None:
     results = made.results[made.results["seed"] < 2]
     row = row_of(told({("winning", 1): [0.6, 0.4, 0.9]}, None, results), "winning", 1)
     assert (row["n"], row["remark"], row["wins"], row["wins_in"]) == (2, "n = 2: too few seeds for a test", True, 1)
@@ -162,7 +182,7 @@ def test_two_seeds_have_no_interval_and_none_no_verdict(made, told):
     assert alone["remark"] == "the grid trains no dense network for it" and pd.isna(alone["wins"])
 
 
-def test_the_smallest_and_the_most_accurate_winning_ticket_are_told(told):
+def test_the_smallest_and_the_most_accurate_winning_ticket_are_told(told: Any) -> None:
     accuracies = {
         ("late-reset", 0): [0.60, 0.60, 0.60],
         ("late-reset", 1): [0.70, 0.71, 0.72],
@@ -171,7 +191,7 @@ def test_the_smallest_and_the_most_accurate_winning_ticket_are_told(told):
         ("winning", 2): [0.70, 0.70, 0.70],
     }
     table = told(accuracies)
-    found = [(one.ticket, one.which, one.round, one.accuracy, one.wins_in) for one in winners(table)]
+    found = [(one.ticket, one.which, one.round, one.accuracy, one.wins_in) for one in winning_rows(table)]
     assert found == [
         ("late-reset", "smallest", "2", "61.00", "3"),
         ("late-reset", "most accurate", "1", "71.00", "3"),
@@ -193,12 +213,12 @@ def test_the_smallest_and_the_most_accurate_winning_ticket_are_told(told):
     assert said[3].endswith("and wins in none of 3 seeds.") and said[-1] == CAUTION
 
 
-def test_of_equally_accurate_winning_tickets_the_smaller_one_is_told(told):
-    one = next(one for one in winners(told({("winning", 3): [0.4] * 3})) if one.ticket == "winning")
+def test_of_equally_accurate_winning_tickets_the_smaller_one_is_told(told: Any) -> None:
+    one = next(one for one in winning_rows(told({("winning", 3): [0.4] * 3})) if one.ticket == "winning")
     assert (one.which, one.round) == ("smallest and most accurate", "2")
 
 
-def test_of_many_kinds_of_ticket_the_terminal_counts_those_that_have_a_winning_one(told):
+def test_of_many_kinds_of_ticket_the_terminal_counts_those_that_have_a_winning_one(told: Any) -> None:
     table = told({("random", number): [0.4] * 3 for number in (1, 2, 3)})
     many = pd.concat([table.assign(target=f"target-{number}") for number in range(5)], ignore_index=True)
     assert winning_sentences(many)[1:] == [
@@ -207,20 +227,20 @@ def test_of_many_kinds_of_ticket_the_terminal_counts_those_that_have_a_winning_o
     ]
 
 
-def test_rounds_of_which_nothing_is_known_are_counted_apart(told):
+def test_rounds_of_which_nothing_is_known_are_counted_apart(told: Any) -> None:
     nothing = {("winning", number): [np.nan] * 3 for number in (1, 2)}
-    one = next(one for one in winners(told({**nothing, ("winning", 3): [0.4] * 3})) if one.ticket == "winning")
+    one = next(one for one in winning_rows(told({**nothing, ("winning", 3): [0.4] * 3})) if one.ticket == "winning")
     assert one.which == "no winning ticket (1 round evaluated, 2 not known: no result of the ticket yet)"
 
 
-def test_the_page_shows_the_interval_and_the_caution(made, told):
+def test_the_page_shows_the_interval_and_the_caution(made: Any, told: Any) -> None:
     table = told({("late-reset", 0): [0.60, 0.70, 0.80], ("late-reset", 2): [0.63, 0.72, 0.79]})
     said = render(replace(made, computed=made.computed | {"winning_tickets": table}))
     assert "Winning tickets</h2>" in said and "a statement about means, not a test" in said
     assert ">+1.33<span" in said and ">-3.84 to +6.50<" in said and ">2 of 3<" in said
 
 
-def test_a_page_without_any_reference_says_so(made, told):
+def test_a_page_without_any_reference_says_so(made: Any, told: Any) -> None:
     without = made.results[made.results["ticket"] != "dense"]
     spec = against_dense(made.spec).model_copy(update={"dense": False})
     said = render(replace(made, spec=spec, computed=made.computed | {"winning_tickets": told({}, None, without, spec)}))
@@ -242,7 +262,7 @@ def test_a_page_without_any_reference_says_so(made, told):
         ),
     ],
 )
-def test_a_reference_that_is_not_there_is_refused_at_its_place(tmp_path, change, said):
+def test_a_reference_that_is_not_there_is_refused_at_its_place(tmp_path: Path, change: Any, said: Any) -> None:
     file = tmp_path / "grid.yaml"
     file.write_text(GRID.replace(*change))
     with pytest.raises(UserError) as error:

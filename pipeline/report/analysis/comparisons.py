@@ -8,10 +8,11 @@ import math
 import pandas as pd
 
 from pipeline.experiment.spec import Spec
+from pipeline.report.analysis.levels import level_of
+from pipeline.report.analysis.over_seeds import CURVE, by_seed
 from pipeline.report.analysis.paired import paired, remarks, rows_at
 from pipeline.report.analysis.paired_tests import SIGNIFICANT, equivalence, noninferiority
 from pipeline.report.analysis.pairings import NONE, Pairing, pairings
-from pipeline.report.analysis.statistics import CURVE, by_seed, level_of
 from pipeline.report.findings import Computed, Table
 
 FAMILY = ["comparison", "ticket", "reference", "left"]
@@ -55,22 +56,14 @@ def comparisons(results: pd.DataFrame, spec: Spec) -> pd.DataFrame:
     table = points.iloc[pairs["place"].to_numpy(dtype="int64")].reset_index(drop=True)
     table = table.assign(
         **{name: pairs[name].astype("string") for name in ("comparison", "reference", "reference_source")},
-        n=beside.n,
-        difference=beside.difference,
-        std=beside.difference_std,
-        low=beside.low,
-        high=beside.high,
-        t=beside.t,
-        p=beside.p,
-        effect=beside.effect,
         margin=margin,
         p_equivalence=equivalence(*tested),
         p_noninferior=noninferiority(*tested),
         remark=remarks(beside, pairs["remark"].to_numpy(dtype=object), "the reference", "seed"),
     )
-    p_holm, tests = beside.corrected(table.groupby(FAMILY, sort=False).ngroup())
+    columns = beside.columns(table.groupby(FAMILY, sort=False).ngroup())
     equivalent = (table["p_equivalence"] < SIGNIFICANT).astype("boolean").mask(~beside.testable)
-    return table.assign(p_holm=p_holm, tests=tests, equivalent=equivalent).reindex(columns=COLUMNS)
+    return table.assign(**columns, equivalent=equivalent).reindex(columns=COLUMNS)
 
 
 def levels(compared: pd.DataFrame) -> list[float]:

@@ -4,19 +4,17 @@ from dataclasses import replace
 from itertools import count
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from pipeline.experiment.spec_analysis import Convergence, MovingAverage, Settles
 from pipeline.recipes.steps import Steps
-from pipeline.report.analysis.statistics import ROUNDING, BySeed, Floats, Whole, by_seed, extremes, moments
+from pipeline.report.analysis.over_seeds import ROUNDING, BySeed, by_seed, extremes, moments
+from pipeline.report.analysis.paired_tests import Floats, Marks, Whole
 from pipeline.report.findings import Table
 from pipeline.report.histories import HISTORIES
 
 COLUMNS = ["stage", "converged", "iteration", "epoch", "accuracy"]
 LOSSES = ["train_loss", "test_loss"]
-
-Marks = npt.NDArray[np.bool_]
 
 
 def convergence(histories: pd.DataFrame, rule: Convergence) -> pd.DataFrame:
@@ -50,9 +48,9 @@ def convergence(histories: pd.DataFrame, rule: Convergence) -> pd.DataFrame:
     # a network that is evaluated without training has no loss of training
     lost.loc[records["iteration"] == 0, "train_loss"] = False
     diverged = lost.any(axis=1).to_numpy(dtype=bool)[_is_last(stage)][stage]
-    reached = np.flatnonzero(marks & ~diverged)
-    number, place = np.unique(stage[reached], return_index=True)
-    first = records.iloc[reached[place]].set_index(number).reindex(range(len(order)))
+    hits = np.flatnonzero(marks & ~diverged)
+    number, place = np.unique(stage[hits], return_index=True)
+    first = records.iloc[hits[place]].set_index(number).reindex(range(len(order)))
     known = np.isin(np.arange(len(order)), stage[judged | diverged])
     return pd.DataFrame(
         {
@@ -109,8 +107,8 @@ def when_converged(results: pd.DataFrame, converged: pd.DataFrame, column: str) 
 def _missed(results: pd.DataFrame, converged: pd.DataFrame) -> "pd.Series[bool]":
     """Runs that did not converge. A seed of several runs has converged when all of them have."""
     # NA, of what cannot be told or was not read, is no failure
-    reached = results["stage"].map(converged.set_index("stage")["converged"]).astype("boolean").fillna(True)
-    return ~reached.astype(bool) | (results["status"] == "diverged").astype(bool)
+    has_converged = results["stage"].map(converged.set_index("stage")["converged"]).astype("boolean").fillna(True)
+    return ~has_converged.astype(bool) | (results["status"] == "diverged").astype(bool)
 
 
 def _seeds_with(results: pd.DataFrame, runs: "pd.Series[bool]") -> Marks:

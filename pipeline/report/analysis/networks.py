@@ -3,47 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from itertools import combinations
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from pipeline.experiment.spec import DENSE
 from pipeline.recipes.models import Perceptron
-from pipeline.report.analysis.published import is_of, published_values
+from pipeline.report.analysis.paired_tests import CONFIDENCE, Marks, holm
+from pipeline.report.analysis.paper_values import is_of, published_values
 from pipeline.report.findings import Table
+from pipeline.report.rows import columns, rows_of, table_of
 
 if TYPE_CHECKING:
+    from pipeline.engine.store.records import Records
     from pipeline.experiment.spec import Spec
     from pipeline.experiment.spec_analysis import Analysis, PublishedValue
-    from pipeline.report.results import Records
 
 METRICS = ("decision_boundary", "none_wrong", "zero_loss")
 PUBLISHED_AS = {"none_wrong": "decision_boundary"}
 """A paper that counts decision boundaries may not say what it makes of points that lie on them."""
-CONFIDENCE = 0.95
 POINT = ["target", "source", "ticket", "round", "draw"]
-WHOLE = ["count", "both", "published_n"]
-NUMBERS = [
-    *["share", "low", "high", "both_share", "both_low", "both_high"],
-    *["published", "difference", "difference_low", "difference_high"],
-]
-COLUMNS = [
-    *[*POINT, "fraction_pruned", "hidden", "metric", "n", "count", "share", "low", "high"],
-    *["both", "both_share", "both_low", "both_high"],
-    *["published", "published_n", "inside", "difference", "difference_low", "difference_high"],
-]
-TYPES = {
-    **dict.fromkeys(["target", "source", "ticket", "metric"], "string"),
-    **dict.fromkeys(["round", "draw", "n", "count"], "int64"),
-    **dict.fromkeys(["hidden", "both", "published_n"], "Int64"),
-    **dict.fromkeys(["fraction_pruned", *NUMBERS], "float64"),
-    "inside": "boolean",
-}
-
-Marks = npt.NDArray[np.bool_]
+TYPES = columns(
+    "target, source, ticket: string; round, draw: int64; fraction_pruned: float64; hidden: Int64; metric: string; n, "
+    "count: int64; share, low, high: float64; both: Int64; both_share, both_low, both_high, published: float64; "
+    "published_n: Int64; inside: boolean; difference, difference_low, difference_high: float64"
+)
 
 
 class Share(NamedTuple):
@@ -75,19 +63,16 @@ def networks(results: pd.DataFrame, snapshot: Records, spec: Spec) -> pd.DataFra
     known.
     """
     rows: list[dict[str, Any]] = []
-    trainings = many_trainings(results, snapshot)
-    of_metric = {metric: succeeded(trainings, metric, spec.analysis) for metric in METRICS}
+    trainings = many_trainings(results, snapshot, spec.analysis)
+    # further draws of a dense network start from other weights: no ticket comes from them
+    dense = trainings[(trainings["ticket"] == DENSE) & (trainings["draw"] == 0)]
     for point, of_point in trainings.groupby(POINT, sort=False):
-        row = next(_rows(of_point))
+        row = next(rows_of(of_point))
         about = dict(zip(POINT, point, strict=True)) | {"fraction_pruned": row.fraction_pruned}
         about["hidden"] = _hidden_units(row, spec)
-        # further draws of a dense network start from other weights: no ticket comes from them
-        dense = trainings[
-            (trainings["target"] == row.target) & (trainings["ticket"] == DENSE) & (trainings["draw"] == 0)
-        ]
-        for metric, marks in of_metric.items():
-            own = marks[of_point.index].tolist()
-            numbers = _shares(own, _of_dense(of_point, dense, marks) if row.round > 0 else [])
+        of_target = dense[dense["target"] == row.target]
+        for metric in METRICS:
+            numbers = _shares(of_point, of_target if row.round > 0 else of_target.iloc[:0], metric)
             values = published_values(spec, PUBLISHED_AS.get(metric, metric))
             value = next((value for value in values if is_of(value, row)), None)
             of = "both_" if row.round > 0 else ""
@@ -96,49 +81,46 @@ def networks(results: pd.DataFrame, snapshot: Records, spec: Spec) -> pd.DataFra
     targets = [target.name for target in spec.targets]
     # each target's dense network comes first: it is what the rows below are compared with
     rows.sort(key=lambda row: (targets.index(row["target"]), row["ticket"] != DENSE))
-    return pd.DataFrame(rows, columns=COLUMNS).astype(TYPES)
+    return table_of(rows, TYPES)
 
 
 NETWORKS = Table("networks", lambda findings: networks(findings.results, findings.read.snapshot, findings.spec))
 
 
-def many_trainings(results: pd.DataFrame, snapshot: Records) -> pd.DataFrame:
-    """Results of many networks at once; `networks`: what their records say of each."""
+def many_trainings(results: pd.DataFrame, snapshot: Records, rule: Analysis) -> pd.DataFrame:
+    """Results of many networks at once, with a column for each of METRICS: [networks], which of them succeed.
+
+    A loss that was not finite is no success.
+    """
     measured = results[results["status"] == "ok"]
-    records = [snapshot.record(stage) or {"summary": {}} for stage in measured["stage"]]
-    told = pd.Series([record["summary"].get("networks") for record in records], measured.index, dtype=object)
-    return measured.assign(networks=told)[told.notna()]
+    records = [snapshot.record(stage) for stage in measured["stage"]]
+    summaries = [record["summary"].get("networks") if record else None for record in records]
+    of_many = pd.Series(summaries, measured.index, dtype=object).dropna()
+    margins = [np.array(each["test_margin"]) for each in of_many]
+    losses = [np.array(each["test_loss"], dtype=np.float64) for each in of_many]
+    marks = (
+        [margin > rule.tie for margin in margins],
+        [margin >= -rule.tie for margin in margins],
+        [loss < rule.zero_loss for loss in losses],
+    )
+    of_metric = {name: pd.Series(each, dtype=object) for name, each in zip(METRICS, marks, strict=True)}
+    return measured.loc[of_many.index].reset_index(drop=True).assign(**of_metric)
 
 
-def succeeded(trainings: pd.DataFrame, metric: str, rule: Analysis) -> pd.Series[Any]:
-    """[networks] of each training: which of its networks succeed. A loss that was not finite is no success."""
-    if metric == "decision_boundary":
-        marks = [np.array(told["test_margin"]) > rule.tie for told in trainings["networks"]]
-    elif metric == "none_wrong":
-        marks = [np.array(told["test_margin"]) >= -rule.tie for told in trainings["networks"]]
-    else:
-        marks = [np.array(told["test_loss"], dtype=np.float64) < rule.zero_loss for told in trainings["networks"]]
-    return pd.Series(marks, trainings.index, dtype=object)
-
-
-def _of_dense(of_point: pd.DataFrame, dense: pd.DataFrame, marks: pd.Series[Any]) -> list[Marks]:
-    """Of each training of a point, which networks of the dense one of its seed succeed; nothing if one is not there."""
-    by_seed: dict[int, Marks] = dict(zip(dense["seed"], marks[dense.index], strict=True))
-    nothing = np.zeros(0, dtype=bool)
-    same = [by_seed.get(seed, nothing) for seed in of_point["seed"]]
-    return same if all(len(of) == len(own) for of, own in zip(same, marks[of_point.index], strict=True)) else []
-
-
-def _shares(own: list[Marks], of_dense: list[Marks]) -> dict[str, Any]:
+def _shares(of_point: pd.DataFrame, dense: pd.DataFrame, metric: str) -> dict[str, Any]:
+    """How many networks of a point succeed; and those whose dense network does, too, if each of them has one."""
+    own: list[Marks] = of_point[metric].tolist()
     count, n = int(np.concatenate(own).sum()), sum(map(len, own))
     numbers: dict[str, Any] = {"n": n, "count": count, **wilson(count, n)._asdict()}
-    if of_dense:
-        both = int((np.concatenate(own) & np.concatenate(of_dense)).sum())
+    by_seed: dict[int, Marks] = dict(zip(dense["seed"], dense[metric], strict=True))
+    same = [by_seed.get(seed, ()) for seed in of_point["seed"]]
+    if list(map(len, same)) == list(map(len, own)):
+        both = int((np.concatenate(own) & np.concatenate(same)).sum())
         numbers |= {"both": both} | {f"both_{name}": value for name, value in wilson(both, n)._asdict().items()}
     return numbers
 
 
-def _hidden_units(row: Any, spec: Spec) -> int | None:
+def _hidden_units(row: SimpleNamespace, spec: Spec) -> int | None:
     """Units that are left in the hidden layer of each network; None where units are not pruned whole."""
     model = next(target.model for target in spec.targets if target.name == row.target)
     recipe = model.recipe() if model.name == Perceptron.name else None
@@ -180,5 +162,44 @@ def newcombe(one: Share, other: Share) -> tuple[float, float, float]:
     return difference, difference - below, difference + above
 
 
-def _rows(table: pd.DataFrame) -> Iterator[Any]:
-    return table.itertuples()
+PAIR_TYPES = columns(
+    "target, ticket: string; round: int64; metric, source, other: string; n, only_source, only_other: int64; p, "
+    "p_holm: float64"
+)
+
+
+def paired_networks(results: pd.DataFrame, snapshot: Records, spec: Spec) -> pd.DataFrame:
+    """One row for each two sources of a (target, ticket, round), and metric of `networks.METRICS`.
+
+    Sources of one model start from the same networks, so the unit is two tickets of one network: same place, same seed.
+    Of `n` such pairs, `only_source` and `only_other` are those of which only that source's ticket succeeds. `p`:
+    McNemar's exact test, two-sided, that either is as likely; `p_holm`: Holm-corrected over the rows of a metric. Of a
+    control with several draws the first one is compared.
+    """
+    trainings = many_trainings(results, snapshot, spec.analysis)
+    trainings = trainings[(trainings["round"] > 0) & (trainings["draw"] == 0)]
+    models = {source.name: source.model for source in spec.sources}
+    rows = []
+    for metric in METRICS:
+        for (target, ticket, number), at in trainings.groupby(["target", "ticket", "round"], sort=False):
+            of_source = {
+                str(source): dict(zip(of["seed"], of[metric], strict=True))
+                for source, of in at.groupby("source", sort=False)
+                if source in models
+            }
+            for one, other in combinations(of_source, 2):
+                seeds = [seed for seed in of_source[one] if seed in of_source[other]]
+                if seeds and models[one] == models[other]:
+                    left, right = (np.concatenate([of_source[name][seed] for seed in seeds]) for name in (one, other))
+                    only = int((left & ~right).sum()), int((right & ~left).sum())
+                    rows.append([target, ticket, number, metric, one, other, len(left), *only, mcnemar(*only), np.nan])
+    table = table_of(rows, PAIR_TYPES)
+    corrected, _ = holm(table["p"].to_numpy(), np.asarray(table.groupby("metric", sort=False).ngroup(), dtype=np.int64))
+    return table.assign(p_holm=corrected)
+
+
+def mcnemar(one: int, other: int) -> float:
+    """Two-sided exact p where `one` pairs succeed in one way only, `other` in the other way only (McNemar 1947)."""
+    from scipy.stats import binomtest
+
+    return float(binomtest(one, one + other).pvalue) if one + other else 1.0

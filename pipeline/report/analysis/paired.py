@@ -11,8 +11,27 @@ import pandas as pd
 
 from pipeline.experiment.spec import ANY, Spec
 from pipeline.experiment.spec_analysis import FEWEST
-from pipeline.report.analysis.paired_tests import half_width, hedges_g, holm, t_statistic, two_sided
-from pipeline.report.analysis.statistics import Floats, Whole, moments
+from pipeline.report.analysis.over_seeds import moments
+from pipeline.report.analysis.paired_tests import (
+    Floats,
+    Marks,
+    Whole,
+    half_width,
+    hedges_g,
+    holm,
+    t_statistic,
+    two_sided,
+)
+
+SEED, CLASS_SPLIT = "seed", "class split"
+
+
+def unit_of(spec: Spec) -> str:
+    """What is paired, and n counts; the plural takes an s.
+
+    `class split` where the classes of a data set are split anew for each seed (`split: {seed: each}`), or `seed`.
+    """
+    return CLASS_SPLIT if spec.differs_by_seed else SEED
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +53,7 @@ class Paired:
     low: Floats
     """95 % t interval of the difference, `low` to `high`; NaN where it is not `testable`."""
     high: Floats
-    testable: npt.NDArray[np.bool_]
+    testable: Marks
     """At least three pairs, whose differences vary."""
 
     @property
@@ -57,9 +76,18 @@ class Paired:
         """Hedges' g of the differences."""
         return hedges_g(self.difference, self.spread, self.n)
 
-    def corrected(self, family: pd.Series[int]) -> tuple[Floats, Whole]:
-        """`p` after Holm's correction over each family, which `family` numbers, and how many tests it has."""
-        return holm(self.p, family.to_numpy(dtype=np.int64))
+    def columns(self, family: pd.Series[int]) -> dict[str, Floats | Whole]:
+        """Of a table: the differences, their interval and test; `std` is theirs.
+
+        `p_holm` is `p` after Holm's correction over each family, which `family` numbers, and `tests` how many tests it
+        has.
+        """
+        p_holm, tests = holm(self.p, np.asarray(family, dtype=np.int64))
+        differences = {"n": self.n, "difference": self.difference, "std": self.difference_std}
+        interval = {"low": self.low, "high": self.high}
+        return (
+            differences | interval | {"t": self.t, "p": self.p, "p_holm": p_holm, "tests": tests, "effect": self.effect}
+        )
 
 
 def rows_at(values: Floats, places: Iterable[int]) -> Floats:

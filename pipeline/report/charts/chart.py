@@ -6,8 +6,8 @@ gives the light and the dark figure, with single seeds and without.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,9 @@ import numpy.typing as npt
 
 from pipeline.lottery.printable import escaped
 from pipeline.report.charts.palette import Line
+
+Column = list[float | None]
+"""Numbers for JSON, None for what is not there."""
 
 DIGITS = 5
 """Significant digits of numbers on the page: a tenth of what a test set of 10,000 can tell."""
@@ -35,37 +38,16 @@ class Axis:
     kind: str = "linear"
     unit: str = ""
 
-    def described(self) -> dict[str, Any]:
-        return {"title": self.title, "kind": self.kind, "unit": self.unit}
-
-
-@dataclass(slots=True)
-class Pool:
-    """Columns of a chart, each once: lines of one panel share most of theirs."""
-
-    columns: list[list[Any]] = field(default_factory=list)
-    places: dict[tuple[Any, ...], int] = field(default_factory=dict)
-
-    def place(self, column: Sequence[Any]) -> int:
-        """Where `column` is in `columns`, put there if it is new."""
-        place = self.places.setdefault(tuple(column), len(self.columns))
-        if place == len(self.columns):
-            self.columns.append(list(column))
-        return place
-
 
 @dataclass(frozen=True, slots=True)
 class Moment:
     """A dot on a line, with a bar along x from `low` to `high`. `words`: lines of its hover."""
 
-    x: Any
-    y: Any
-    low: Any
-    high: Any
+    x: float
+    y: float
+    low: float
+    high: float
     words: Sequence[str]
-
-    def described(self) -> dict[str, Any]:
-        return {"x": self.x, "y": self.y, "low": self.low, "high": self.high, "words": list(self.words)}
 
 
 @dataclass(slots=True)
@@ -81,13 +63,14 @@ class Series:
 
     name: str
     x: Sequence[Any]
-    y: Sequence[Any]
+    """Numbers, or names of categories."""
+    y: Sequence[float | None]
     line: Line | None = None
     role: str = "line"
-    spread: Sequence[Any] | None = None
+    spread: Sequence[float | None] | None = None
     low: Sequence[float | None] | None = None
     high: Sequence[float | None] | None = None
-    more: Sequence[Sequence[Any]] = ()
+    more: Sequence[Sequence[float | None]] = ()
     seeds: Sequence[Sequence[float | None]] = ()
     marked: Sequence[int] = ()
     """Places of points that hold a diverged run."""
@@ -114,20 +97,26 @@ class Series:
         half = np.zeros_like(y) if self.spread is None else np.nan_to_num(as_floats(self.spread))
         return y - half, y + half
 
-    def described(self, pool: Pool) -> dict[str, Any]:
-        """Without what is empty or at its default; columns are their places in `pool`."""
+    def described(self, place: Callable[[Sequence[object]], int]) -> dict[str, object]:
+        """Without what is empty or at its default. `place`: of a column among those of the chart."""
         line = self.line
-        look: dict[str, Any] = {"role": self.role} if self.role != "line" else {}
+        look: dict[str, object] = {"role": self.role} if self.role != "line" else {}
         if line is not None:
             look |= {"colour": line.colour, "dash": line.dash, "source": line.source}
             look |= {"shared": 1} if line.shared else {}
-        look |= {"place": round(self.place, 3)} if self.place else {}
         columns = {"x": self.x, "y": self.y, "spread": self.spread, "low": self.low, "high": self.high}
-        kept = {name: pool.place(column) for name, column in columns.items() if column is not None}
-        lists = {"more": [pool.place(column) for column in self.more], "seeds": list(self.seeds), "marked": self.marked}
-        flags: dict[str, Any] = {"own": int(self.own), "hidden": int(not self.legend), "bare": int(not self.points)}
-        flags |= {"moment": self.moment.described()} if self.moment else {}
-        return {"name": self.name, **look, **kept, **{name: value for name, value in (lists | flags).items() if value}}
+        look |= {name: place(column) for name, column in columns.items() if column is not None}
+        optional = {
+            "place": round(self.place, 3),
+            "more": [place(column) for column in self.more],
+            "seeds": list(self.seeds),
+            "marked": self.marked,
+            "own": int(self.own),
+            "hidden": int(not self.legend),
+            "bare": int(not self.points),
+            "moment": asdict(self.moment) if self.moment else None,
+        }
+        return {"name": self.name, **look, **{name: value for name, value in optional.items() if value}}
 
 
 @dataclass(slots=True)
@@ -157,13 +146,14 @@ class Chart:
         winning = (one for one in self.series if one.role == "line" and one.line is not None and one.line.winning)
         return self.zoom if all(y >= self.zoom[0] for one in winning for y in one.y if y is not None) else None
 
-    def described(self) -> dict[str, Any]:
-        """What `templates/charts.js` reads."""
-        described: dict[str, Any] = {"x": self.x.described(), "y": self.y.described(), "fields": list(self.fields)}
-        described |= {"zoom": [significant(edge) for edge in self.zoom]} if self.zoom else {}
+    def described(self) -> dict[str, object]:
+        """What `templates/charts.js` reads. Columns stand there once: lines of one panel share most of theirs."""
+        described: dict[str, object] = {"x": asdict(self.x), "y": asdict(self.y), "fields": list(self.fields)}
+        described |= {"zoom": numbers(self.zoom)} if self.zoom else {}
         described |= {"narrow": 1} if self.narrow else {}
-        pool = Pool()
-        return described | {"series": [series.described(pool) for series in self.series], "columns": pool.columns}
+        columns: dict[tuple[object, ...], int] = {}
+        series = [one.described(lambda column: columns.setdefault(tuple(column), len(columns))) for one in self.series]
+        return described | {"series": series, "columns": list(columns)}
 
 
 def height(series: Iterable[Series]) -> float:
@@ -172,27 +162,25 @@ def height(series: Iterable[Series]) -> float:
     return float(max(np.nanmax(high) for _, high in bands) - min(np.nanmin(low) for low, _ in bands))
 
 
-def as_floats(values: Sequence[Any]) -> npt.NDArray[np.float64]:
+def as_floats(values: Sequence[float | None]) -> npt.NDArray[np.float64]:
     """A column as numbers, NaN for what is not there."""
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
-def significant(value: Any) -> Any:
-    """A number for JSON: at most five significant digits, None for what is not there."""
-    if value is None or value != value:
-        return None
+def rounded(value: float) -> float:
+    """A number for JSON: at most five significant digits."""
     if isinstance(value, int | np.integer):
         return int(value)
-    rounded = float(f"{float(value):.{DIGITS}g}")
-    return int(rounded) if rounded.is_integer() else rounded
+    short = float(f"{value:.{DIGITS}g}")
+    return int(short) if short.is_integer() else short
 
 
-def numbers(values: Iterable[Any]) -> list[Any]:
-    """A column for JSON."""
-    return [significant(value) for value in values]
+def numbers(values: Iterable[float | None]) -> Column:
+    """A column for JSON, None for what is not there."""
+    return [None if value is None or value != value else rounded(value) for value in values]
 
 
-def percent(values: npt.ArrayLike) -> list[Any]:
+def percent(values: npt.ArrayLike) -> Column:
     """Fractions as percent for JSON, to three decimals."""
     shown = np.round(100 * np.asarray(values, dtype="float64"), 3)
     return [None if value != value else value for value in shown.tolist()]

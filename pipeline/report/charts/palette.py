@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from pipeline.experiment.spec import ANY, DENSE
 
@@ -16,7 +15,9 @@ DARK_COLOURS = ["#5AAEF2", "#F58A4B", "#2CC295", "#E7A3CB", "#F2B93B", "#9AD8F7"
 DARK_GREYS = ["#A3A8B0", "#787E88", "#D5D8DC"]
 MARKERS = "osD^vPX"
 PAGE_MARKERS = ["circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x"]
-DASHES: list[Any] = ["-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2, 2, 2, 2, 2))]
+Dashes = str | tuple[float, tuple[float, ...]]
+"""As matplotlib has them."""
+DASHES: list[Dashes] = ["-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2, 2, 2, 2, 2))]
 PAGE_DASHES = ["solid", "7px,3px", "2px,2px", "7px,2px,2px,2px", "11px,3px,3px,3px,3px,3px"]
 SEQUENCE = ("#A9CBE8", "#08306B")
 """From the first round to the last on a light page; on a dark one from dark to light."""
@@ -25,7 +26,7 @@ WINNING = ("winning",)
 DENSE_LABEL = "dense network"
 
 
-def for_page() -> dict[str, Any]:
+def for_page() -> dict[str, object]:
     """What the page's scripts know of it; colours are variables of its style sheet."""
     return {"markers": PAGE_MARKERS, "dashes": PAGE_DASHES, "inks": len(COLOURS), "greys": len(GREYS)}
 
@@ -53,7 +54,7 @@ class Line:
         return "x" if self.shared else MARKERS[self.colour % len(MARKERS)]
 
     @property
-    def dashes(self) -> Any:
+    def dashes(self) -> Dashes:
         return DASHES[self.dash % len(DASHES)]
 
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.engine.point_labels import model_label
+from pipeline.engine.provenance import versions
+from pipeline.lottery.counting import count_of
 from pipeline.lottery.printable import escaped, escaped_json
 from pipeline.report.charts import palette
-from pipeline.report.charts.bands import band_in_words
 from pipeline.report.charts.chart import CROWD
+from pipeline.report.charts.columns import band_in_words
 from pipeline.report.findings import Findings
-from pipeline.report.page.header import header
 from pipeline.report.sections import order
 from pipeline.report.sections.section import Section
 from pipeline.report.wording import margin_points, moment, percent_left
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
 FOLDERS = (Path(__file__).parent / "templates", Path(order.__file__).parent)
 """Of templates: the page's, and those of sections, beside their modules."""
-SCRIPTS = ("charts.js", "matrices.js", "page.js")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,10 @@ def render(findings: Findings, *, refresh: int | None = None) -> str:
     charts = {chart.id: chart.described() for _, fragment in shown for chart in fragment.charts}
     data = {name: value for _, fragment in shown for name, value in fragment.data.items()}
     source = environment.loader.get_source  # type: ignore[union-attr]  # it was given above
+    scripts = [f"{section.name}.js" for section, _ in shown if section.script]
     trusted = Trusted(
         css=source(environment, "page.css")[0],
-        scripts=[source(environment, name)[0] for name in SCRIPTS],
+        scripts=[source(environment, name)[0] for name in ("charts.js", *scripts, "page.js")],
         plotly=get_plotlyjs(),
         data=safe_json({"charts": charts, "crowd": CROWD, **data, **palette.for_page()}),
     )
@@ -79,11 +81,24 @@ def render(findings: Findings, *, refresh: int | None = None) -> str:
         sections=[section for section, _ in shown],
         fragments=fragments,
         stills=[name for section in order.SECTIONS for name in section.stills],
-        header=header(findings),
+        header=_header(findings),
         trusted=trusted,
         palette=palette,
         refresh=refresh,
     )
+
+
+def _header(findings: Findings) -> dict[str, str]:
+    """The page's first lines: what the grid is made of, and how far it is."""
+    spec = findings.spec
+    counts = (
+        f"{count_of(len(spec.sources), 'source')}, {count_of(len(spec.targets), 'target')}, "
+        f"{count_of(len(spec.seeds), 'seed')}, {count_of(len(spec.tickets), 'ticket')} "
+        f"({', '.join(ticket.name for ticket in spec.tickets)})"
+    )
+    made = f"read {moment(findings.made)} by ticket-transfer {versions()['ticket-transfer']}"
+    banner = " ".join(filter(None, (section.banner(findings) for section in order.SECTIONS if section.banner)))
+    return {"model": ", ".join(map(model_label, spec.models)), "counts": counts, "made": made, "banner": banner}
 
 
 def _plain(value: object) -> object:

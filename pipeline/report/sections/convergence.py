@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
-
-from pipeline.experiment.spec import DENSE
 from pipeline.experiment.spec_analysis import Convergence, EarlyStop, Settles
 from pipeline.lottery.counting import count_of
 from pipeline.report.analysis.convergence import CONVERGENCE, convergence_curves
-from pipeline.report.charts.bands import Bands, band_fields, spread_in_words
-from pipeline.report.charts.chart import Axis, Chart, Series, ends, numbers, percent
-from pipeline.report.charts.lines import LEFT, across, look_of, own_lines, range_of_differences
-from pipeline.report.charts.palette import DENSE_LABEL
+from pipeline.report.charts.chart import Axis, Chart, ends, numbers, percent
+from pipeline.report.charts.columns import Columns, Places, band_fields, edges_of, places_of, spread_in_words
+from pipeline.report.charts.curves import dense_level
+from pipeline.report.charts.lines import LEFT, Looks, across, look_of, own_lines, range_of_differences
 from pipeline.report.findings import Findings
 from pipeline.report.histories import HISTORIES
 from pipeline.report.sections.section import Fragment, Section
@@ -47,27 +41,43 @@ def convergence_charts(findings: Findings) -> list[Chart]:
     means = means[means["mean"].notna() & (means["survivors"] > 0)]
     means = means.sort_values("survivors", ascending=False, kind="stable").reset_index(drop=True)
     spread = findings.spec.analysis.spread
-    times = Moments.of(findings, means, numbers)
-    accuracies = Moments.of(findings, means, percent, "_accuracy")
-    charts = _joined(findings, times, accuracies)
+    looks, places = Looks.of(findings), places_of(means, CURVE)
+    left = numbers(100 * means["survivors"] / means["total"])
+    missed = [[count or None for count in means[name].tolist()] for name in MISSED]
+    more = [means["round"].tolist(), means["n"].tolist(), *missed]
+    marked = (means["n_diverged"] > 0).tolist()
+    times, accuracies = (
+        Columns(left, shown(means[f"mean{of}"]), edges_of(spread, means, shown, of), more, marked=marked)
+        for shown, of in ((numbers, ""), (percent, "_accuracy"))
+    )
+    charts = _joined(findings, times, accuracies, places, means["survivors"].tolist())
     for number, target in enumerate(dict.fromkeys(findings.results["target"])):
         said = f"{target} has converged ({spread_in_words(spread)}); of tickets pruned the most"
-        for name, axis, moments, unit, words in (
+        for name, axis, columns, unit, words in (
             (f"convergence-{number}", ITERATIONS, times, " iterations", f"Iterations until training on {said}"),
             (f"converged-{number}", ACCURACY_THEN, accuracies, " %", f"Test accuracy when training on {said}"),
         ):
-            series = moments.lines(target)
+            series = looks.series(target, columns, places)
             if series:
                 alternative = f"{words}: {ends(series, unit)}."
-                series += moments.levels(target, min(one.x[-1] for one in series))
+                dense = dense_level(columns, places, target)
+                least = min(one.x[-1] for one in series)
+                for level in dense:
+                    across(level, least)
+                    level.role = "level"
                 fields = (*FIELDS, *band_fields(spread, axis.unit))
-                charts.append(Chart(name, f"target: {target}", alternative, LEFT, axis, series, fields))
-                charts[-1].zoom = range_of_differences(series) if axis is ACCURACY_THEN else None
+                charts.append(Chart(name, f"target: {target}", alternative, LEFT, axis, [*series, *dense], fields))
+                charts[-1].zoom = range_of_differences(charts[-1].series) if axis is ACCURACY_THEN else None
     return charts
 
 
-def _joined(findings: Findings, times: Moments, accuracies: Moments) -> list[Chart]:
-    """Charts of targets that differ in nothing but the settings of one model, where there are several."""
+def _joined(
+    findings: Findings, times: Columns, accuracies: Columns, places: Places, survivors: Sequence[int]
+) -> list[Chart]:
+    """Charts of targets that differ in nothing but the settings of one model, where there are several.
+
+    Their lines are the tickets of the targets' own sources. `survivors`: weights of each row of the columns.
+    """
     own = own_lines(findings)
     alike: dict[tuple[str, str, str], list[str]] = {}
     for target in findings.spec.targets:
@@ -78,89 +88,26 @@ def _joined(findings: Findings, times: Moments, accuracies: Moments) -> list[Cha
     for number, targets in enumerate(targets for targets in alike.values() if len(targets) > 1):
         sizes = findings.results[findings.results["target"].isin(targets)].groupby("target")["total"].max()
         x = WEIGHTS if sizes.nunique() > 1 else LEFT
-        title = f"{len(targets)} targets together"
-        for name, axis, moments, words in (
+        lines = [
+            (line, places[target, source, ticket])
+            for (source, ticket), line in look_of(findings).items()
+            for target in targets
+            if (target, source) in own and (target, source, ticket) in places
+        ]
+        for name, axis, columns, words in (
             (f"convergence-together-{number}", ITERATIONS, times, "Iterations until training has converged"),
             (f"converged-together-{number}", ACCURACY_THEN, accuracies, "Test accuracy when training has converged"),
         ):
-            series = moments.together(targets, x)
+            series = [columns.series(line.label, at) for line, at in lines]
+            for one, (line, at) in zip(series, lines, strict=True):
+                one.line, one.own = line, True
+                one.x = one.x if x is LEFT else [survivors[place] for place in at]
             if series:
-                alternative = (
-                    f"{words}, of {count_of(len(series), 'ticket')} on targets of their own: {ends(series, axis.unit)}."
-                )
+                tickets = count_of(len(series), "ticket")
+                alternative = f"{words}, of {tickets} on targets of their own: {ends(series, axis.unit)}."
                 fields = (*FIELDS, *band_fields(findings.spec.analysis.spread, axis.unit))
-                charts.append(Chart(name, title, alternative, x, axis, series, fields))
+                charts.append(Chart(name, f"{len(targets)} targets together", alternative, x, axis, series, fields))
     return charts
-
-
-@dataclass(frozen=True, slots=True)
-class Moments:
-    """One column of `convergence_curves`, and what belongs to it, as columns for JSON."""
-
-    findings: Findings
-    groups: dict[Any, npt.NDArray[np.int64]]
-    left: list[Any]
-    survivors: list[Any]
-    y: list[Any]
-    bands: Bands
-    more: list[list[Any]]
-    diverged: npt.NDArray[np.bool_]
-
-    @classmethod
-    def of(
-        cls, findings: Findings, means: pd.DataFrame, shown: Callable[[Any], list[Any]], suffix: str = ""
-    ) -> Moments:
-        groups: dict[Any, Any] = dict(means.groupby(CURVE, sort=False).indices)
-        missed = [[count or None for count in means[name].tolist()] for name in MISSED]
-        return cls(
-            findings=findings,
-            groups=groups,
-            left=numbers(100 * means["survivors"] / means["total"]),
-            survivors=means["survivors"].tolist(),
-            y=shown(means["mean" + suffix]),
-            bands=Bands.of(findings.spec.analysis.spread, means, shown, suffix),
-            more=[means["round"].tolist(), means["n"].tolist(), *missed],
-            diverged=means["n_diverged"].to_numpy() > 0,
-        )
-
-    def lines(self, target: str) -> list[Series]:
-        own = own_lines(self.findings)
-        series = []
-        for (source, ticket), line in look_of(self.findings).items():
-            if (target, source, ticket) in self.groups:
-                one = self._series(line.label, self.groups[target, source, ticket])
-                one.line, one.own = line, (target, source) in own
-                series.append(one)
-        return series
-
-    def together(self, targets: Sequence[str], x: Axis) -> list[Series]:
-        """Tickets of the own sources of all `targets`."""
-        own = own_lines(self.findings)
-        series = []
-        for (source, ticket), line in look_of(self.findings).items():
-            for target in targets:
-                if (target, source) in own and (target, source, ticket) in self.groups:
-                    at = self.groups[target, source, ticket]
-                    one = self._series(line.label, at)
-                    one.line, one.own = line, True
-                    one.x = one.x if x is LEFT else [self.survivors[place] for place in at.tolist()]
-                    series.append(one)
-        return series
-
-    def levels(self, target: str, least: float) -> list[Series]:
-        """The dense network as a level, from the left edge to the most pruned point."""
-        levels = [self._series(DENSE_LABEL, at) for curve, at in self.groups.items() if curve == (target, "any", DENSE)]
-        for level in levels:
-            across(level, least)
-            level.role = "level"
-        return levels
-
-    def _series(self, name: str, places: npt.NDArray[np.int64]) -> Series:
-        at = places.tolist()
-        x, y = ([column[place] for place in at] for column in (self.left, self.y))
-        more = [[column[place] for place in at] for column in self.more] + self.bands.more(at)
-        marked = np.flatnonzero(self.diverged[places]).tolist()
-        return Series(name, x, y, more=more, marked=marked, **self.bands.at(at))
 
 
 def in_words(rule: Convergence) -> str:
@@ -214,10 +161,9 @@ def _page(findings: Findings) -> Fragment:
 
 def convergence_figure(findings: Findings) -> Figure | None:
     """Iterations to convergence and test accuracy then, against weights remaining; a row a target."""
-    charts = convergence_charts(findings)
     spread = spread_in_words(findings.spec.analysis.spread)
     title = f"{findings.name}: iterations to convergence, and accuracy then,\n{spread}"
-    return panels_figure(charts, title, columns=2) if charts else None
+    return panels_figure(convergence_charts(findings), title, columns=2)
 
 
 SECTION = Section(

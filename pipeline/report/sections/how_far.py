@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
-import pandas as pd
-
 from pipeline.report.analysis.comparisons import COMPARISONS, reach
-from pipeline.report.charts.matrices import named, sides
 from pipeline.report.findings import Findings
+from pipeline.report.rows import rows_of
+from pipeline.report.sections.matrices import named, sides
 from pipeline.report.sections.section import Fragment, Section
 from pipeline.report.wording import p_equals, percent_left, points
 
@@ -40,13 +39,14 @@ def how_far(findings: Findings) -> list[HowFar]:
     rows = findings.of(COMPARISONS)
     rows = rows[(rows["comparison"] == "dense") & (rows["left"] < 1)].sort_values("left", ascending=False)
     of_pair: dict[tuple[str, str, str], list[Any]] = {}
-    for row in _rows(rows):
+    for row in rows_of(rows):
         of_pair.setdefault((row.source, row.target, row.ticket), []).append(row)
     tables = []
     for ticket, far in reach(rows).groupby("ticket", sort=False):
         sources, targets = sides(findings, far)
         cells = {
-            (str(at.source), str(at.target)): _cell(at, of_pair[at.source, at.target, str(ticket)]) for at in _rows(far)
+            (str(at.source), str(at.target)): _cell(at, of_pair[at.source, at.target, str(ticket)])
+            for at in rows_of(far)
         }
         headings = named(findings.results, "source", sources)
         body = [
@@ -57,7 +57,7 @@ def how_far(findings: Findings) -> list[HowFar]:
     return tables
 
 
-def _cell(far: Any, pair: list[Any]) -> Reach:
+def _cell(far: SimpleNamespace, pair: list[SimpleNamespace]) -> Reach:
     """`far`: a row of `comparisons.reach`; `pair`: the comparisons it is of, the least pruned first."""
     held = far.left == far.left
     more = [row for row in pair if not held or row.left < far.left]
@@ -67,15 +67,11 @@ def _cell(far: Any, pair: list[Any]) -> Reach:
     return Reach("none" if far.tested > 0 else "no test", why, None, 0.0)
 
 
-def _stopped(row: Any) -> str:
+def _stopped(row: SimpleNamespace) -> str:
     """Why the level of a comparison does not hold."""
     if row.p_noninferior == row.p_noninferior:
         return f"at {percent_left(row.left)} not shown: {points(row.difference)} points, {p_equals(row.p_noninferior)}"
     return f"at {percent_left(row.left)} not tested: {row.remark}"
-
-
-def _rows(table: pd.DataFrame) -> Iterable[Any]:
-    return table.itertuples()
 
 
 def _depth(left: float) -> float:

@@ -1,9 +1,9 @@
-"""What the connections of tickets started from: Frankle & Carbin 2018, Figure 9."""
+"""What surviving connections started from: Frankle & Carbin 2018, Figure 9."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,17 +12,109 @@ import pandas as pd
 from pipeline.experiment.spec_sides import Source
 from pipeline.lottery.counting import count_of
 from pipeline.recipes.steps import Steps
-from pipeline.report.analysis.drawn_masks import DRAWN, Drawn, Outputs, affordable
-from pipeline.report.analysis.initial_weights import Weights, initial_weights, starting_weights
+from pipeline.report.analysis.level_masks import LEVEL_MASKS, LevelMasks, OutputNames, affordable
+from pipeline.report.analysis.packed_masks import Mask, unpacked
 from pipeline.report.charts.chart import Axis, Chart, Series, numbers, spelled
 from pipeline.report.charts.palette import COLOURS, Line
 from pipeline.report.findings import Findings, Table
+from pipeline.report.rows import columns, groups_of, table_of
 from pipeline.report.sections.section import LEFT_OUT, Fragment, Section, flat, not_drawn
 from pipeline.report.stills.panels import panels_figure
 from pipeline.report.wording import listed, percent_left
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+BINS = 60
+TYPES = columns(
+    "source: string; level: float64; round: int64; layer: string; position: int64; low, high: float64; count, n: int64"
+)
+
+Weights = Mapping[str, npt.NDArray[np.float32]]
+"""Arrays of any shape by the layer's name."""
+
+
+def starting_weights(data: bytes, layers: Collection[str]) -> Weights:
+    """Those layers of a file of the store that holds weights (`lottery.files.save_weights`).
+
+    Raises ValueError where the file is damaged, something else, or lacks one of the layers.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        arrays = load(data)
+        return {name: arrays[name] for name in layers}
+    except (SafetensorError, KeyError) as error:  # KeyError: a layer is not there, or a type that numpy lacks
+        raise ValueError(f"Not the weights of these layers, or damaged ({len(data)} bytes): {error}") from error
+
+
+def initial_weights(
+    drawn: Collection[LevelMasks],
+    layers: Mapping[str, Sequence[str]],
+    read_start: Callable[[str, int], Weights | None],
+    read_mask: Callable[[str], Mask | None],
+) -> pd.DataFrame:
+    """One row for each bin of each layer (prunable, in the model's order: `position` 0, 1, ...) of a source and level.
+
+    `count`: surviving weights whose value before training is in [low, high) (the last bin: [low, high]), over `n` seeds
+    together. The BINS bins of a source are the same at all levels and in all layers: they divide the range of all its
+    starting weights. Divided by the layer's sum and by the width of a bin, counts are a density.
+
+    `layers`: of each source; `read_start`: its weights by source and seed, None where they are not there; `read_mask`:
+    a mask by its pruning's key, None where it is not there. Weights of one seed are held at a time.
+    """
+    rows: list[list[Any]] = []
+    for source in dict.fromkeys(one.source for one in drawn):
+        levels = [one for one in drawn if one.source == source]
+        seeds = sorted({seed for one in levels for seed in one.masks})
+        edges = _edges(read_start(source, seed) for seed in seeds)
+        if edges is None:
+            continue
+        names = layers.get(source, ())
+        counts = np.zeros((len(levels), len(names), BINS), dtype=np.int64)
+        n = [0] * len(levels)
+        for seed in seeds:
+            start = read_start(source, seed)
+            for place, one in enumerate(levels):
+                kept = _survivors(start, names, one, seed, read_mask)
+                n[place] += bool(kept)
+                for position, values in enumerate(kept):
+                    counts[place, position] += np.histogram(values, edges)[0]
+        for one, of_level, seeds_there in zip(levels, counts, n, strict=True):
+            for position, name in enumerate(names if seeds_there else ()):
+                bins = zip(edges[:-1], edges[1:], of_level[position], strict=True)
+                rows += [[source, one.level, one.round, name, position, *of_bin, seeds_there] for of_bin in bins]
+    return table_of(rows, TYPES)
+
+
+def _edges(starts: Iterable[Weights | None]) -> npt.NDArray[np.float64] | None:
+    """BINS + 1 edges over the finite values of all weights; None where there are none, or all are equal."""
+    ends = [end for start in starts if start is not None for values in start.values() for end in _ends(values)]
+    low, high = min(ends, default=0.0), max(ends, default=0.0)
+    return np.linspace(low, high, BINS + 1) if low < high else None
+
+
+def _ends(values: npt.NDArray[np.float32]) -> tuple[float, ...]:
+    """The least and the greatest finite value; nothing where there is none."""
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if finite.size else ()
+
+
+def _survivors(
+    start: Weights | None, names: Sequence[str], one: LevelMasks, seed: int, read_mask: Callable[[str], Mask | None]
+) -> list[npt.NDArray[np.float32]]:
+    """Values of the surviving weights of each layer; none where weights or mask are not there, or do not fit."""
+    if start is None or seed not in one.masks:
+        return []
+    key = one.masks[seed]
+    if key is None:
+        return [start[name].reshape(-1) for name in names]
+    mask = read_mask(key)
+    if mask is None or any(mask.shapes.get(name) != start[name].shape for name in names):
+        return []
+    return [start[name][unpacked(mask, name)] for name in names]
+
 
 VALUE, DENSITY = Axis("starting weight"), Axis("density of surviving weights")
 MOST_LAYERS = 20
@@ -37,13 +129,13 @@ def _table(findings: Findings) -> pd.DataFrame:
     read = findings.read
     starts = read.grid.starts
     pruned = (
-        (one.source, read.snapshot.record(key)) for one in findings.of(DRAWN) for key in one.masks.values() if key
+        (one.source, read.snapshot.record(key)) for one in findings.of(LEVEL_MASKS) for key in one.masks.values() if key
     )
     # from records: a grid that is remembered by its name has stages without their fields
     layers = {source: record["fields"]["layers"] for source, record in pruned if record is not None}
     rewinding = {source.name for source in findings.spec.sources if source.prune.rewind != "none"}
 
-    def of_starts(one: Drawn) -> Outputs:
+    def of_starts(one: LevelMasks) -> OutputNames:
         places = (starts.get((one.source, seed)) for seed in one.masks)
         return {(at.stage, at.output) for at in places if at is not None and one.source in rewinding}
 
@@ -68,9 +160,9 @@ def initial_weight_charts(findings: Findings) -> list[list[Chart]]:
     All panels of a source have the same x. Sources of more than MOST_LAYERS prunable layers have none.
     """
     charts = []
-    for number, (source, rows) in enumerate(_by(findings.of(INITIAL_WEIGHTS), "source")):
+    for number, (source, rows) in enumerate(groups_of(findings.of(INITIAL_WEIGHTS), "source")):
         if rows["position"].nunique() <= MOST_LAYERS:
-            levels = enumerate(_by(rows, "level"))
+            levels = enumerate(groups_of(rows, "level"))
             charts.append([_histograms(f"initial-{number}-{place}", source, of) for place, (_, of) in levels])
     return charts
 
@@ -78,7 +170,7 @@ def initial_weight_charts(findings: Findings) -> list[list[Chart]]:
 def _histograms(name: str, source: str, rows: pd.DataFrame) -> Chart:
     left = percent_left(float(rows["level"].iloc[0]))
     series, spreads = [], []
-    for place, (layer, of_layer) in enumerate(_by(rows, "layer")):
+    for place, (layer, of_layer) in enumerate(groups_of(rows, "layer")):
         count = of_layer["count"].to_numpy()
         if not count.sum():
             continue
@@ -86,9 +178,8 @@ def _histograms(name: str, source: str, rows: pd.DataFrame) -> Chart:
         density = count / (count.sum() * (high - low))
         label = layer.removesuffix(".weight")
         line = Line(source, "", label, place % len(COLOURS), place // len(COLOURS), False, False)
-        one = Series(label, numbers((low + high) / 2), numbers(density), line, role="histogram")
-        one.more = [count.tolist()]
-        series.append(one)
+        middles, more = numbers((low + high) / 2), [count.tolist()]
+        series.append(Series(label, middles, numbers(density), line, role="histogram", more=more))
         spreads.append((label, _std(count, (low + high) / 2)))
     n = int(rows["n"].max())
     words = (
@@ -101,11 +192,6 @@ def _histograms(name: str, source: str, rows: pd.DataFrame) -> Chart:
 def _std(count: npt.NDArray[np.int64], middle: npt.NDArray[np.float64]) -> float:
     mean = np.average(middle, weights=count)
     return float(np.sqrt(np.average((middle - mean) ** 2, weights=count)))
-
-
-def _by(table: pd.DataFrame, column: str) -> Iterator[tuple[str, pd.DataFrame]]:
-    for name, rows in table.groupby(column, sort=False):
-        yield str(name), rows
 
 
 def about_initial_weights(findings: Findings) -> str:
@@ -141,9 +227,8 @@ def _page(findings: Findings) -> Fragment:
 
 def initial_weights_figure(findings: Findings) -> Figure | None:
     """Frankle & Carbin 2018, Figure 9: what surviving connections started from; a panel a level."""
-    charts = flat(initial_weight_charts(findings))
     title = f"{findings.name}: initial weights that survive, by layer, all seeds together"
-    return panels_figure(charts, title) if charts else None
+    return panels_figure(flat(initial_weight_charts(findings)), title)
 
 
 SECTION = Section(

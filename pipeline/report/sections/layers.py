@@ -1,24 +1,103 @@
-"""What survives in each layer, and the layerwise ratio of Morcos et al. 2019, Figure 1b."""
+"""Survivors by layer, and the layerwise ratio of Morcos et al. 2019, Figure 1b."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from pipeline.experiment.spec import ANY
 from pipeline.lottery.counting import count_of
-from pipeline.report.analysis.layers import LAYERS
 from pipeline.report.charts.chart import Axis, Chart, Series, numbers, percent, spelled
 from pipeline.report.charts.lines import look_of
 from pipeline.report.charts.palette import Line
-from pipeline.report.findings import Findings
+from pipeline.report.findings import Findings, Table
+from pipeline.report.rows import columns, evenly, table_of
 from pipeline.report.sections.section import Fragment, Section, flat
 from pipeline.report.stills.panels import PANEL, panels_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from pipeline.engine.store.records import Records
+    from pipeline.experiment.spec import Spec
+
+TYPES = columns(
+    "source, ticket: string; round, seed: int64; layer: string; position, survivors, total: int64; fraction_pruned, "
+    "ratio: float64"
+)
+
+
+def survivors_by_layer(results: pd.DataFrame, snapshot: Records, spec: Spec) -> pd.DataFrame:
+    """One row for each prunable layer of every mask that is there, layers in the model's order (`position` 0, 1, ...).
+
+    Masks are those of the sources' chains, once a (source, round, seed), with the name of the first winning kind as
+    `ticket`; and, once a (source, ticket, round, seed), those of controls that move weights from layer to layer. Other
+    tickets have as many in each layer as the chain's mask, and are not repeated.
+
+    `fraction_pruned` is the layer's, in [0, 1]; `ratio` that over the fraction pruned of the whole mask: Morcos et al.
+    2019, Figure 1b, where the layerwise rate is the overall one. It is NaN where nothing is pruned (round 0).
+    """
+    winning = spec.winning[:1]
+    moving = [ticket.name for ticket in spec.tickets if ticket.mask == "permuted-globally"]
+    chains = results[results["mask"].notna()].assign(ticket=(winning or ["winning"])[0], record=results["mask"])
+    # round 0 has no mask: its training says which layers there are; so does a control's how its mask was drawn
+    dense = results[results["ticket"].isin(winning) & (results["round"] == 0)]
+    controls = results[results["ticket"].isin(moving) & (results["round"] > 0)]
+    trainings = pd.concat([dense, controls])
+    trainings = trainings[trainings["status"].isin(["ok", "diverged"])]
+    asked = pd.concat([chains, trainings.assign(record=trainings["stage"])]).sort_index(kind="stable")
+    names = ["source", "ticket", "round", "seed"]
+    orders = _orders(snapshot, chains["record"])
+    own = {source: _order(snapshot, keys) for source, keys in chains.groupby("source", sort=False)["record"]}
+    rows: list[list[Any]] = []
+    seen: set[tuple[Any, ...]] = set()
+    for *name, key in asked[[*names, "record"]].drop_duplicates().itertuples(index=False):
+        # the same mask on every target: the first that has a record tells it
+        record = None if tuple(name) in seen else snapshot.record(key)
+        if record is not None:
+            seen.add(tuple(name))
+            rows += [[*name, *numbers] for numbers in _layers(record["summary"], own.get(name[0], []), orders)]
+    return table_of(rows, TYPES)
+
+
+LAYERS = Table("layers", lambda findings: survivors_by_layer(findings.results, findings.read.snapshot, findings.spec))
+
+Orders = dict[frozenset[str], list[str]]
+"""Names of a model's layers -> the same in the model's order, which the JSON of a summary has lost."""
+
+
+def _orders(snapshot: Records, masks: pd.Series[str]) -> Orders:
+    """Of all models: the pruning of a mask goes through the layers in the model's order."""
+    orders: Orders = {}
+    for key in masks.drop_duplicates():
+        layers = _order(snapshot, [key])
+        orders.setdefault(frozenset(layers), layers)
+    return orders
+
+
+def _order(snapshot: Records, masks: Iterable[str]) -> list[str]:
+    """Layers of the first of `masks` that is there; none where none is."""
+    records = (snapshot.record(key) for key in masks)
+    return next((list(record["fields"].get("layers", ())) for record in records if record is not None), [])
+
+
+def _layers(summary: Mapping[str, Any], own: list[str], orders: Orders) -> list[list[Any]]:
+    """Layer, position, survivors, total, fraction pruned and ratio of each layer of a record's summary.
+
+    `own`: the layers that the source prunes; of a network that is whole, the summary has all but the output layer.
+    """
+    total = summary["total"]
+    total = {name: total[name] for name in own or orders.get(frozenset(total), list(total)) if name in total}
+    survivors = {name: summary["survivors"][name] for name in total}
+    overall = 1 - sum(survivors.values()) / max(1, sum(total.values()))
+    pruned = {name: 1 - survivors[name] / size for name, size in total.items()}
+    return [
+        [name, position, survivors[name], size, pruned[name], pruned[name] / overall if overall else float("nan")]
+        for position, (name, size) in enumerate(total.items())
+    ]
+
 
 LAYER = Axis("layer, from input to output", "category")
 REMAINING = "remaining in layer (%)"
@@ -100,7 +179,7 @@ FIELDS = ("weights that survive, mean", "n")
 def _steps(rows: pd.DataFrame, column: str) -> list[Series]:
     """One line a round, the last one drawn last."""
     rounds = sorted(rows["round"].unique())
-    named = _spread([number for number in rounds if number] or rounds)
+    named = evenly([number for number in rounds if number] or rounds, NAMED_ROUNDS)
     series = []
     for number in rounds:
         of_round = rows[rows["round"] == number]
@@ -144,12 +223,6 @@ def _axis(series: Sequence[Series]) -> Axis:
     return Axis(REMAINING, "log" if spans else "linear", "%")
 
 
-def _spread(rounds: list[int]) -> list[int]:
-    if len(rounds) <= NAMED_ROUNDS:
-        return rounds
-    return [rounds[round(place * (len(rounds) - 1) / (NAMED_ROUNDS - 1))] for place in range(NAMED_ROUNDS)]
-
-
 def _page(findings: Findings) -> Fragment:
     charts = layer_charts(findings)
     return Fragment({"layers": charts}, flat(charts))
@@ -157,8 +230,7 @@ def _page(findings: Findings) -> Fragment:
 
 def layers_figure(findings: Findings) -> Figure | None:
     """What remains and the ratio of Figure 1b, by layer and round; a row a source."""
-    charts = flat(layer_charts(findings))
-    return panels_figure(charts, f"{findings.name}: survivors by layer, means over seeds") if charts else None
+    return panels_figure(flat(layer_charts(findings)), f"{findings.name}: survivors by layer, means over seeds")
 
 
 def ratio_figure(findings: Findings) -> Figure | None:

@@ -2,66 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from pipeline.experiment.spec import DENSE
 from pipeline.report.analysis.comparisons import COMPARISONS
-from pipeline.report.analysis.networks import METRICS, NETWORKS, POINT
-from pipeline.report.analysis.paired_networks import paired_networks
+from pipeline.report.analysis.networks import METRICS, NETWORKS, POINT, paired_networks
 from pipeline.report.findings import Findings, Table
+from pipeline.report.rows import rows_of
 from pipeline.report.sections.section import Fragment, Screen, Section
-from pipeline.report.wording import listed, p_value
+from pipeline.report.wording import listed, p_value, shown
 
 if TYPE_CHECKING:
-    from rich.table import Table as Printed
+    from rich.table import Table as RichTable
 
 SPELLED_OUT = 12
 """Rows that the sentence names."""
 TITLES = dict(zip(METRICS, ("decision boundary", "no point wrong", "zero loss"), strict=True))
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """One metric of a row, in percent and points of it; empty where there is none. Intervals are of 95 %."""
+def network_rows(networks: pd.DataFrame) -> list[SimpleNamespace]:
+    """A row for each (target, source, ticket, round, draw) of the table `networks`; `of`: by metric its numbers.
 
-    share: str
-    interval: str
-    both: str
-    both_interval: str
-    paper: str
-    inside: bool | None
-    """Whether the paper's share is in our interval; None without one."""
-    difference: str
-    difference_interval: str
-
-
-@dataclass(frozen=True, slots=True)
-class Success:
-    """One (target, source, ticket, round, draw)."""
-
-    target: str
-    source: str
-    ticket: str
-    round: int
-    hidden: str
-    n: int
-    of: Mapping[str, Told]
-    """By metric."""
-
-
-def success_rows(networks: pd.DataFrame) -> list[Success]:
-    """A row for each point of the table `networks`."""
+    These are in percent and points of it, with intervals of 95 %; empty where there is none. `inside`: whether the
+    paper's share is in our interval, None without one.
+    """
     rows = []
     for _, of_point in networks.groupby(POINT, sort=False):
-        of_metric = {str(row.metric): _told(row) for row in _rows(of_point)}
-        first = next(iter(_rows(of_point)))
-        hidden = "" if pd.isna(first.hidden) else str(first.hidden)
-        ticket = f"{first.ticket}, draw {first.draw + 1}" if first.draw else first.ticket
-        rows.append(Success(first.target, first.source, ticket, first.round, hidden, first.n, of_metric))
+        metrics = list(rows_of(of_point))
+        first = metrics[0]
+        rows.append(
+            SimpleNamespace(
+                **{name: getattr(first, name) for name in ("target", "source", "round", "n")},
+                ticket=f"{first.ticket}, draw {first.draw + 1}" if first.draw else first.ticket,
+                hidden=shown(first.hidden),
+                of={row.metric: _numbers(row) for row in metrics},
+            )
+        )
     return rows
 
 
@@ -74,7 +54,7 @@ def how_many_succeed(networks: pd.DataFrame) -> list[str]:
         return []
     last = networks.groupby(POINT[:3], sort=False)["round"].transform("max")
     known = networks["both"].notna() | (networks["round"] == 0)
-    rows = success_rows(networks[(networks["round"] == last) & known])
+    rows = network_rows(networks[(networks["round"] == last) & known])
     clauses = []
     for target in dict.fromkeys(row.target for row in rows[:SPELLED_OUT]):
         of_target = [_clause(row) for row in rows[:SPELLED_OUT] if row.target == target]
@@ -84,8 +64,8 @@ def how_many_succeed(networks: pd.DataFrame) -> list[str]:
         "found the decision boundary, had no point on the wrong side of it, reached zero loss; of pruned tickets those "
         "whose dense network did, too"
     )
-    said = f"{'; '.join(clauses)} ({about}){more}."
-    return [f"How many networks succeed? {said[0].upper()}{said[1:]}"]
+    sentence = f"{'; '.join(clauses)} ({about}){more}."
+    return [f"How many networks succeed? {sentence[0].upper()}{sentence[1:]}"]
 
 
 def is_all(findings: Findings) -> bool:
@@ -93,14 +73,14 @@ def is_all(findings: Findings) -> bool:
     return not findings.of(NETWORKS).empty and not (findings.of(COMPARISONS)["remark"] == "").any()
 
 
-def _clause(row: Success) -> str:
+def _clause(row: SimpleNamespace) -> str:
     whose = "dense networks" if row.ticket == DENSE else f"{row.ticket} tickets of {row.source}"
     units = f" with {row.hidden} hidden units" if row.hidden else ""
-    return f"{listed([told.both or told.share for told in row.of.values()])} % of {row.n:,} {whose}{units}"
+    return f"{listed([numbers.both or numbers.share for numbers in row.of.values()])} % of {row.n:,} {whose}{units}"
 
 
-def _told(row: Any) -> Told:
-    return Told(
+def _numbers(row: SimpleNamespace) -> SimpleNamespace:
+    return SimpleNamespace(
         share=_percent(row.share),
         interval=_between(row.low, row.high),
         both=_percent(row.both_share),
@@ -113,15 +93,11 @@ def _told(row: Any) -> Told:
 
 
 def _percent(share: float, sign: str = "") -> str:
-    return "" if pd.isna(share) else f"{100 * share:{sign}.1f}"
+    return shown(100 * share, f"{{:{sign}.1f}}".format)
 
 
 def _between(low: float, high: float, sign: str = "") -> str:
     return "" if pd.isna(low) else f"{_percent(low, sign)} to {_percent(high, sign)}"
-
-
-def _rows(table: pd.DataFrame) -> Iterable[Any]:
-    return table.itertuples()
 
 
 PAIRED_NETWORKS = Table(
@@ -134,7 +110,7 @@ def _page(findings: Findings) -> Fragment | None:
     table = findings.of(NETWORKS)
     if table.empty:
         return None
-    values = {"rows": success_rows(table), "titles": TITLES, "paired_networks": paired_rows(findings)}
+    values = {"rows": network_rows(table), "titles": TITLES, "paired_networks": paired_rows(findings)}
     return Fragment(values | {name: bool(table[of].notna().any()) for name, of in COLUMNS.items()})
 
 
@@ -153,45 +129,45 @@ def paired_rows(findings: Findings) -> list[dict[str, str]]:
             "only_other": f"{row.only_other:,}",
             "p": p_value(row.p_holm),
         }
-        for row in _rows(findings.of(PAIRED_NETWORKS))
+        for row in rows_of(findings.of(PAIRED_NETWORKS))
     ]
 
 
-def _lines(findings: Findings, screen: Screen) -> Iterator[Printed]:
+def _lines(findings: Findings, screen: Screen) -> Iterator[RichTable]:
     """A table a metric, the page's rows: shares in percent with their intervals. None where there is no row."""
-    rows = success_rows(findings.of(NETWORKS))
+    rows = network_rows(findings.of(NETWORKS))
     return (_table(metric, title, rows, screen) for metric, title in (TITLES.items() if rows else ()))
 
 
-def _table(metric: str, title: str, rows: list[Success], screen: Screen) -> Printed:
-    from rich.table import Table as Printed
+def _table(metric: str, title: str, rows: list[SimpleNamespace], screen: Screen) -> RichTable:
+    from rich.table import Table as RichTable
 
-    told = [row.of[metric] for row in rows]
-    with_dense, paper = any(one.both for one in told), any(one.paper for one in told)
+    numbers = [row.of[metric] for row in rows]
+    with_dense, paper = any(one.both for one in numbers), any(one.paper for one in numbers)
     headings = ["all", *["with dense"] * with_dense, *["paper"] * paper]
     title = f"Networks that succeed (%): {title}"
-    table = Printed(title=title, box=screen.style, title_justify="left", caption_justify="left")
+    table = RichTable(title=title, box=screen.style, title_justify="left", caption_justify="left")
     table.add_column("source -> target\nticket", overflow="fold")
     for heading in ("units", "n", *headings):
         table.add_column(heading, justify="right", no_wrap=True)
-    for row, one in zip(rows, told, strict=True):
+    for row, one in zip(rows, numbers, strict=True):
         table.add_row(_named(row), row.hidden, f"{row.n:,}", *_cells(one, with_dense, paper))
-    notes = ["beneath: 95 % interval"]
-    notes += ["with dense: the dense network succeeds, too"] * with_dense
-    notes += ["!: the paper's is outside our interval"] * any(one.inside is False for one in told)
-    table.caption = "; ".join(notes)
+    remarks = ["beneath: 95 % interval"]
+    remarks += ["with dense: the dense network succeeds, too"] * with_dense
+    remarks += ["!: the paper's is outside our interval"] * any(one.inside is False for one in numbers)
+    table.caption = "; ".join(remarks)
     return table
 
 
-def _named(row: Success) -> str:
+def _named(row: SimpleNamespace) -> str:
     if row.ticket == DENSE:
         return f"{row.target}\n{row.ticket}"
     return f"{row.source} -> {row.target}\n{row.ticket}, round {row.round}"
 
 
-def _cells(told: Told, with_dense: bool, paper: bool) -> list[str]:
-    cells = [f"{told.share}\n{told.interval}", *[f"{told.both}\n{told.both_interval}"] * with_dense]
-    return [*cells, *[told.paper + "!" * (told.inside is False)] * paper]
+def _cells(numbers: SimpleNamespace, with_dense: bool, paper: bool) -> list[str]:
+    cells = [f"{numbers.share}\n{numbers.interval}", *[f"{numbers.both}\n{numbers.both_interval}"] * with_dense]
+    return [*cells, *[numbers.paper + "!" * (numbers.inside is False)] * paper]
 
 
 SECTION = Section(

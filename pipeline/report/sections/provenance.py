@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import yaml
 
@@ -18,13 +18,21 @@ from pipeline.report.findings import Computed, Findings
 from pipeline.report.sections.section import Fragment, Section
 
 
-def provenance(findings: Findings) -> Mapping[str, Any]:
-    """Versions, hardware, commits, store and spec."""
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What results were made with."""
+
+    facts: Mapping[str, list[str]]
+    """Versions, hardware, commits, drivers and store, by the name of the fact."""
+    grid: str
+    """As YAML, complete."""
+
+
+def origin(findings: Findings) -> Origin:
+    """From the records of all stages, each fact once."""
     read = findings.read
-    versions: dict[str, Any] = {}
-    hardware: dict[str, Any] = {}
-    commits: dict[str, None] = {}
-    drivers: dict[str, None] = {}
+    versions, hardware = dict[str, Mapping[str, str]](), dict[str, Mapping[str, str]]()
+    commits, drivers = dict[str, None](), set[str]()
     for key in read.grid.stages:
         record = read.snapshot.record(key)
         if record is not None:
@@ -32,17 +40,18 @@ def provenance(findings: Findings) -> Mapping[str, Any]:
             versions.setdefault(canonical(record.get("versions", {})), record.get("versions", {}))
             hardware.setdefault(canonical(of_host), of_host)
             commits.setdefault(record.get("git_commit", ""))
-            drivers.setdefault(record.get("driver", ""))
-    return {
-        "versions": list(versions.values()),
-        "hardware": list(hardware.values()),
-        "commits": [commit for commit in commits if commit],
-        "drivers": len(drivers),
-        "made again": list(filter(None, (_made_again(check, read.grid) for check in read.checks))),
-        "store": shown(read.store),
-        "report": describe_driver(),
-        "spec": yaml.safe_dump(findings.spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
+            drivers.add(record.get("driver", ""))
+    facts = {
+        "versions": [_line(each) for each in versions.values()],
+        "hardware": [_line(each) for each in hardware.values()],
+        "commits": [*filter(None, commits)],
+        "drivers": [str(len(drivers))],
+        "made again": [*filter(None, (_made_again(check, read.grid) for check in read.checks))],
+        "store": [shown(read.store)],
+        "report made with": [_line(describe_driver())],
     }
+    grid = yaml.safe_dump(findings.spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return Origin({name: values for name, values in facts.items() if values}, grid)
 
 
 def _made_again(check: Check, grid: Grid) -> str | None:
@@ -58,21 +67,7 @@ def _made_again(check: Check, grid: Grid) -> str | None:
     return f"{share}, {day}, on {_line(check['hardware'])}, torch {torch}: {came}"
 
 
-def provenance_rows(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Facts as (name, values) and the spec as YAML."""
-    facts = [
-        ("versions", [_line(each) for each in provenance.get("versions", [])]),
-        ("hardware", [_line(each) for each in provenance.get("hardware", [])]),
-        ("commits", list(provenance.get("commits", []))),
-        ("drivers", [str(provenance["drivers"])] if "drivers" in provenance else []),
-        ("made again", list(provenance.get("made again", []))),
-        ("store", [provenance["store"]] if provenance.get("store") else []),
-        ("report made with", [_line(provenance["report"])] if provenance.get("report") else []),
-    ]
-    return {"facts": [(name, values) for name, values in facts if values], "grid": provenance.get("spec", "")}
-
-
-def _line(facts: Mapping[str, Any]) -> str:
+def _line(facts: Mapping[str, object]) -> str:
     parts = [
         f"{key} ({_line(value)})" if isinstance(value, Mapping) else f"{key} {value}"
         for key, value in facts.items()
@@ -81,11 +76,11 @@ def _line(facts: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-PROVENANCE: Computed[Mapping[str, Any]] = Computed("provenance", provenance)
+PROVENANCE = Computed("provenance", origin)
 
 
 def _page(findings: Findings) -> Fragment:
-    return Fragment({**provenance_rows(findings.of(PROVENANCE)), "notes": findings.notes})
+    return Fragment({"origin": findings.of(PROVENANCE), "omissions": findings.omissions})
 
 
 SECTION = Section("provenance", "Provenance", "Provenance", _page, computed=(PROVENANCE,))

@@ -58,6 +58,10 @@ class Section:
     """What the terminal says."""
     template: str = ""
     """The template itself, of a section whose few words need no file of their own."""
+    script: bool = False
+    """Whether the page runs a script of its own, `NAME.js` beside its module."""
+    banner: Callable[[Findings], str] | None = None
+    """What it adds to the first lines of the page; empty where that is nothing."""
     turn: int = LAST
     """Of its lines in the terminal; those of one turn are in the page's order."""
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pandas as pd
 
 from pipeline.experiment.spec import Spec
+from pipeline.recipes.keys import canonical
 from pipeline.report.findings import Findings, Table
+from pipeline.report.rows import records
 from pipeline.report.sections.section import Fragment, Section
 from pipeline.report.spec_settings import settings_of, written
-from pipeline.report.wording import records
 
 COLUMNS = ["field", "value", "default", "paper", "differs", "reason"]
 FIXED: tuple[tuple[str, str, str], ...] = (
@@ -39,7 +41,8 @@ def in_force(spec: Spec) -> pd.DataFrame:
     rows = []
     for field, value, default in settings_of(spec):
         bare = field.partition(" (")[0]
-        stated = _alternatives(stated_by[bare]) if bare in stated_by else []
+        # a paper read from its file has keys in its own order, one that a store remembers in the store's
+        stated = _alternatives(json.loads(canonical(stated_by[bare]))) if bare in stated_by else []
         differs = bool(stated) and not any(_same(value, one) for one in stated)
         rows.append(
             (field, written(value), default, " or ".join(map(written, stated)), differs, left_open.get(bare, ""))

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.report.findings import Findings
+from pipeline.report.report_files import write_whole
 from pipeline.report.sections import order
 from pipeline.report.sections.section import Still
-from pipeline.report.whole_files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.report.charts.matrices import Matrices, Matrix, matrices
-from pipeline.report.findings import Findings
 from pipeline.report.wording import margin_points, percent_left
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from pipeline.report.sections.matrices import Matrices, Matrix
 
 POSITIVE, NEGATIVE, EMPTY = "#2F7FC1", "#D9772B", "#F5F6F8"
 MOST = 16
@@ -21,14 +21,11 @@ CELL = (1.25, 0.5)
 """Inches."""
 
 
-def matrix_figure(findings: Findings) -> Figure | None:
-    """All matrices below one another; None where nothing is compared."""
+def matrix_figure(name: str, compared: Matrices, margin: float) -> Figure:
+    """All matrices of an experiment below one another."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    compared = matrices(findings)
-    if compared is None:
-        return None
     columns = min(MOST, max(len(table.columns) for table in compared.tables))
     heights = [min(MOST, len(table.rows)) * CELL[1] + 0.8 for table in compared.tables]
     width = max(7.5, columns * CELL[0] + 2.5)
@@ -39,11 +36,10 @@ def matrix_figure(findings: Findings) -> Figure | None:
         _matrix(axes, table, compared)
     few = len(compared.sources) <= MOST and len(compared.targets) <= MOST
     left_out = "" if few else f"\nthe first {MOST} sources and targets: the page has all"
-    margin = margin_points(findings.spec.analysis.margin)
     figure.suptitle(
-        f"{findings.name}, {percent_left(compared.levels[compared.chosen])} of the weights remaining: differences in "
+        f"{name}, {percent_left(compared.levels[compared.chosen])} of the weights remaining: differences in "
         f"points of test accuracy{left_out}\n95 % intervals beneath; *: p < 0.05 after Holm's correction; "
-        f"≡: equivalent within ±{margin}; hatched: no test",
+        f"≡: equivalent within ±{margin_points(margin)}; hatched: no test",
         fontsize=9,
     )
     return figure

@@ -38,8 +38,8 @@ KEY = 0.75
 
 def panels_figure(
     charts: Sequence[Chart], title: str, size: tuple[float, float] = PANEL, a_row: int = 3, columns: int | None = None
-) -> Figure:
-    """One figure of all charts, or of the first MOST_PANELS, which the title then says.
+) -> Figure | None:
+    """One figure of all charts, or of the first MOST_PANELS, which the title then says. None where there is no chart.
 
     `size`: of a panel in inches; `a_row`: panels beside one another, at most; `columns`: exactly so many, where charts
     of a row belong together.
@@ -47,6 +47,8 @@ def panels_figure(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    if not charts:
+        return None
     drawn = charts[:MOST_PANELS]
     if len(drawn) < len(charts):
         title += f"\n{len(drawn)} of {len(charts)} panels: the page has all"

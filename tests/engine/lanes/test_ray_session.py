@@ -156,7 +156,7 @@ def test_a_ray_that_is_lost_between_its_start_and_the_watch_is_told_in_one_sente
 
 
 LEFT = """
-from pipeline.cli.terminal import plain_streams
+from pipeline.cli.console import plain_streams
 from pipeline.engine.lanes import ray_processes
 ray_processes.end_all = lambda: None
 with plain_streams():

@@ -6,21 +6,15 @@ The unit is the seed: several values of one seed are averaged first.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from pipeline.report.analysis.paired_tests import half_width
+from pipeline.report.analysis.paired_tests import Floats, Whole, half_width
 from pipeline.report.findings import Table
-
-Floats = npt.NDArray[np.float64]
-Whole = npt.NDArray[np.int64]
 
 CURVE = ["experiment", "model", "source", "target", "source_optimizer", "target_optimizer", "ticket"]
 POINT = ["round", "fraction_pruned", "survivors", "total"]
 ROUNDING = 1e-12
 """Accuracies are quotients of counts: differences this small are rounding."""
-SAME_LEVEL = 0.005
-"""Relative difference up to which numbers of weights remaining are one level: chains round at different places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,27 +103,3 @@ def curves(table: pd.DataFrame) -> pd.DataFrame:
 
 
 CURVES = Table("curves", lambda findings: curves(findings.results))
-
-
-def level_of(table: pd.DataFrame) -> "pd.Series[float]":
-    """The level of each row: weights remaining, in [0, 1], from its `fraction_pruned`, to 3 significant digits.
-
-    Chains that prune to within a few weights of one another are at one level: it takes in all weights remaining that
-    are within 0.5 % of its largest, which names it (in a fourth digit where three would name two levels alike). So a
-    row's level depends on which others there are: give a whole table (`results`, `curves` or points of one experiment
-    have the same levels) and filter afterwards. The order of rows does not matter.
-    """
-    codes, remaining = pd.factorize(1 - table["fraction_pruned"])
-    largest = np.empty(len(remaining), dtype="float64")
-    current = np.inf
-    for place in np.argsort(-remaining):
-        if remaining[place] < (1 - SAME_LEVEL) * current:
-            current = remaining[place]
-        largest[place] = current
-    names: dict[str, set[float]] = {}
-    for fraction in largest:
-        names.setdefault(f"{fraction:.3g}", set()).add(float(fraction))
-    # levels are 0.5 % apart: a fourth digit tells all of them
-    spelled = [f"{value:.{3 if len(names[f'{value:.3g}']) == 1 else 4}g}" for value in largest]
-    rounded = np.array(spelled, dtype="float64")
-    return pd.Series(rounded[codes] if len(rounded) else np.empty(0), index=table.index, dtype="float64")

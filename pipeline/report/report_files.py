@@ -1,18 +1,19 @@
-"""The report on disk: the page, its figures, and the tables that other programs read."""
+"""The report on disk: the page, its figures, and the tables that other programs read; each file whole or not at all."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from pipeline.report.contents import CONTENTS, made_by, sha256_of
 from pipeline.report.findings import Findings, Table
+from pipeline.report.report_folder import CONTENTS, Contents, made_by, sha256_of
 from pipeline.report.sections import order
-from pipeline.report.whole_files import write_whole
 
 PAGE = "report.html"
 RESULTS = Table("results", lambda findings: findings.results)
@@ -42,15 +43,15 @@ def write_report(findings: Findings, folder: Path, *, refresh: int | None = None
         from pipeline.report.stills.figures import write_figures
 
         files += write_figures(findings, folder)
-    contents = {
-        "made_by": made_by(),
-        "digest": findings.digest if refresh is None else "",
-        "version": version,
-        "measured": int(findings.results["status"].isin(["ok", "diverged"]).sum()),
+    contents = Contents(
         # Where another report wrote to the folder at the same time, files are not what this list says of them.
-        "files": {file.name: sha256_of(file) for file in files},
-    }
-    write_whole(folder / CONTENTS, lambda path: path.write_text(json.dumps(contents)))
+        {file.name: sha256_of(file) for file in files},
+        made_by(),
+        digest=findings.digest if refresh is None else "",
+        version=version,
+        measured=int(findings.results["status"].isin(["ok", "diverged"]).sum()),
+    )
+    write_whole(folder / CONTENTS, lambda path: path.write_text(json.dumps(asdict(contents))))
     return files
 
 
@@ -58,3 +59,15 @@ def _written(table: Table, rows: pd.DataFrame, folder: Path) -> Iterator[Path]:
     yield write_whole(folder / f"{table.name}.parquet", partial(rows.to_parquet, index=False))
     if table.csv:
         yield write_whole(folder / f"{table.name}.csv", partial(rows.to_csv, index=False))
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
+    """`path`, written by `write` to a temporary file beside it that then takes its place."""
+    # The suffix stays last: matplotlib and pandas choose the format by it.
+    partial = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        write(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from pipeline.report.analysis.levels import nearest_levels
-from pipeline.report.analysis.statistics import level_of
+from pipeline.report.analysis.levels import level_of, nearest_levels
 from pipeline.report.findings import Computed, Findings
+from pipeline.report.rows import evenly
 from pipeline.report.wording import listed
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ WHOLE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class LevelMasks:
     """A source's masks at one level (weights remaining, in [0, 1])."""
 
     source: str
@@ -35,7 +35,7 @@ class Drawn:
     """By seed the key of the pruning that made it; None for the whole network."""
 
 
-def drawn_masks(results: pd.DataFrame, spec: Spec) -> list[Drawn]:
+def masks_by_level(results: pd.DataFrame, spec: Spec) -> list[LevelMasks]:
     """Masks of each source's chain at the levels drawn, sources in the grid's order, the least pruned level first.
 
     Of several rounds at one level the first. A source none of whose masks is evaluated has none, nor a whole network.
@@ -47,17 +47,17 @@ def drawn_masks(results: pd.DataFrame, spec: Spec) -> list[Drawn]:
     ]
 
 
-def _of_source(source: str, chain: pd.DataFrame, spec: Spec) -> Iterator[Drawn]:
+def _of_source(source: str, chain: pd.DataFrame, spec: Spec) -> Iterator[LevelMasks]:
     if chain.empty:
         return
     for level in levels_drawn(chain["level"].tolist(), spec.analysis.levels):
         if level == WHOLE:
-            yield Drawn(source, level, 0, dict.fromkeys(spec.seeds))
+            yield LevelMasks(source, level, 0, dict.fromkeys(spec.seeds))
             continue
         rows = chain[chain["level"] == level]
         first = int(rows["round"].min())
         rows = rows[rows["round"] == first]
-        yield Drawn(
+        yield LevelMasks(
             source, level, first, {int(seed): str(key) for seed, key in zip(rows["seed"], rows["mask"], strict=True)}
         )
 
@@ -70,26 +70,24 @@ def levels_drawn(evaluated: Collection[float], asked: Collection[float] | None) 
     """
     pruned = sorted({level for level in evaluated if level > 0}, reverse=True)
     if asked is None:
-        every = [WHOLE, *(level for level in pruned if level < WHOLE)]
-        last, most = len(every) - 1, min(MOST, len(every))
-        return [every[round(place * last / max(1, most - 1))] for place in range(most)]
+        return evenly([WHOLE, *(level for level in pruned if level < WHOLE)], MOST)
     nearest = nearest_levels(asked, pruned)
     return sorted({WHOLE if level == WHOLE else nearest.get(level, WHOLE) for level in asked}, reverse=True)
 
 
-DRAWN = Computed("drawn masks", lambda findings: drawn_masks(findings.results, findings.spec))
+LEVEL_MASKS = Computed("drawn masks", lambda findings: masks_by_level(findings.results, findings.spec))
 
-Outputs = set[tuple[str, str]]
+OutputNames = set[tuple[str, str]]
 """(stage, output) of files of the store."""
 
 
-def affordable(findings: Findings, needed: Callable[[Drawn], Outputs], what: str) -> list[Drawn]:
+def affordable(findings: Findings, needed: Callable[[LevelMasks], OutputNames], what: str) -> list[LevelMasks]:
     """Those of the first sources, as many as BYTES are enough for; a note names the others. None that need nothing."""
-    drawn, kept = findings.of(DRAWN), list[Drawn]()
+    drawn, kept = findings.of(LEVEL_MASKS), list[LevelMasks]()
     left, out = BYTES, list[str]()
     for source in dict.fromkeys(one.source for one in drawn):
         of_source = [one for one in drawn if one.source == source]
-        outputs = Outputs().union(*map(needed, of_source))
+        outputs = OutputNames().union(*map(needed, of_source))
         size = sum(findings.read.size(*output) for output in outputs)
         if size > left:
             out.append(source)
@@ -98,5 +96,5 @@ def affordable(findings: Findings, needed: Callable[[Drawn], Outputs], what: str
             kept += of_source
     if out:
         note = f"{what}: not of {listed(out)}, which would be more than {BYTES >> 30} GiB to read."
-        findings.read.notes.append(note)
+        findings.read.omissions.append(note)
     return kept

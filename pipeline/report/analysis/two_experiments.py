@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from pipeline.experiment.spec_analysis import FEWEST
+from pipeline.report.analysis.levels import level_of
+from pipeline.report.analysis.over_seeds import by_seed, moments
 from pipeline.report.analysis.paired import paired, rows_at
-from pipeline.report.analysis.statistics import by_seed, level_of, moments
 
 MATCHED = ["source", "target", "ticket", "left"]
 COLUMNS = [
@@ -43,22 +44,10 @@ def compare(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     pairs["n"], pairs["same"] = beside.n, _same(joined, pairs)
     # the same runs do not differ: there is nothing to test
     identical = (pairs["same"] == pairs["n"]) & (pairs["n"] > 0)
-    p_holm, tests = beside.corrected(pairs.groupby(["ticket", "left"], sort=False).ngroup())
     few = "n = " + pairs["n"].astype("string") + " shared seeds: too few for a test"
     remark = few.mask(pairs["n"] >= FEWEST, CONSTANT).mask(identical, SAME).mask(beside.testable, "")
-    tested = pairs.assign(
-        difference=beside.difference,
-        std=beside.difference_std,
-        low=beside.low,
-        high=beside.high,
-        t=beside.t,
-        p=beside.p,
-        p_holm=p_holm,
-        tests=tests,
-        effect=beside.effect,
-        remark=remark,
-    )
-    return tested.reindex(columns=COLUMNS)
+    columns = beside.columns(pairs.groupby(["ticket", "left"], sort=False).ngroup())
+    return pairs.assign(**columns, remark=remark).reindex(columns=COLUMNS)
 
 
 def _same(joined: pd.DataFrame, pairs: pd.DataFrame) -> pd.Series[int]:

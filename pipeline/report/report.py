@@ -1,25 +1,60 @@
-"""What a run, a sync and a report end with: one look at the store, the report, and whoever else is told of it."""
+"""A report, from a grid and its store to its files: what a run, a sync and `tickets report` end with."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 import pandas as pd
 
-from pipeline.engine.store import Store
+from pipeline.engine.failures import failures
+from pipeline.engine.recomputing import checks
+from pipeline.engine.store import Problem, Snapshot, Store
 from pipeline.engine.waiting import waiting
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import Grid
 from pipeline.experiment.planning import plan
-from pipeline.report.contents import current_report, report_digest
-from pipeline.report.files import write_report
+from pipeline.report.evidence import Evidence
 from pipeline.report.findings import Findings
-from pipeline.report.folders import report_folder
-from pipeline.report.gathering import begin, complete
-from pipeline.report.sound_outputs import broken_files
+from pipeline.report.report_files import write_report
+from pipeline.report.report_folder import current_report, report_digest, report_folder
+from pipeline.report.results import results_table
+from pipeline.report.sections import order
+from pipeline.report.sound_outputs import SoundOutputs, broken_files
+
+
+def gather(grid: Grid, store: Store, snapshot: Snapshot, earlier: Path | None = None) -> Findings:
+    """Read and compute all findings. `snapshot` is the moment that they are of.
+
+    A grid whose histories or masks are too many to read has those of one level (`analysis.fraction_pruned`) only;
+    `Findings.omissions` says so. Files of the store that are damaged are left out, named, and discarded.
+    `earlier`: the folder of an earlier report, of which tables that hold what never changes for a key are not read
+    again.
+    """
+    return complete(begin(grid, store, snapshot, earlier, broken_files(grid, snapshot)))
+
+
+def begin(grid: Grid, store: Store, snapshot: Snapshot, earlier: Path | None, broken: Sequence[Problem]) -> Findings:
+    """Findings of which nothing but the results has been computed yet. `broken`: as `broken_files` finds them."""
+    failed, skipped = failures(store, grid.name)
+    outputs = SoundOutputs(store, broken)
+    evidence = Evidence(grid, snapshot, outputs, store.uri, failed, skipped, checks(store), earlier)
+    results = results_table(grid, snapshot, failed)
+    return Findings(grid.spec, results, time.time(), evidence, about=grid.about)
+
+
+def complete(findings: Findings) -> Findings:
+    """The same with all that the sections compute, what was left out, and what was found damaged."""
+    for section in order.SECTIONS:
+        for computed in section.computed:
+            findings.of(computed)
+    read = findings.read
+    damaged = read.outputs.damaged
+    digest = report_digest(findings.spec, read.store, findings.results, read.failed, len(read.checks))
+    return replace(findings, digest="" if damaged else digest, omissions=(*read.omissions, *damaged), damaged=damaged)
 
 
 class Audience(Protocol):
@@ -38,7 +73,7 @@ class Audience(Protocol):
         """The report could not be made; the results are there all the same."""
 
 
-def publish(
+def make_report(
     grid: Grid,
     store: Store,
     reports: Path,

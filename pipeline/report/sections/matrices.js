@@ -1,5 +1,5 @@
 "use strict";
-// Fills the source x target matrices at the chosen level, and the table of all comparisons. Columns: pipeline/report/matrices.py.
+// Fills the source x target matrices at the chosen level, and the table of all comparisons. Columns: `Matrix` in matrices.py.
 
 const MATRICES = DATA.matrices;
 const MOST_ROWS = 1000;

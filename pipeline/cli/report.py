@@ -7,23 +7,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from pipeline.cli.options import (
-    DATA,
-    REPORTS,
-    STORE,
-    DataOption,
-    Experiment,
-    Overrides,
-    ReportsOption,
-    StoreOption,
-    prepare_tracking,
-)
-from pipeline.cli.terminal import open_console, say
+from pipeline.cli import options
+from pipeline.cli.console import open_console, say
 from pipeline.engine.addresses import shown
 from pipeline.engine.waiting import waiting
 from pipeline.lottery.counting import count_of
@@ -66,7 +56,7 @@ def start_tracking(grid: "Grid", tracking: str, store: str, console: Console) ->
     from pipeline.engine.tracking.tracker import Tracker
     from pipeline.engine.tracking.uri import sqlite_path
 
-    uri, opened = prepare_tracking(tracking), Store(store)
+    uri, opened = options.prepare_tracking(tracking), Store(store)
     with waiting(f"Waiting for the store {shown(store)}", partial(say, console)):
         snapshot = opened.snapshot()
     known = is_tracked if sqlite_path(uri) is not None else logged_runs
@@ -89,7 +79,7 @@ def start_tracking(grid: "Grid", tracking: str, store: str, console: Console) ->
 
 
 @dataclass(frozen=True)
-class Reader:
+class TerminalAudience:
     """The person at the terminal, and MLflow."""
 
     grid: "Grid"
@@ -108,7 +98,7 @@ class Reader:
             self.tracker.finish(results, given_up=given_up)
 
     def show(self, findings: "Findings", files: list[Path], given_up: Collection[str]) -> None:
-        from pipeline.report.terminal import report as rendered
+        from pipeline.report.terminal_report import report as rendered
 
         console = self.console
         console.print(rendered(findings, width=console.width, plain=not console.is_terminal))
@@ -138,17 +128,17 @@ class Reader:
 
 
 def report(
-    experiment: Experiment,
-    overrides: Overrides = None,
-    store: StoreOption = STORE,
-    data: DataOption = DATA,
-    reports: ReportsOption = REPORTS,
+    experiment: options.Experiment,
+    overrides: options.Overrides = None,
+    store: options.StoreOption = options.STORE,
+    data: options.DataOption = options.DATA,
+    reports: options.ReportsOption = options.REPORTS,
     at: Annotated[
-        Optional[float],  # noqa: UP045 - typer reads it at run time
+        float | None,
         typer.Option(min=0.0, max=0.999999, help="Fraction pruned at which transfers are compared, e.g. 0.95."),
     ] = None,
     margin: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option(min=0.0001, max=0.9999, help="Accuracy difference that counts as none, e.g. 0.01."),
     ] = None,
     watch: Annotated[
@@ -160,14 +150,18 @@ def report(
     Exit code 1 if files of the store are damaged.
     """
     from pipeline.engine.store import Store
-    from pipeline.report.opening import open_experiment
-    from pipeline.report.publishing import publish
+    from pipeline.report.named_experiment import open_experiment
+    from pipeline.report.report import make_report
 
     console = open_console()
     opened = Store(store, create=False).existing()
     grid = _read_as(open_experiment(experiment, opened, data, overrides or []), at, margin)
     damaged = renew(grid, opened, reports, console) if watch else set()
-    sys.exit(1 if publish(grid, opened, reports, Reader(grid, opened, console), (), anew=True) or damaged else 0)
+    sys.exit(
+        1
+        if make_report(grid, opened, reports, TerminalAudience(grid, opened, console), (), anew=True) or damaged
+        else 0
+    )
 
 
 def _read_as(grid: "Grid", at: float | None, margin: float | None) -> "Grid":
@@ -184,9 +178,8 @@ def renew(grid: "Grid", store: "Store", reports: Path, console: Console) -> set[
     """
     from pipeline.engine.failures import failures
     from pipeline.experiment.planning import plan
-    from pipeline.report.folders import report_folder
-    from pipeline.report.gathering import gather
-    from pipeline.report.publishing import write
+    from pipeline.report.report import gather, write
+    from pipeline.report.report_folder import report_folder
 
     seen, damaged = None, set[str]()
     with contextlib.suppress(KeyboardInterrupt):
