@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline.recipes.fields import Keyed
+from pipeline.recipes.fields import Fields, Keyed
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,3 +11,7 @@ class Reference(Keyed):
 
     stage: str
     output: str
+
+    def fields(self) -> Fields:
+        # written out: a grid of 12,000 stages asks 30,000 times
+        return {"stage": self.stage, "output": self.output}
