@@ -12,7 +12,10 @@ from pipeline.lottery.counting import count_of
 
 
 def du(store: StoreOption = STORE, as_json: JsonOption = False) -> None:
-    """Show what takes space, by experiment and kind."""
+    """Show what takes space, by experiment and kind.
+
+    What is an experiment's own, and what it shares with others.
+    """
     from pipeline.engine.store import Store
     from pipeline.engine.usage import KINDS, usage
 

@@ -34,7 +34,7 @@ def gc(
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without it, only tell what would go.")] = False,
     store: StoreOption = STORE,
 ) -> None:
-    """Remove what no experiment needs, and more over a budget.
+    """Remove what no experiment needs, or is over a budget.
 
     Nothing goes that a running or a published experiment reads. Exit code 1 if the budget cannot be kept.
     """

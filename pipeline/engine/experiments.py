@@ -226,7 +226,7 @@ def is_published(store: HasDocuments, name: str) -> bool:
     return store.documents.read(f"{PUBLISHED}/{name}") is not None
 
 
-def document_of(grid: Grid) -> tuple[str, Mapping[str, Any]]:
+def document_of(grid: Grid) -> tuple[str, Mapping[str, object]]:
     """Name and content of the document that has `grid`, whenever it began."""
     content = encode(grid)
     return f"{GRIDS}/{_document(grid.name, content)}", content
