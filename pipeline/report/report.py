@@ -40,7 +40,7 @@ def gather(grid: Grid, store: Store, snapshot: Snapshot, earlier: Path | None = 
 def begin(grid: Grid, store: Store, snapshot: Snapshot, earlier: Path | None, broken: Sequence[Problem]) -> Findings:
     """Findings of which nothing but the results has been computed yet. `broken`: as `broken_files` finds them."""
     failed, skipped = failures(store, grid.name)
-    outputs = SoundOutputs(store, broken)
+    outputs = SoundOutputs(store, broken, snapshot)
     evidence = Evidence(grid, snapshot, outputs, store.uri, failed, skipped, checks(store), earlier)
     results = results_table(grid, snapshot, failed)
     return Findings(grid.spec, results, time.time(), evidence, about=grid.about)

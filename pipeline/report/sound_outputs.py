@@ -7,23 +7,29 @@ from collections.abc import Collection, Iterable
 from typing import Protocol
 
 from pipeline.engine.store import CorruptOutput, MissingOutput, Problem, Snapshot, layout
+from pipeline.engine.store.records import Record, Records
 from pipeline.experiment.grid import Grid
 from pipeline.experiment.planning import plan
+
+KEPT_BYTES = 2**28
+"""Outputs that several findings read (masks, starting weights) are kept in memory up to so many bytes together."""
 
 
 class Discardable(Protocol):
     """A store, as far as it is read and mended here."""
 
-    def read(self, key: str, output: str) -> bytes: ...
+    def read(self, key: str, output: str, known: Record | None = None) -> bytes: ...
     def discard(self, key: str, output: str | None) -> None: ...
 
 
 class SoundOutputs:
     """Outputs of a store. Several threads may read at once."""
 
-    def __init__(self, store: Discardable, problems: Iterable[Problem] = ()) -> None:
-        """`problems`: what is known to be damaged before anything is read."""
-        self._store = store
+    def __init__(self, store: Discardable, problems: Iterable[Problem] = (), records: Records | None = None) -> None:
+        """`problems`: what is known to be damaged before anything is read; `records`: those that are known already."""
+        self._store, self._records = store, records
+        self._kept: dict[tuple[str, str], bytes] = {}
+        self._room = KEPT_BYTES
         self._damaged = {problem.path: problem.what for problem in problems}
 
     @property
@@ -34,8 +40,18 @@ class SoundOutputs:
 
     def read(self, key: str, output: str) -> bytes | None:
         """Size and SHA-256 are checked; None for what was not made, was collected, or is damaged."""
+        if (key, output) in self._kept:
+            return self._kept[key, output]
+        data = self._read(key, output)
+        if data is not None and output != "history" and len(data) <= self._room:
+            self._kept[key, output] = data
+            self._room -= len(data)
+        return data
+
+    def _read(self, key: str, output: str) -> bytes | None:
+        known = self._records.record(key) if self._records is not None else None
         try:
-            return self._store.read(key, output)
+            return self._store.read(key, output, known)
         except CorruptOutput as error:
             self._damaged.setdefault(error.path, error.what)
             with contextlib.suppress(OSError):  # a store that may be read only; the next run finds it all the same

@@ -59,7 +59,7 @@ def test_what_is_known_is_not_read_again(done: Any) -> None:
     read = []
 
     class Counted:
-        def read(self, key: str, output: str) -> Any:
+        def read(self, key: str, output: str, known: object = None) -> Any:
             read.append(key)
             return store.read(key, output)
 
@@ -74,7 +74,7 @@ def test_stages_without_a_history_have_no_rows(done: Any) -> None:
 
 def test_losses_that_are_not_finite_are_nan() -> None:
     class Diverged:
-        def read(self, key: str, output: str) -> Any:
+        def read(self, key: str, output: str, known: object = None) -> Any:
             return json.dumps([{"iteration": 5, "epoch": 1.0, "test_accuracy": 0.1, "test_loss": None}]).encode()
 
     row = histories(Diverged(), ["a"]).iloc[0]

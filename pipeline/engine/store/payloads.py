@@ -1,5 +1,6 @@
 """Outputs of stages: files named by their content, written once, checked whenever they are read."""
 
+import contextlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -66,8 +67,15 @@ def _wrong_size(size: int, entry: Output) -> str:
     return f"has {size} bytes instead of {entry['size']}"
 
 
-def read(folder: StoreFolder, key: str, output: str) -> Payload:
-    """What was written; raises MissingOutput or CorruptOutput (also for a damaged record)."""
+def read(folder: StoreFolder, key: str, output: str, known: records.Record | None = None) -> Payload:
+    """What was written; raises MissingOutput or CorruptOutput (also for a damaged record).
+
+    `known`: the stage's record as somebody has it, which is read anew only where the output is not as that says.
+    """
+    entry = known["outputs"].get(output) if known is not None else None
+    if entry is not None and "path" in entry:
+        with contextlib.suppress(MissingOutput, CorruptOutput):
+            return Payload(read_entry(folder, key, output, entry), entry["sha256"])
     try:
         record = records.load(folder, key)
     except DamageError as damage:

@@ -115,9 +115,12 @@ class Store:
         """Write one output; returns `{"path", "sha256", "size"}` for the record. Unseen until `finish`."""
         return payloads.put(self.folder, key, name, data, suffix)
 
-    def read(self, key: str, output: str) -> bytes:
-        """One output, size and SHA-256 checked; raises MissingOutput or CorruptOutput."""
-        return self.read_hashed(key, output).data
+    def read(self, key: str, output: str, known: records.Record | None = None) -> bytes:
+        """One output, size and SHA-256 checked; raises MissingOutput or CorruptOutput.
+
+        `known`: the stage's record, if the caller has it: it is not read once more.
+        """
+        return payloads.read(self.folder, key, output, known).data
 
     def read_hashed(self, key: str, output: str) -> payloads.Payload:
         """The same with its SHA-256, of one read: what is written anew meanwhile has another."""
