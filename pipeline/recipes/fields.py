@@ -23,8 +23,8 @@ class Keyed:
 
     def __post_init__(self) -> None:
         """Raises UnfitError for an option that is not what its annotation says, and for such as do not go together."""
-        for option in _checked(type(self)):
-            option.check(getattr(self, option.name), option.key)
+        for check, name, key in _CHECKED.get(type(self)) or _checked(type(self)):
+            check(getattr(self, name), key)
         self.check()
 
     def check(self) -> None:
@@ -38,8 +38,8 @@ class Keyed:
 
     def fields(self) -> Fields:
         """As they are in a key: what is not at its default."""
-        values, places = _writing(type(self))
-        found = self.constants()
+        values, places, constants = _WRITING.get(type(self)) or _writing(type(self))
+        found = dict(constants)
         for value, (key, left_out) in zip(values(self), places, strict=False):
             if key is None:
                 found |= value.fields()
@@ -109,10 +109,12 @@ def _unchecked(value: object, at: str) -> None:
 
 _SCALARS = frozenset({str, int, float, bool, types.NoneType})
 _OPTIONS: dict[type, tuple[Option, ...]] = {}
-Writing = tuple[Callable[[object], tuple[Any, ...]], list[tuple[str | None, object]]]
-"""What gives the values of a recipe; for each the key, None where its own fields stand there, and what is left out."""
+Writing = tuple[Callable[[object], tuple[Any, ...]], list[tuple[str | None, object]], Fields]
+"""What gives the values of a recipe; for each the key, None where its own fields stand there, and what is left out;
+and what is among the fields always."""
 _WRITING: dict[type, Writing] = {}
-_CHECKED: dict[type, tuple[Option, ...]] = {}
+_CHECKED: dict[type, tuple[tuple[Check, str, str], ...]] = {}
+"""By class, of each option that has bounds: what checks it, its name, and its name among the fields."""
 
 
 def options_of(kind: type[Keyed]) -> tuple[Option, ...]:
@@ -128,14 +130,14 @@ def _writing(kind: type[Keyed]) -> Writing:
         options = options_of(kind)
         places = [(None if o.inline else o.key, ... if o.always else o.default) for o in options]
         # of one name alone it would give the value, not a tuple
-        _WRITING[kind] = attrgetter(*(option.name for option in options), "__class__"), places
+        _WRITING[kind] = attrgetter(*(option.name for option in options), "__class__"), places, kind.constants()
     return _WRITING[kind]
 
 
-def _checked(kind: type[Keyed]) -> tuple[Option, ...]:
-    """The options that have bounds."""
+def _checked(kind: type[Keyed]) -> tuple[tuple[Check, str, str], ...]:
     if kind not in _CHECKED:
-        _CHECKED[kind] = tuple(option for option in options_of(kind) if option.check is not _unchecked)
+        bounded = (option for option in options_of(kind) if option.check is not _unchecked)
+        _CHECKED[kind] = tuple((option.check, option.name, option.key) for option in bounded)
     return _CHECKED[kind]
 
 
