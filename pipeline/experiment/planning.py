@@ -25,22 +25,6 @@ class State(Protocol):
     def record(self, key: str) -> Mapping[str, Any] | None: ...
 
 
-class Nothing:
-    """The state of an empty store."""
-
-    def done(self, key: str) -> bool:
-        return False
-
-    def available(self, key: str, output: str) -> bool:
-        return False
-
-    def status(self, key: str) -> str | None:
-        return None
-
-    def record(self, key: str) -> Mapping[str, Any] | None:
-        return None
-
-
 @dataclass(frozen=True)
 class Plan:
     to_run: dict[str, frozenset[str]]

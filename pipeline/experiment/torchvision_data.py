@@ -28,7 +28,7 @@ class Published(Dataset):
     augment: ClassVar[Augment] = THINGS
 
     def facts(self, root: Path) -> Facts:
-        name: str = self.name  # type: ignore[attr-defined]
+        name: str = self.name  # type: ignore[attr-defined]  # of the class that this is mixed into
         known = PUBLISHED[name]
         counts = known.counts
 

@@ -108,17 +108,18 @@ def commands(seeds: int) -> dict[str, list[str]]:
     }
 
 
-def counting_server(requests: list[str]) -> tuple[str, Callable[[str, bytes], None]]:
+def counting_server(requests: list[str]) -> tuple[str, Callable[[str, bytes], object]]:
     """The address of an S3 server in this process, and what puts an object into it without a request."""
     from moto.backends import get_backend
-    from moto.server import DomainDispatcherApplication, create_backend_app
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server
 
     application = DomainDispatcherApplication(create_backend_app)
 
     def counted(environ: Any, start_response: Any) -> Iterable[bytes]:
         requests.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}?{environ['QUERY_STRING']}")
-        return application(environ, start_response)
+        answer: Iterable[bytes] = application(environ, start_response)
+        return answer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = make_server("127.0.0.1", 0, counted, threaded=True)

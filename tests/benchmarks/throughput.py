@@ -251,7 +251,7 @@ def multiply_adds(fields: dict[str, Any]) -> dict[str, int]:
     counts: dict[str, int] = {}
 
     def count(name: str, module: nn.Module, _: object, output: Tensor) -> None:
-        counts[name] = output.numel() * module.weight[0].numel()  # type: ignore[index]
+        counts[name] = output.numel() * module.weight[0].numel()  # type: ignore[index]  # the modules that this hooks have tensors
 
     with torch.device("meta"):
         model = build(model_from(fields["model"]), fields["input"], fields["classes"]).eval()

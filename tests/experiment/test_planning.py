@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.experiment.diagram import mermaid
 from pipeline.experiment.estimate import Rates, estimate
 from pipeline.experiment.grid import Grid, expand
-from pipeline.experiment.planning import Nothing, Plan, plan
+from pipeline.experiment.planning import Plan, plan
 from pipeline.experiment.spec import Spec
 
 Expand = Callable[..., Grid]
@@ -22,9 +22,9 @@ Expand = Callable[..., Grid]
 class Memory:
     """A state in a dictionary: what a store would have after running stages."""
 
-    def __init__(self, grid: Grid, ran: Iterable[str] = ()) -> None:
+    def __init__(self, grid: Grid | None = None, ran: Iterable[str] = ()) -> None:
         self.records: dict[str, dict[str, Any]] = {}
-        wanted = plan(grid, Nothing()).to_run
+        wanted = {} if grid is None else plan(grid, self).to_run
         for key in ran:
             self.run(key, wanted[key])
 
@@ -59,7 +59,7 @@ def test_weights_of_early_stopping_are_asked_for_only_where_a_ticket_starts_from
     held_out = (("half: a", "half: a, validation: 99"), ("half: b", "half: b, validation: 99"))
     plain = expanded(*held_out)
     more = expanded(*held_out, ("[winning, random]", "[winning, random, {name: theta-s, start: early-stop}]"))
-    without, with_them = plan(plain, Nothing()).to_run, plan(more, Nothing()).to_run
+    without, with_them = plan(plain, Memory()).to_run, plan(more, Memory()).to_run
     sources = {key_of_label(more, f"digits-{half} seed {seed} dense") for half in "ab" for seed in (0, 1)}
     for key, outputs in without.items():
         assert with_them[key] == outputs | ({"early-stop"} if key in sources else set())
@@ -71,7 +71,7 @@ def test_weights_of_early_stopping_are_asked_for_only_where_a_ticket_starts_from
 
 def test_an_empty_store_needs_everything_in_order(expanded: Expand) -> None:
     grid = expanded(("rounds: 3", "rounds: 3, rewind: 1ep"))
-    todo = plan(grid, Nothing())
+    todo = plan(grid, Memory())
     assert list(todo.to_run) == list(grid.stages)
     assert set(todo.reasons.values()) == {"new"}
     assert todo.to_run[key_of_label(grid, "digits-a seed 0 dense")] == {"history", "final", "it12"}
@@ -128,7 +128,7 @@ def test_what_descends_from_a_diverged_source_is_blocked_and_the_rest_runs(expan
     memory = Memory(grid)
     for label in ("dense", "prune 1"):
         key = key_of_label(grid, f"digits-a seed 0 {label}")
-        memory.run(key, plan(grid, Nothing()).to_run[key])
+        memory.run(key, plan(grid, Memory()).to_run[key])
     diverged = key_of_label(grid, "digits-a seed 0 round 1")
     memory.run(diverged, ["history"], status="diverged")
     todo = plan(grid, memory)
@@ -223,12 +223,12 @@ def trainings(grid: Grid) -> int:
 
 def test_time_is_estimated_from_trainings_of_the_same_kind(expanded: Expand) -> None:
     grid = expanded()
-    time = estimate(grid, plan(grid, Nothing()), Rates.of(timed(grid, 0.01, CPU)))
+    time = estimate(grid, plan(grid, Memory()), Rates.of(timed(grid, 0.01, CPU)))
     assert time.seconds == pytest.approx(trainings(grid) * 120 * 0.01)
     assert time.longest_chain == pytest.approx(4 * 120 * 0.01)
     assert (time.gpu_seconds, time.unknown) == (0, 0)
     assert {basis.source for basis in time.bases} == {"trainings of their own kind on Xeon"}
-    empty = estimate(grid, plan(grid, Nothing()), Rates())
+    empty = estimate(grid, plan(grid, Memory()), Rates())
     assert (empty.seconds, empty.unknown) == (0, trainings(grid))
     assert {basis.source for basis in empty.bases} == {None}
 
@@ -236,7 +236,7 @@ def test_time_is_estimated_from_trainings_of_the_same_kind(expanded: Expand) -> 
 def test_another_data_set_serves_where_its_own_was_never_timed_and_is_named(expanded: Expand) -> None:
     grid = expanded()
     half = [record for record in timed(grid, 0.01, CPU) if record["fields"]["data"]["half"] == "b"]
-    time = estimate(grid, plan(grid, Nothing()), Rates.of([*half, *timed(grid, 9, CPU, batch_size=32)]))
+    time = estimate(grid, plan(grid, Memory()), Rates.of([*half, *timed(grid, 9, CPU, batch_size=32)]))
     assert time.seconds == pytest.approx(trainings(grid) * 120 * 0.01)
     assert [basis.source for basis in time.bases] == [
         "trainings on digits on Xeon",
@@ -252,15 +252,15 @@ def test_another_data_set_serves_where_its_own_was_never_timed_and_is_named(expa
 )
 def test_trainings_of_another_kind_tell_nothing(expanded: Expand, other: dict[str, Any]) -> None:
     grid = expanded()
-    assert estimate(grid, plan(grid, Nothing()), Rates.of(timed(grid, 1, CPU, **other))).unknown == trainings(grid)
+    assert estimate(grid, plan(grid, Memory()), Rates.of(timed(grid, 1, CPU, **other))).unknown == trainings(grid)
 
 
 def test_processors_tell_nothing_of_gpus_nor_gpus_of_processors(expanded: Expand) -> None:
     small, large = expanded(), expanded(ON_GPUS)
     assert large.stages.keys() != small.stages.keys(), "the workers are in the key"
-    todo = plan(large, Nothing())
+    todo = plan(large, Memory())
     assert estimate(large, todo, Rates.of(timed(large, 0.01, CPU))).unknown == trainings(large)
-    assert estimate(small, plan(small, Nothing()), Rates.of(timed(small, 0.01, H200))).unknown == trainings(small)
+    assert estimate(small, plan(small, Memory()), Rates.of(timed(small, 0.01, H200))).unknown == trainings(small)
     # nor does a whole GPU tell how long it takes on a half
     assert estimate(large, todo, Rates.of(timed(large, 0.01, H200, share=0.5))).unknown == trainings(large)
     time = estimate(large, todo, Rates.of(timed(large, 0.01, H200)))
@@ -271,7 +271,7 @@ def test_processors_tell_nothing_of_gpus_nor_gpus_of_processors(expanded: Expand
 
 def test_a_throughput_gives_the_gpu_hours_of_what_was_never_timed(expanded: Expand) -> None:
     grid = expanded(ON_GPUS)
-    todo = plan(grid, Nothing())
+    todo = plan(grid, Memory())
     images = trainings(grid) * 120 * 64
     area = 8 * 8 / (32 * 32)
     time = estimate(grid, todo, Rates(throughput={"": 1000.0}))
@@ -283,7 +283,7 @@ def test_a_throughput_gives_the_gpu_hours_of_what_was_never_timed(expanded: Expa
     )
     assert estimate(grid, todo, Rates(throughput={"vgg19": 10.0})).unknown == trainings(grid)
     halves = expanded(("training:\n", "resources: {gpus_per_worker: 0.5}\ntraining:\n"))
-    half = estimate(halves, plan(halves, Nothing()), Rates(throughput={"": 1000.0}))
+    half = estimate(halves, plan(halves, Memory()), Rates(throughput={"": 1000.0}))
     assert half.gpu_seconds == pytest.approx(time.gpu_seconds)
     assert half.seconds == pytest.approx(2 * half.gpu_seconds)
     measured = estimate(grid, todo, Rates.of(timed(grid, 0.01, H200), {"": 1000.0}))
@@ -291,13 +291,13 @@ def test_a_throughput_gives_the_gpu_hours_of_what_was_never_timed(expanded: Expa
 
 
 def test_the_longest_chain_has_epochs_where_all_train_for_as_many(expanded: Expand) -> None:
-    assert plan(expanded(), Nothing()).chain_epochs == 4 * 10
-    assert plan(expanded(("length: 10ep", "length: 10ep5it")), Nothing()).chain_epochs is None
+    assert plan(expanded(), Memory()).chain_epochs == 4 * 10
+    assert plan(expanded(("length: 10ep", "length: 10ep5it")), Memory()).chain_epochs is None
     longer = ("half: b}\n", "half: b}\n    training: {length: 20ep}\n")
-    todo = plan(expanded(longer), Nothing())
+    todo = plan(expanded(longer), Memory())
     assert (todo.chain_iterations, todo.chain_epochs) == (4 * 240, None)
     remainder = expanded(("length: 10ep", "length: 10ep\n  after_rewind: remainder"))
-    assert plan(remainder, Nothing()).chain_epochs is None
+    assert plan(remainder, Memory()).chain_epochs is None
 
 
 def test_figure_3_of_the_paper_saves_1848_of_5316_trainings() -> None:
@@ -316,21 +316,21 @@ def test_figure_3_of_the_paper_saves_1848_of_5316_trainings() -> None:
         "sources": [{**side, "prune": prune} for side in sides],
         "pairs": {"exclude": large},
     }
-    todo = plan(expand(Spec.model_validate(document)), Nothing())
+    todo = plan(expand(Spec.model_validate(document)), Memory())
     assert (todo.requested["train"], todo.shared["train"]) == (5316, 1848)
     assert (todo.chain_length, todo.chain_epochs) == (61, 31 * 160)
 
 
 def test_the_diagram_shows_one_seed_and_what_is_to_run(expanded: Expand) -> None:
     grid = expanded()
-    drawn = mermaid(grid, plan(grid, Nothing()))
+    drawn = mermaid(grid, plan(grid, Memory()))
     assert drawn.startswith("flowchart LR\n")
     assert '(["digits-a prune 1"])' in drawn
     assert "-- final -->" in drawn
     assert "seed" not in drawn
     assert "class s0," in drawn
     assert drawn.count("prune 1") == 2
-    assert isinstance(plan(grid, Nothing()), Plan)
+    assert isinstance(plan(grid, Memory()), Plan)
 
 
 def test_planning_imports_neither_torch_nor_ray() -> None:

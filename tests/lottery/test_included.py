@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pipeline import Ticket
 from pipeline.engine.assembly import assemble
-from pipeline.engine.driver import RunOptions, run
+from pipeline.engine.driver import Listener, RunOptions, run
 from pipeline.engine.store import Store
 from pipeline.experiment.grid import Grid, expand
 from pipeline.experiment.loading import load as load_grid
@@ -161,19 +161,13 @@ GRID: dict[str, Any] = {
 }
 
 
-class Silent:
-    def planned(self, *_: object) -> None: ...
-    def followed(self, *_: object) -> None: ...
-    def said(self, message: str) -> None: ...
-
-
 @pytest.fixture(scope="module")
-def finished(file: Path) -> tuple[Grid, Store]:
+def finished(file: Path, unheard: Listener) -> tuple[Grid, Store]:
     path = file.with_name("grid.yaml")
     path.write_text(yaml.safe_dump(GRID))
     grid = expand(load_grid(path), file.parent)
     store = str(file.with_name("store"))
-    assert run(grid, RunOptions(store, file.parent, local=True), Silent()).exit_code == 0
+    assert run(grid, RunOptions(store, file.parent, local=True), unheard).exit_code == 0
     return grid, Store(store)
 
 

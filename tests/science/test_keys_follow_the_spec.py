@@ -12,7 +12,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from pipeline.engine.driver import RunOptions, run
+from pipeline.engine.driver import Listener, RunOptions, run
 from pipeline.engine.store import Store
 from pipeline.experiment.datasets import Digits
 from pipeline.experiment.grid import expand
@@ -305,14 +305,8 @@ def test_at_round_zero_a_ticket_and_its_controls_are_one_network(diagonal: str, 
         assert (winning == dense) == (source == target and diagonal == "share")
 
 
-class Silent:
-    def planned(self, *_: object) -> None: ...
-    def followed(self, *_: object) -> None: ...
-    def said(self, message: str) -> None: ...
-
-
 @pytest.mark.parametrize("rewind", ["0it", "1ep", "none"])
-def test_no_two_stages_compute_the_same(rewind: str, tmp_path: Path) -> None:
+def test_no_two_stages_compute_the_same(rewind: str, tmp_path: Path, unheard: Listener) -> None:
     """Nothing is trained twice under two keys: all nine controls and all starts end with weights of their own."""
     kinds = itertools.product(
         ("preserved", "permuted-within-layers", "permuted-globally"), ("kept", "redrawn", "shuffled")
@@ -334,7 +328,7 @@ def test_no_two_stages_compute_the_same(rewind: str, tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump(document))
     grid = expand(load(file), tmp_path)
     store = str(tmp_path / "store")
-    assert run(grid, RunOptions(store, tmp_path, local=True), Silent()).exit_code == 0
+    assert run(grid, RunOptions(store, tmp_path, local=True), unheard).exit_code == 0
     snapshot = Store(store).snapshot()
     found: dict[str, list[str]] = {}
     for key, stage in grid.stages.items():

@@ -10,7 +10,7 @@ import yaml
 from torch import nn
 from torch.nn.utils import prune as torch_prune
 
-from pipeline.engine.driver import RunOptions, run
+from pipeline.engine.driver import Listener, RunOptions, run
 from pipeline.engine.store import Store
 from pipeline.experiment.grid import Grid, expand
 from pipeline.experiment.loading import load
@@ -26,13 +26,7 @@ RULES = [
 RULES += [{"rate": 0.3, "rounds": 3, "scope": "layerwise", "rates": {"fc2": 0.15}}]
 
 
-class Silent:
-    def planned(self, *_: object) -> None: ...
-    def followed(self, *_: object) -> None: ...
-    def said(self, message: str) -> None: ...
-
-
-def made(prune: dict[str, Any], folder: Path) -> tuple[Grid, Store]:
+def made(prune: dict[str, Any], folder: Path, listener: Listener) -> tuple[Grid, Store]:
     document = {
         "name": "counts",
         "model": "lenet-13-7",  # no layer's size is a multiple of ten
@@ -46,13 +40,15 @@ def made(prune: dict[str, Any], folder: Path) -> tuple[Grid, Store]:
     file = folder / "grid.yaml"
     file.write_text(yaml.safe_dump(document))
     grid = expand(load(file), folder)
-    assert run(grid, RunOptions(str(folder / "store"), folder, local=True), Silent()).exit_code == 0
+    assert run(grid, RunOptions(str(folder / "store"), folder, local=True), listener).exit_code == 0
     return grid, Store(str(folder / "store"))
 
 
 @pytest.mark.parametrize("prune", RULES, ids=str)
-def test_the_planned_survivors_are_those_of_every_mask(prune: dict[str, Any], tmp_path: Path) -> None:
-    grid, store = made(prune, tmp_path)
+def test_the_planned_survivors_are_those_of_every_mask(
+    prune: dict[str, Any], tmp_path: Path, unheard: Listener
+) -> None:
+    grid, store = made(prune, tmp_path, unheard)
     for point in grid.points:
         record = store.record(point.stage)
         assert record is not None
@@ -64,10 +60,10 @@ def test_the_planned_survivors_are_those_of_every_mask(prune: dict[str, Any], tm
 
 
 @pytest.mark.parametrize("scope", ["global", "layerwise"])
-def test_one_shot_pruning_to_fractions_is_torchs(scope: str, tmp_path: Path) -> None:
+def test_one_shot_pruning_to_fractions_is_torchs(scope: str, tmp_path: Path, unheard: Listener) -> None:
     """Each fraction cuts the trained dense network anew."""
     fractions = [0.25, 0.5, 0.9]
-    grid, store = made({"fractions": fractions, "method": "one-shot", "scope": scope}, tmp_path)
+    grid, store = made({"fractions": fractions, "method": "one-shot", "scope": scope}, tmp_path, unheard)
     dense = next(
         key for key, stage in grid.stages.items() if stage.kind == "train" and "start" not in stage.recipe.fields()
     )
@@ -86,4 +82,4 @@ def test_one_shot_pruning_to_fractions_is_torchs(scope: str, tmp_path: Path) -> 
         assert point.mask is not None
         mask = load_mask(store.read(point.mask, "mask"))
         for name, layer in layers.items():
-            assert torch.equal(mask[name], layer.weight_mask.bool()), (point.round, name)  # type: ignore[operator]
+            assert torch.equal(mask[name], layer.get_buffer("weight_mask").bool()), (point.round, name)

@@ -24,7 +24,7 @@ import pytest
 import torch
 import yaml
 
-from pipeline.engine.driver import RunOptions, run
+from pipeline.engine.driver import Listener, RunOptions, run
 from pipeline.engine.store import Store
 from pipeline.experiment.grid import Grid, expand
 from pipeline.experiment.loading import load
@@ -62,20 +62,14 @@ GRID: dict[str, Any] = {
 }
 
 
-class Silent:
-    def planned(self, *_: object) -> None: ...
-    def followed(self, *_: object) -> None: ...
-    def said(self, message: str) -> None: ...
-
-
 def grid_of(folder: Path, **changes: Any) -> Grid:
     file = folder / "grid.yaml"
     file.write_text(yaml.safe_dump(GRID | changes))
     return expand(load(file), folder)
 
 
-def run_into(grid: Grid, folder: Path) -> Store:
-    assert run(grid, RunOptions(str(folder), folder, local=True), Silent()).exit_code == 0
+def run_into(grid: Grid, folder: Path, listener: Listener) -> Store:
+    assert run(grid, RunOptions(str(folder), folder, local=True), listener).exit_code == 0
     return Store(str(folder))
 
 
@@ -176,10 +170,10 @@ def test_a_folder_that_exists_is_not_a_result(tmp_path: Path) -> None:
     )
 
 
-def test_a_truncated_checkpoint_is_not_loaded(tmp_path: Path) -> None:
+def test_a_truncated_checkpoint_is_not_loaded(tmp_path: Path, unheard: Listener) -> None:
     """The furthest whole one is: the result is that of an uninterrupted run, and the damaged file is passed over."""
     grid = grid_of(tmp_path)
-    whole = run_into(grid, tmp_path / "whole")
+    whole = run_into(grid, tmp_path / "whole", unheard)
     stage = next(stage for stage in grid.stages.values() if "final" in grid.keep.get(stage.key, ()))
     inputs = {
         role: (load_mask if role == "mask" else load_weights)(whole.read(read.stage, read.output))
@@ -202,11 +196,13 @@ def test_a_truncated_checkpoint_is_not_loaded(tmp_path: Path) -> None:
     assert found is not None and found[0] == taken[2].iteration
     with pytest.raises(ValueError, match="not a whole checkpoint"):
         Checkpoint.from_bytes(taken[6].to_bytes()[:-100])
-    assert outputs(run_into(grid, tmp_path / "damaged"), grid) == outputs(whole, grid)
+    assert outputs(run_into(grid, tmp_path / "damaged", unheard), grid) == outputs(whole, grid)
 
 
 @pytest.mark.parametrize("prune_output", [False, True])
-def test_the_output_layer_is_pruned_everywhere_or_nowhere(prune_output: bool, tmp_path: Path) -> None:
+def test_the_output_layer_is_pruned_everywhere_or_nowhere(
+    prune_output: bool, tmp_path: Path, unheard: Listener
+) -> None:
     """Chain, transfer and all nine controls, as trained and as reported; two equal class counts, so that all fit."""
     grid = grid_of(
         tmp_path,
@@ -214,7 +210,7 @@ def test_the_output_layer_is_pruned_everywhere_or_nowhere(prune_output: bool, tm
         tickets=["winning", *CONTROLS[1:]],
         retention={"chains": "weights", "evaluations": "weights"},
     )
-    store = run_into(grid, tmp_path / "store")
+    store = run_into(grid, tmp_path / "store", unheard)
     layers = {"fc1.weight", "fc2.weight"} | ({"head.weight"} if prune_output else set())
     for key, stage in grid.stages.items():
         record = store.record(key)
