@@ -23,6 +23,8 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+    from pipeline.engine.driver import Listener
+
 ROOT = Path(__file__).parents[1]
 ON_RAY = (
     "test_lanes",
@@ -138,7 +140,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Of several test processes (`--numprocesses`) one has all files that use Ray, and each other file is of one."""
     from xdist.scheduler import LoadScopeScheduling
 
-    class ByFile(LoadScopeScheduling):
+    class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
             return "ray" if Path(file).stem in ON_RAY else file
@@ -155,11 +157,12 @@ class Command:
         assert process.pid is not None
         self.pid = process.pid
 
-    @property
-    def returncode(self) -> int | None:
+    def poll(self) -> int | None:
         return self._process.exitcode
 
-    poll = returncode.fget
+    @property
+    def returncode(self) -> int | None:
+        return self.poll()
 
     def wait(self, timeout: float | None = None) -> int | None:
         self._process.join(timeout)
@@ -246,7 +249,7 @@ def browser() -> Iterator["Browser"]:
 
 
 @pytest.fixture(scope="session")
-def unheard() -> object:
+def unheard() -> "Listener":
     """A listener for `driver.run` that tells nobody."""
 
     class Unheard:

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -37,7 +38,8 @@ def test_the_ticket_in_five_lines(
     weights["layer1.0.conv1.weight"] = weights["layer1.0.conv1.weight"] * mask["layer1.0.conv1.weight"]
     Ticket(mask, weights, {"source": "cifar10"}).save(tmp_path / "resnet18-cifar10.safetensors")
     monkeypatch.chdir(tmp_path)
-    exec(blocks("python")[0], names := {})  # type: ignore[var-annotated]
+    names: dict[str, Any] = {}
+    exec(blocks("python")[0], names)
     assert re.fullmatch(r"(89|90)\.\d% pruned, from cifar10", capsys.readouterr().out.strip())
     names["model"](torch.randn(4, 3, 32, 32)).sum().backward()
     names["optimizer"].step()
@@ -65,10 +67,13 @@ def test_results_as_a_data_frame(
 
 def test_the_commands_exist() -> None:
     import typer.main
+    from typer.core import TyperGroup
 
     from pipeline.cli import app
 
-    known = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    command = typer.main.get_command(app)
+    assert isinstance(command, TyperGroup)
+    known = set(command.commands)
     named = set(re.findall(r"`tickets ([a-z]+)", README))
     assert named == known
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

@@ -28,9 +28,9 @@ def synthetic(seeds: int) -> Spec:
 
 def main() -> None:
     spec = synthetic(30)
-    seconds = []
     with tempfile.TemporaryDirectory() as folder:
         nothing = Store(folder).snapshot()
+    seconds = []
     for _ in range(RUNS):
         begin = time.perf_counter()
         grid = expand(spec)

@@ -147,12 +147,12 @@ def begun(fields: dict[str, Any], images: Images, device: torch.device) -> Run:
 
 def bare_step(run: Run, model: nn.Module | None = None) -> Callable[[], None]:
     """A step in the plainest loop, of the run's network or of another for the same images."""
-    fields = run.recipe.fields()
+    of = run.recipe.configuration
     if model is None:
-        model = build(model_from(fields["model"]), fields["input"], fields["classes"])
-    initialize(model, fields["seed"], model_from(fields["model"]))
+        model = build(of.model, of.input, of.classes)
+    initialize(model, run.recipe.seed, of.model)
     model.to(run.device)
-    if fields.get("channels_last"):
+    if of.channels_last:
         model.to(memory_format=torch.channels_last)
     forward: Callable[[Tensor], Tensor] = torch.compile(model, dynamic=False) if fields.get("compile") else model
     optimizer = build_optimizer(optimizer_from(fields["optimizer"]), model.parameters())
@@ -251,7 +251,7 @@ def multiply_adds(fields: dict[str, Any]) -> dict[str, int]:
     counts: dict[str, int] = {}
 
     def count(name: str, module: nn.Module, _: object, output: Tensor) -> None:
-        counts[name] = output.numel() * module.weight[0].numel()  # type: ignore[index]
+        counts[name] = output.numel() * module.weight[0].numel()  # type: ignore[index]  # the modules that this hooks have tensors
 
     with torch.device("meta"):
         model = build(model_from(fields["model"]), fields["input"], fields["classes"]).eval()

@@ -10,6 +10,8 @@ The three take turns, an epoch of (a) and (b) and a part of one of (c) each time
 replicate of rounds 0 to 3 (20 % pruned each, rewound to the start), three epochs each, evaluated every epoch.
 """
 
+# mypy: disable-error-code="no-untyped-call"
+
 import argparse
 import gzip
 import platform
@@ -23,7 +25,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 import torchvision
-from torch import nn
+from torch import Tensor, nn
 from torchvision import transforms
 
 from pipeline.lottery.data import Images, load
@@ -83,6 +85,7 @@ def network() -> nn.Module:
 
 
 def bare(images: Images) -> Callable[[], float]:
+    assert isinstance(images.train_x, Tensor)
     x = (images.train_x.float() / 255 - images.mean.view(-1, 1, 1)) / images.std.view(-1, 1, 1)
     y = images.train_y
     model = network()

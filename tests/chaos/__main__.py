@@ -31,7 +31,7 @@ def main() -> int:
     reference = Trial(folder / "undisturbed", "")
     reference.undisturbed()
     wanted = outcome.stages(reference.store), outcome.runs(reference.database)
-    trials = []
+    trials: list[Trial] = []
     while time.monotonic() < until:
         number = len(trials)
         trial = Trial(folder / f"trial-{number}", f"{options.seed}.{number}", local=number % 2 == 1)

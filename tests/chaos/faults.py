@@ -49,7 +49,12 @@ def pause(scene: Scene) -> str | None:
     hit = _hit(scene, ("worker", "controller", "board"), signal.SIGSTOP)
     if hit is None:
         return None
-    scene.after(seconds, lambda: [marked.send(pid, signal.SIGCONT) for pid in marked.living(scene.mark)] and None)
+
+    def resume() -> None:
+        for pid in marked.living(scene.mark):
+            marked.send(pid, signal.SIGCONT)
+
+    scene.after(seconds, resume)
     return f"{hit} for {seconds} s"
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 import pytest
 import typer.main
+from typer.core import TyperGroup
 
 from pipeline.cli import app
 
@@ -47,8 +48,11 @@ def test_the_header_says_how_what_to_change_and_what_was_verified(file: Path) ->
 
 @all_text
 def test_tickets_commands_and_options_exist(file: Path) -> None:
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    known = {name: {option for each in command.params for option in each.opts} for name, command in commands.items()}
+    tickets = typer.main.get_command(app)
+    assert isinstance(tickets, TyperGroup)
+    known = {
+        name: {option for each in command.params for option in each.opts} for name, command in tickets.commands.items()
+    }
     for command, options in used(file, "tickets"):
         assert command in known, command
         assert options <= known[command], (command, options)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def archived(uninterrupted: Path, small: Grid, tmp_path_factory: pytest.TempPath
     return file
 
 
-def test_equal_stores_give_equal_bytes(archived, uninterrupted, small, tmp_path):
+def test_equal_stores_give_equal_bytes(archived: Path, uninterrupted: Path, small: Grid, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(uninterrupted, copy)
     Store(str(copy)).compact(always=True)
@@ -58,8 +59,13 @@ def test_equal_stores_give_equal_bytes(archived, uninterrupted, small, tmp_path)
 
 
 def test_what_was_imported_is_cached_and_results_are_equal(
-    archived, small, tmp_path, run_locally, results_of, expected
-):
+    archived: Path,
+    small: Grid,
+    tmp_path: Path,
+    run_locally: Callable[..., Any],
+    results_of: Callable[[Path], dict[str, Any]],
+    expected: dict[str, Any],
+) -> None:
     store = tmp_path / "store"
     added = imported(archived, store)
     assert (added.stages, added.differing) == (len(small.stages), ())
@@ -69,7 +75,7 @@ def test_what_was_imported_is_cached_and_results_are_equal(
     assert not list(Store(str(store)).verify())
 
 
-def test_a_second_import_changes_nothing(archived, tmp_path):
+def test_a_second_import_changes_nothing(archived: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     imported(archived, store)
     before = content(store)
@@ -77,7 +83,14 @@ def test_a_second_import_changes_nothing(archived, tmp_path):
     assert content(store) == before
 
 
-def test_a_store_that_has_a_part_gets_the_rest(archived, uninterrupted, small, tmp_path, results_of, expected):
+def test_a_store_that_has_a_part_gets_the_rest(
+    archived: Path,
+    uninterrupted: Path,
+    small: Grid,
+    tmp_path: Path,
+    results_of: Callable[[Path], dict[str, Any]],
+    expected: dict[str, Any],
+) -> None:
     store = tmp_path / "store"
     shutil.copytree(uninterrupted, store)
     gone = [key for place, key in enumerate(small.stages) if place % 3 == 0]
@@ -90,7 +103,9 @@ def test_a_store_that_has_a_part_gets_the_rest(archived, uninterrupted, small, t
     assert results_of(store) == expected
 
 
-def test_an_extended_grid_trains_only_what_is_new(archived, small_file, small, tmp_path, run_locally):
+def test_an_extended_grid_trains_only_what_is_new(
+    archived: Path, small_file: Path, small: Grid, tmp_path: Path, run_locally: Callable[..., Any]
+) -> None:
     imported(archived, tmp_path / "store")
     more = expand(load(small_file, ["seeds=[0, 1]"]))
     summary, _ = run_locally(more, tmp_path / "store")
@@ -99,8 +114,14 @@ def test_an_extended_grid_trains_only_what_is_new(archived, small_file, small, t
 
 @pytest.mark.parametrize("after", [2, 9])
 def test_another_machine_goes_on_where_a_run_was_stopped(
-    after, small, tmp_path, quiet, run_locally, results_of, expected
-):
+    after: int,
+    small: Grid,
+    tmp_path: Path,
+    quiet: Any,
+    run_locally: Callable[..., Any],
+    results_of: Callable[[Path], dict[str, Any]],
+    expected: dict[str, Any],
+) -> None:
     class Stopping(quiet):  # type: ignore[misc]  # a fixture gives the class
         def followed(self, view: View) -> None:
             super().followed(view)
@@ -119,20 +140,20 @@ def test_another_machine_goes_on_where_a_run_was_stopped(
     assert results_of(other) == expected
 
 
-def test_a_store_keeps_results_of_its_own_that_differ(archived, small, tmp_path):
+def test_a_store_keeps_results_of_its_own_that_differ(archived: Path, small: Grid, tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store"))
     imported(archived, tmp_path / "store")
     point = small.points[0]
     record = store.record(point.stage)
     assert record is not None
-    other = {**record, "summary": {**record["summary"], "test_accuracy": 0.5}}
+    other: Any = {**record, "summary": {**record["summary"], "test_accuracy": 0.5}}
     store.folder.write(layout.record(point.stage), records.encode(other))
     assert imported(archived, tmp_path / "store").differing == (point.stage,)
     kept = store.record(point.stage)
     assert kept is not None and kept["summary"]["test_accuracy"] == 0.5
 
 
-def test_only_results_have_no_weights_and_no_masks(small, uninterrupted, tmp_path):
+def test_only_results_have_no_weights_and_no_masks(small: Grid, uninterrupted: Path, tmp_path: Path) -> None:
     file = tmp_path / "results.zip"
     written = writing.write(small, Store(str(uninterrupted)), str(file), "results", {"results.parquet": b"rows"})
     kinds = {path.split("/")[2].split(".")[0] for path in written.manifest.members if path.startswith("outputs/")}
@@ -144,13 +165,15 @@ def test_only_results_have_no_weights_and_no_masks(small, uninterrupted, tmp_pat
     assert not [problem for problem in Store(str(tmp_path / "store")).verify() if problem.severity == "error"]
 
 
-def test_weights_are_those_that_the_store_has(small, uninterrupted, tmp_path):
+def test_weights_are_those_that_the_store_has(small: Grid, uninterrupted: Path, tmp_path: Path) -> None:
     of_all = writing.write(small, Store(str(uninterrupted)), str(tmp_path / "all.zip"), "weights").manifest
     there = {path for path in content(uninterrupted) if path.startswith("outputs/")}
     assert {path for path in of_all.members if path.startswith("outputs/")} == there
 
 
-def test_what_the_store_has_lost_is_counted_and_marked(small, uninterrupted, tmp_path, run_locally):
+def test_what_the_store_has_lost_is_counted_and_marked(
+    small: Grid, uninterrupted: Path, tmp_path: Path, run_locally: Callable[..., Any]
+) -> None:
     store = tmp_path / "store"
     shutil.copytree(uninterrupted, store)
     mask = next((store / "outputs").glob("*/mask.*"))
@@ -160,7 +183,7 @@ def test_what_the_store_has_lost_is_counted_and_marked(small, uninterrupted, tmp
     assert run_locally(small, tmp_path / "other")[0].ran > 0
 
 
-def test_a_damaged_output_is_named_and_no_file_is_written(small, uninterrupted, tmp_path):
+def test_a_damaged_output_is_named_and_no_file_is_written(small: Grid, uninterrupted: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     shutil.copytree(uninterrupted, store)
     mask = next((store / "outputs").glob("*/mask.*"))
@@ -171,7 +194,7 @@ def test_a_damaged_output_is_named_and_no_file_is_written(small, uninterrupted, 
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_nothing_done_and_impossible_places_are_told(small, uninterrupted, tmp_path):
+def test_nothing_done_and_impossible_places_are_told(small: Grid, uninterrupted: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"Nothing of small is done"):
         writing.write(small, Store(str(tmp_path / "empty")), str(tmp_path / "a.zip"))
     with pytest.raises(UserError, match=r"its folder is not there"):
@@ -203,7 +226,7 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("name", DAMAGE)
-def test_a_damaged_archive_is_refused_whole(name, archived, tmp_path):
+def test_a_damaged_archive_is_refused_whole(name: str, archived: Path, tmp_path: Path) -> None:
     refused(DAMAGE[name](archived.read_bytes()), tmp_path, "cut off or altered")
 
 
@@ -257,11 +280,15 @@ def other_fields(record: Any) -> Any:
     return {**record, "fields": {**record["fields"], "seed": 77}}
 
 
+def with_file_at(path: str, members: Members, folder: Path) -> bytes:
+    return built(with_manifest({**members, path: b"x"}), folder)
+
+
 PAYLOAD, ZEROS = "outputs/", bytes(50_000_000)
 CAREFUL: dict[str, tuple[Callable[[Members, Path], bytes], str]] = {
     **{
         f"a file at {path}": (
-            lambda members, folder, path=path: built(with_manifest({**members, path: b"x"}), folder),
+            partial(with_file_at, path),
             "is no place of a store",
         )
         for path in (
@@ -277,10 +304,7 @@ CAREFUL: dict[str, tuple[Callable[[Members, Path], bytes], str]] = {
         )
     },
     "a file that is not named": (lambda m, f: built({**m, "done/k.json": b"x"}, f), "done/k.json is not named"),
-    "a link": (
-        lambda m, f: built(m, f, {first(m, PAYLOAD): stat.S_IFLNK | 0o777}),
-        r"outputs/\S+ is no plain file",
-    ),
+    "a link": (lambda m, f: built(m, f, {first(m, PAYLOAD): stat.S_IFLNK | 0o777}), r"outputs/\S+ is no plain file"),
     "a folder": (lambda m, f: built(m, f, {first(m, PAYLOAD): stat.S_IFDIR | 0o755}), "is no plain file"),
     "a device": (lambda m, f: built(m, f, {first(m, PAYLOAD): stat.S_IFCHR | 0o644}), "is no plain file"),
     "a member twice": (lambda m, f: built(m, f, twice=first(m, PAYLOAD)), r"outputs/\S+ is in it twice"),
@@ -359,14 +383,14 @@ def lying(members: Members, folder: Path) -> bytes:
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize("name", CAREFUL)
-def test_an_altered_archive_is_refused_by_name(name, archived, tmp_path):
+def test_an_altered_archive_is_refused_by_name(name: str, archived: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(archived) as archive:
         members = {info.filename: archive.read(info) for info in archive.infolist()}
     change, why = CAREFUL[name]
     refused(change(members, tmp_path), tmp_path, why)
 
 
-def test_what_the_alterations_are_made_with_alters_nothing_by_itself(archived, tmp_path):
+def test_what_the_alterations_are_made_with_alters_nothing_by_itself(archived: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(archived) as archive:
         members = {info.filename: archive.read(info) for info in archive.infolist()}
     (tmp_path / "same.zip").write_bytes(built(with_manifest(members), tmp_path))
@@ -399,8 +423,8 @@ with reading.opened(Path(sys.argv[1])) as archive:
 
 @pytest.mark.parametrize("after", [1, 7, 15])
 def test_an_import_that_is_killed_leaves_a_whole_store_and_is_finished_by_another(
-    after, archived, tmp_path, results_of, expected
-):
+    after: int, archived: Path, tmp_path: Path, results_of: Callable[[Path], dict[str, Any]], expected: dict[str, Any]
+) -> None:
     command = [sys.executable, "-c", SLOW_IMPORT, str(archived), str(tmp_path / "store")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -427,7 +451,7 @@ writing.write(recall(store, "small"), store, sys.argv[2])
 """
 
 
-def test_an_archive_that_is_killed_leaves_the_earlier_one(archived, uninterrupted, tmp_path):
+def test_an_archive_that_is_killed_leaves_the_earlier_one(archived: Path, uninterrupted: Path, tmp_path: Path) -> None:
     out = tmp_path / "out" / "small.zip"
     out.parent.mkdir()
     out.write_bytes(b"the earlier one")
@@ -444,17 +468,21 @@ def test_an_archive_that_is_killed_leaves_the_earlier_one(archived, uninterrupte
     assert out.read_bytes() == archived.read_bytes()
 
 
-def test_a_store_without_room_refuses_and_is_as_before(archived, tmp_path, monkeypatch):
+def test_a_store_without_room_refuses_and_is_as_before(
+    archived: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = tmp_path / "store"
     Store(str(store))
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr(adding.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(UserError, match=r"room for 1,000 bytes, and the import needs"):
         imported(archived, store)
     assert not content(store)
 
 
-def test_an_experiment_of_the_same_name_becomes_another_version(archived, small, small_file, tmp_path):
+def test_an_experiment_of_the_same_name_becomes_another_version(
+    archived: Path, small: Grid, small_file: Path, tmp_path: Path
+) -> None:
     other = expand(load(small_file, ["model=lenet-30"]))
     store = Store(str(tmp_path / "store"))
     remember(store, other)

@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.engine.store import Store
 from pipeline.engine.store.local import LocalFolder
+from pipeline.engine.store.records import Output
 
 Damage = Callable[[Path], None]
 
@@ -115,7 +116,7 @@ def test_an_input_that_vanishes_while_the_grid_runs_is_made_again(
     damaged: list[Path] = []
     original = Store.put_output
 
-    def put_and_damage(self: Store, key: str, name: str, data: bytes, suffix: str) -> dict[str, Any]:
+    def put_and_damage(self: Store, key: str, name: str, data: bytes, suffix: str) -> Output:
         entry = original(self, key, name, data, suffix)
         if name == "final" and not damaged:
             damaged.append(tmp_path / entry["path"])

@@ -90,7 +90,7 @@ def killed(ray_cluster: None, grid: Grid, quiet: type, tmp_path_factory: pytest.
     """The store of a lane of which the second worker was killed in the middle of a stage."""
     store, pids = tmp_path_factory.mktemp("killed"), list[int]()
 
-    class Killer(quiet):  # type: ignore[misc]
+    class Killer(quiet):  # type: ignore[misc]  # a fixture gives the class
         def followed(self, view: View) -> None:
             super().followed(view)
             busy = [lane for lane in view.lanes if lane.lease and lane.lease.stage.kind == "train"]

@@ -19,6 +19,7 @@ from pipeline.experiment.errors import UserError
 from pipeline.experiment.expansion import expand
 from pipeline.experiment.grid import Grid
 from pipeline.experiment.loading import load
+from pipeline.lottery.masks import next_mask
 
 Run = Callable[..., Any]
 
@@ -80,7 +81,7 @@ def test_a_stage_that_fails_is_retried_its_descendants_skipped_and_the_exit_code
     import pipeline.engine.execute as execute
 
     calls: list[str] = []
-    original = execute.next_mask
+    original = next_mask
 
     def fail_on_high(*arguments: Any) -> Any:
         calls.append("prune")

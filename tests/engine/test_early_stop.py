@@ -79,7 +79,11 @@ def test_their_weights_are_those_of_the_sources_record_with_the_smallest_loss(
         load_images(DataSet.from_fields(fields["data"]), Path()),
         capture=frozenset(range(10, 91, 10)),
     )
-    losses = {record["iteration"]: record["validation_loss"] for record in again.history}
+    losses = {
+        int(record["iteration"] or 0): loss
+        for record in again.history
+        if (loss := record["validation_loss"]) is not None
+    }
     best = min(losses, key=lambda iteration: losses[iteration])
     assert 10 < best < 90, "at an end the test shows little"
     stored = load_weights(kept.read(dense_key(grid), "early-stop"))

@@ -1,10 +1,12 @@
 """A store remembers the grids that were run in it, and why stages have no result."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from pipeline.engine.driver import RunOptions, run
+from pipeline.engine.driver import Listener, RunOptions, run
 from pipeline.engine.experiments import recall, remember
 from pipeline.engine.failures import failures, remember_failures
 from pipeline.engine.grid_documents import decode, encode
@@ -12,6 +14,7 @@ from pipeline.engine.store import Store
 from pipeline.engine.store.documents import Documents
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.expansion import expand
+from pipeline.experiment.grid import Grid
 from pipeline.experiment.loading import load
 from pipeline.experiment.planning import plan
 
@@ -30,8 +33,8 @@ tickets: [winning, random, {{name: shuffled, mask: permuted-within-layers, weigh
 
 
 @pytest.fixture
-def make(tmp_path):
-    def grid(name: str = "one", model: str = "lenet-10"):
+def make(tmp_path: Path) -> Callable[..., Grid]:
+    def grid(name: str = "one", model: str = "lenet-10") -> Grid:
         (tmp_path / "grid.yaml").write_text(GRID.format(name=name, model=model))
         return expand(load(tmp_path / "grid.yaml"))
 
@@ -39,11 +42,11 @@ def make(tmp_path):
 
 
 @pytest.fixture
-def store(tmp_path) -> Store:
+def store(tmp_path: Path) -> Store:
     return Store(str(tmp_path / "store"))
 
 
-def test_a_remembered_grid_is_the_grid_without_the_stages_fields(make, store):
+def test_a_remembered_grid_is_the_grid_without_the_stages_fields(make: Callable[..., Grid], store: Store) -> None:
     grid = make()
     remember(store, grid)
     again = recall(store, "one")
@@ -60,15 +63,18 @@ def test_a_remembered_grid_is_the_grid_without_the_stages_fields(make, store):
     assert decode(json.loads(json.dumps(encode(again)))).points == grid.points
 
 
-def test_the_newest_grid_of_a_name_counts_and_an_equal_one_is_not_written_again(make, store, monkeypatch):
+def test_the_newest_grid_of_a_name_counts_and_an_equal_one_is_not_written_again(
+    make: Callable[..., Grid], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     remember(store, make())
     remember(store, make(model="lenet-20"))
-    assert recall(store, "one").spec.models[0].hidden == (20,)
+    model = recall(store, "one").spec.models[0]
+    assert model.model_dump()["hidden"] == (20,)
     monkeypatch.setattr(Documents, "write", lambda *arguments: pytest.fail("written again"))
     remember(store, make(model="lenet-20"))
 
 
-def test_an_unknown_name_is_answered_with_those_that_there_are(make, store):
+def test_an_unknown_name_is_answered_with_those_that_there_are(make: Callable[..., Grid], store: Store) -> None:
     with pytest.raises(UserError, match="It has none"):
         recall(store, "one")
     remember(store, make("one"))
@@ -77,7 +83,9 @@ def test_an_unknown_name_is_answered_with_those_that_there_are(make, store):
         recall(store, "othr")
 
 
-def test_the_data_and_the_model_of_a_remembered_grid_need_not_be_here(tmp_path, make, store):
+def test_the_data_and_the_model_of_a_remembered_grid_need_not_be_here(
+    tmp_path: Path, make: Callable[..., Grid], store: Store
+) -> None:
     model = tmp_path / "my_models.py"
     model.write_text(
         "import torch\n\n\nclass Net(torch.nn.Sequential):\n    def __init__(self, input_shape, classes):\n"
@@ -92,14 +100,14 @@ def test_the_data_and_the_model_of_a_remembered_grid_need_not_be_here(tmp_path, 
 
 
 def test_a_run_remembers_its_grid_and_what_failed_and_forgets_it_when_it_is_mended(
-    tmp_path, make, store, monkeypatch, unheard
-):
+    tmp_path: Path, make: Callable[..., Grid], store: Store, monkeypatch: pytest.MonkeyPatch, unheard: Listener
+) -> None:
     from pipeline.engine import execute
 
     grid = make()
     options = RunOptions(store.uri, tmp_path, local=True)
 
-    def breaks(*arguments, **options):
+    def breaks(*arguments: object, **options: object) -> None:
         raise ValueError("no room in the attic")
 
     with monkeypatch.context() as patched:
@@ -114,13 +122,15 @@ def test_a_run_remembers_its_grid_and_what_failed_and_forgets_it_when_it_is_mend
     assert failures(store, "one") == ({}, {})
 
 
-def test_nothing_is_written_for_a_grid_that_never_failed(store):
+def test_nothing_is_written_for_a_grid_that_never_failed(store: Store) -> None:
     remember_failures(store, "one", {}, {})
     assert store.documents.names("failures") == []
 
 
 @pytest.mark.parametrize("change", ["layout", "field", "damaged"])
-def test_what_another_version_remembered_is_said_to_be_unreadable(make, store, change):
+def test_what_another_version_remembered_is_said_to_be_unreadable(
+    make: Callable[..., Grid], store: Store, change: str
+) -> None:
     document = encode(make())
     if change == "layout":
         document["layout"] += 1

@@ -112,7 +112,7 @@ def test_a_lane_gives_the_same_results_as_this_process_though_its_worker_is_kill
     """The run goes on by itself; what the worker had leased comes back."""
     killed: list[int] = []
 
-    class Killer(quiet):  # type: ignore[misc]
+    class Killer(quiet):  # type: ignore[misc]  # a fixture gives the class
         def followed(self, view: View) -> None:
             super().followed(view)
             busy = [lane for lane in view.lanes if lane.lease and lane.lease.stage.kind == "train"]

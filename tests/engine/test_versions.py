@@ -1,6 +1,7 @@
 """What an experiment's name stands for: versions, none of which another one makes unreadable."""
 
 from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -155,10 +156,8 @@ def test_a_document_that_is_replaced_while_it_is_looked_for_is_found_in_the_othe
     store = Memory()
     old = remember(store, make())
     remember(store, make("seeds=[0, 1, 2]"))
-    names, asked = store.documents.names, []
-    monkeypatch.setattr(
-        store.documents, "names", lambda folder: asked.append(folder) or ([old] if len(asked) == 1 else names(folder))
-    )
+    names, asked = store.documents.names, count(1)
+    monkeypatch.setattr(store.documents, "names", lambda folder: [old] if next(asked) == 1 else names(folder))
     assert [version.results is not None for version in versions(store, "one")] == [True]
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.loading import load
+from pipeline.experiment.models import UserModel
 from pipeline.experiment.spec import Spec
 from pipeline.experiment.spec_training import OPTIMIZERS, Optimizer
 from pipeline.recipes.steps import Steps
@@ -175,4 +176,5 @@ def test_keys_that_begin_with_x_hold_anchors(tmp_path: Path, small: str) -> None
 
 def test_a_file_of_the_users_is_found_beside_the_grid_that_names_it(tmp_path: Path, small: str) -> None:
     spec = loaded(tmp_path, small, "model=my_models.py:Net")
-    assert spec.models[0].source == f"{tmp_path / 'my_models.py'}:Net"  # type: ignore[union-attr]
+    model = spec.models[0]
+    assert isinstance(model, UserModel) and model.source == f"{tmp_path / 'my_models.py'}:Net"

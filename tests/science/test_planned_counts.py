@@ -83,4 +83,4 @@ def test_one_shot_pruning_to_fractions_is_torchs(scope: str, tmp_path: Path, unh
         assert point.mask is not None
         mask = load_mask(store.read(point.mask, "mask"))
         for name, layer in layers.items():
-            assert torch.equal(mask[name], layer.weight_mask.bool()), (point.round, name)  # type: ignore[operator]
+            assert torch.equal(mask[name], layer.get_buffer("weight_mask").bool()), (point.round, name)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from graphlib import TopologicalSorter
 
 from pipeline.engine.lanes.events import Done, Event, Failed, InputLost, Retried, Started
-from pipeline.engine.lanes.leases import Answer, Attempt, Lease, OutputNames, Progress, Worker
+from pipeline.engine.lanes.leases import NOT_BEGUN, Answer, Attempt, Lease, OutputNames, Progress, Worker
 from pipeline.engine.lanes.outcomes import Outcome, StageCounts
 from pipeline.engine.lanes.ready_stages import ReadyStages
 from pipeline.engine.lanes.stage_graph import StageGraph
@@ -77,15 +77,15 @@ class Board:
         known.seen = self._clock()
         if known.lease is not None:
             self._take_back(known, "it asked for another stage")
-        if self._stopping or known.draining or self.over:
+        if self._stopping or known.draining:
             return "return"
         key = self._ready.take(known.shape)
         if key is None:
-            return "wait"
+            return "return" if self.over else "wait"
         self._attempts[key] += 1
         keep = self._keep.get(key, frozenset())
         known.lease = Lease(self._graph.stages[key], self._wanted[key], keep, lane, self._attempts[key])
-        known.progress = Progress()
+        known.progress = NOT_BEGUN
         self.events.append(Started(key, lane, self._attempts[key]))
         return known.lease
 
@@ -95,7 +95,7 @@ class Board:
         if known is None or known.session != session or known.lease is None or known.lease.id != attempt:
             return False
         key = known.lease.stage.key
-        known.lease, known.progress = None, Progress()
+        known.lease, known.progress = None, NOT_BEGUN
         known.seen = self._clock()
         match outcome.kind:
             case "done":
@@ -208,5 +208,5 @@ class Board:
     def _take_back(self, lane: Lane, why: str) -> None:
         if lane.lease is None:
             return
-        key, lane.lease, lane.progress = lane.lease.stage.key, None, Progress()
+        key, lane.lease, lane.progress = lane.lease.stage.key, None, NOT_BEGUN
         self._retry_or_fail(key, Outcome("failed", error_class="lost worker", message=f"lane {lane.name}: {why}"))

@@ -135,7 +135,7 @@ def _trainer() -> Any:
     """
     from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
-    class LaneTrainer(DataParallelTrainer):  # type: ignore[misc]
+    class LaneTrainer(DataParallelTrainer):  # type: ignore[misc]  # Ray has no types
         def _create_default_callbacks(self) -> list[Any]:
             callbacks = super()._create_default_callbacks()
             return [each for each in callbacks if type(each).__name__ != "DatasetsCallback"]

@@ -54,6 +54,9 @@ class Progress:
     """The latest."""
 
 
+NOT_BEGUN = Progress()
+
+
 @dataclass(frozen=True, slots=True)
 class Worker:
     """The process that speaks for a lane: rank 0 of its workers."""

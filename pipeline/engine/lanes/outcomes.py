@@ -33,8 +33,9 @@ class Outcome:
 
     def __post_init__(self) -> None:
         """What went wrong is printed, and kept in the store and the report: without the passwords of addresses."""
-        object.__setattr__(self, "message", shown(self.message))
-        object.__setattr__(self, "trace", shown(self.trace))
+        if self.message or self.trace:
+            object.__setattr__(self, "message", shown(self.message))
+            object.__setattr__(self, "trace", shown(self.trace))
 
 
 @dataclass(slots=True)

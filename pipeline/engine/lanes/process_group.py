@@ -34,7 +34,7 @@ def process_group(on_gpus: bool) -> Iterator["Group"]:
     host, port = ray.util.get_node_ip_address(), 0
     if rank > 0:
         host, port = broadcast_from_rank_zero(None)
-    store = dist.TCPStore(host, port, size, is_master=rank == 0, wait_for_workers=False)  # type: ignore[attr-defined]
+    store = dist.TCPStore(host, port, size, is_master=rank == 0, wait_for_workers=False)  # type: ignore[attr-defined]  # of Linux
     if rank == 0:
         broadcast_from_rank_zero((host, store.port))
     backend = "cpu:gloo,cuda:nccl" if on_gpus else "gloo"

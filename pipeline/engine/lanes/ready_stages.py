@@ -34,6 +34,8 @@ class ReadyStages:
 
     def add_due(self) -> None:
         """Make those ready that were put off until now."""
+        if not self._due:
+            return
         now = self._clock()
         for key in [key for key, due in self._due.items() if due <= now]:
             del self._due[key]

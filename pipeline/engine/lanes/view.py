@@ -1,9 +1,9 @@
 """What the driver and its listeners follow a run by."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pipeline.engine.lanes.events import Event
-from pipeline.engine.lanes.leases import Lease, Progress, Worker
+from pipeline.engine.lanes.leases import NOT_BEGUN, Lease, Progress, Worker
 from pipeline.engine.lanes.outcomes import StageCounts
 from pipeline.experiment.stages import Shape
 
@@ -21,7 +21,7 @@ class Lane:
     """Raised each time the lane says hello: a worker that was replaced cannot lease or complete any more."""
     lease: Lease | None = None
     seen: float = 0.0
-    progress: Progress = field(default_factory=Progress)
+    progress: Progress = NOT_BEGUN
     worker: Worker | None = None
     """None for the lane of the driver's own process."""
     draining: bool = False

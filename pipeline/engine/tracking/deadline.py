@@ -135,7 +135,7 @@ class _Known:
             if flight.over:  # this would be another attempt of urllib3's
                 raise TimeoutError("nobody waits for the answer any more")
             flight.connection = self
-        return super().request(*arguments, **options)  # type: ignore[misc]
+        return super().request(*arguments, **options)  # type: ignore[misc]  # of the connection that this is mixed into
 
 
 class _Http(_Known, HTTPConnection):

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.engine.jobs.cluster import MODE, TOKEN, TOKEN_FILE, authorization, find_cluster, job_address
+from pipeline.engine.jobs.cluster import MODE, TOKEN, authorization, find_cluster, job_address
+from pipeline.engine.jobs.server import TOKEN_FILE
 from pipeline.experiment.errors import UserError
 
 NODE = {

@@ -12,6 +12,7 @@ from pipeline.engine.jobs.cluster import Cluster
 from pipeline.engine.jobs.submission import SUBMITTED, check_identity, entrypoint, identity, job_name, place_driver
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.stages import Shape
+from pipeline.recipes.keys import RECIPE
 
 MakeCluster = Callable[..., Cluster]
 ONE = [Shape()]
@@ -74,6 +75,6 @@ def test_the_command_is_quoted_and_takes_its_shells_place(cluster_of: MakeCluste
 def test_another_package_on_the_cluster_than_the_submitters_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SUBMITTED, identity())
     check_identity()
-    monkeypatch.setattr(submission, "RECIPE", submission.RECIPE + 1)
+    monkeypatch.setattr(submission, "RECIPE", RECIPE + 1)
     with pytest.raises(UserError, match="Build the cluster's image anew, or submit without --installed"):
         check_identity()

@@ -1,6 +1,7 @@
 """The board leases each stage once, longest path first, and takes back what is lost."""
 
 from collections.abc import Mapping
+from typing import Any, Literal
 
 import pytest
 
@@ -29,8 +30,8 @@ def stage(name: str, *parents: Stage, iterations: int = 10, shape: Shape | None 
     return Stage(key_of({"name": name}), "train", inputs, name, iterations, shape=shape or Shape())
 
 
-def board_of(*stages: Stage, **options: object) -> Board:
-    return Board(stages, {each.key: frozenset({"final"}) for each in stages}, **options)  # type: ignore[arg-type]
+def board_of(*stages: Stage, **options: Any) -> Board:
+    return Board(stages, {each.key: frozenset({"final"}) for each in stages}, **options)
 
 
 def finish(board: Board, lease: object, session: int = 1, outcome: Outcome = DONE) -> bool:
@@ -147,10 +148,10 @@ def test_a_drained_lane_returns_at_its_next_boundary() -> None:
 
 
 @pytest.mark.parametrize("kind", ["lost input", "interrupted"])
-def test_lost_inputs_and_interruptions_are_not_failures(kind: str) -> None:
+def test_lost_inputs_and_interruptions_are_not_failures(kind: Literal["lost input", "interrupted"]) -> None:
     board = board_of(stage("only"))
     session = board.hello("a", Shape())
-    outcome = Outcome(kind, lost=("parent", "final"))  # type: ignore[arg-type]
+    outcome = Outcome(kind, lost=("parent", "final"))
     finish(board, board.lease("a", session), session, outcome)
     assert not board.counts.failed
     assert board.lost_inputs == ({("parent", "final")} if kind == "lost input" else set())

@@ -174,7 +174,8 @@ def test_the_cursor_of_a_terminal_is_shown_again_when_the_process_is_ended() -> 
 
 
 def processes_below(pid: int) -> dict[int, str]:
-    found, stack = {}, [pid]
+    found: dict[int, str] = {}
+    stack = [pid]
     while stack:
         for task in Path(f"/proc/{stack.pop()}/task").glob("*/children"):
             try:

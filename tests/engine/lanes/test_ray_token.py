@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engine.lanes import ray_token
 from pipeline.engine.lanes.ray_token import keep_token_private
 from pipeline.experiment.errors import UserError
 
@@ -105,7 +104,7 @@ def test_a_token_of_another_user_is_refused(home: Path, monkeypatch: pytest.Monk
     if os.geteuid() == 0:
         os.chown(home / ".ray" / "auth_token", 4242, -1)
     else:
-        monkeypatch.setattr(ray_token.os, "geteuid", lambda: theirs)
+        monkeypatch.setattr(os, "geteuid", lambda: theirs)
     with pytest.raises(UserError, match=r"belongs to another user.*RAY_AUTH_TOKEN_PATH"):
         keep_token_private(make=False)
 

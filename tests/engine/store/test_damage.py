@@ -86,6 +86,12 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def path_of(store: Store, key: str, output: str) -> str:
+    found = store.record(key)
+    assert found is not None
+    return found["outputs"][output]["path"]
+
+
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_verify_names_a_damaged_file_of_each_kind_and_nothing_else(root: Path, damage: Callable[[Path], None]) -> None:
     files = [path for path in root.rglob("*") if path.is_file()]
@@ -170,7 +176,7 @@ def test_outputs_that_were_written_to_later_are_read_again_once(root: Path, monk
     for path in root.glob("done/*"):
         path.touch()
     store = Store(root)
-    bad, good = (root / store.record(key)["outputs"]["history"]["path"] for key in (KEY, OTHER))
+    bad, good = (root / path_of(store, key, "history") for key in (KEY, OTHER))
     flip_a_byte(bad)
     good.write_bytes(good.read_bytes())
     later = time.time() + 5
@@ -180,7 +186,12 @@ def test_outputs_that_were_written_to_later_are_read_again_once(root: Path, monk
     assert snapshot.available(KEY, "history"), "the size is right"
     read: list[str] = []
     original = LocalFolder.read
-    monkeypatch.setattr(LocalFolder, "read", lambda self, path: read.append(path) or original(self, path))
+
+    def noted(self: LocalFolder, path: str) -> bytes:
+        read.append(path)
+        return original(self, path)
+
+    monkeypatch.setattr(LocalFolder, "read", noted)
     snapshot.recheck([KEY, OTHER, "c" * 64])
     assert {path for path in read if path.startswith("outputs")} == {
         str(each.relative_to(root)) for each in (bad, good)
@@ -283,7 +294,7 @@ def test_a_record_that_no_store_wrote_is_not_believed(root: Path, content: str) 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_payload_is_named_and_made_again(root: Path, damage: Callable[[Path], None]) -> None:
     store = Store(root)
-    path = store.record(KEY)["outputs"]["final"]["path"]
+    path = path_of(store, KEY, "final")
     damage(root / path)
     snapshot = store.snapshot()
     if damage is not flip_a_byte:  # sizes are in the listing
@@ -301,7 +312,7 @@ def test_a_damaged_payload_is_named_and_made_again(root: Path, damage: Callable[
 
 def test_a_lost_payload_is_missing_and_named(root: Path) -> None:
     store = Store(root)
-    path = store.record(KEY)["outputs"]["final"]["path"]
+    path = path_of(store, KEY, "final")
     (root / path).unlink()
     with pytest.raises(MissingOutput) as caught:
         store.read(KEY, "final")

@@ -51,7 +51,8 @@ def test_two_processes_may_finish_one_stage_at_once(tmp_path: Path) -> None:
         assert not snapshot.problems
         if snapshot.done(KEY):
             assert len(store.read(KEY, "final")) == 200_000
-            assert store.record(KEY)["summary"]["by"] in ("x", "y")
+            found = store.record(KEY)
+            assert found is not None and found["summary"]["by"] in ("x", "y")
             looked += 1
     assert looked and [writer.wait() for writer in writers] == [0, 0]
     assert not [problem for problem in store.verify() if problem.severity == "error"]

@@ -134,6 +134,8 @@ def test_what_is_collected_or_added_while_a_snapshot_is_taken_is_no_problem(
 
     monkeypatch.setattr(LocalFolder, "files", interleaved)
     snapshot = store.snapshot()
-    assert snapshot.record(KEYS[0])["outputs"] == outputs and "it1" in snapshot.record(KEYS[-1])["outputs"]
+    first, last = snapshot.record(KEYS[0]), snapshot.record(KEYS[-1])
+    assert first is not None and first["outputs"] == outputs
+    assert last is not None and "it1" in last["outputs"]
     assert not snapshot.available(KEYS[0], "final") and not snapshot.available(KEYS[-1], "it1")
     assert [problem.output for problem in snapshot.problems] == ["lost"]

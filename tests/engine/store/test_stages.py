@@ -44,11 +44,17 @@ def finish(store: Store, key: str = KEY, **outputs: bytes) -> Record:
     return store.finish(record(key, outputs=entries))
 
 
+def finished(store: Store) -> Record:
+    found = store.record(KEY)
+    assert found is not None
+    return found
+
+
 def test_reads_what_was_written(store: Store) -> None:
     finish(store, final=b"weights", history=b"[]")
     assert store.read_hashed(KEY, "final") == (b"weights", hashlib.sha256(b"weights").hexdigest())
     assert store.read(KEY, "final") == b"weights"
-    assert store.record(KEY)["summary"] == {"test_accuracy": 0.5}
+    assert finished(store)["summary"] == {"test_accuracy": 0.5}
     snapshot = store.snapshot()
     assert snapshot.done(KEY) and snapshot.status(KEY) == "ok" and list(snapshot) == [KEY]
     assert snapshot.available(KEY, "final") and not snapshot.available(KEY, "it500")
@@ -78,7 +84,7 @@ def test_finishing_again_keeps_outputs_that_still_exist(store: Store) -> None:
     store.discard(KEY, "gone")
     store.collect(KEY, ["it900", "history"])
     finish(store, final=b"new", history=b"[]")
-    outputs = store.record(KEY)["outputs"]
+    outputs = finished(store)["outputs"]
     assert store.read(KEY, "final") == b"new" and store.read(KEY, "it500") == b"early"
     assert outputs["it900"] == {"collected": True} and "gone" not in outputs
     finish(store, it900=b"late")
@@ -92,9 +98,9 @@ def test_a_stage_that_two_drivers_made_is_of_the_first(store: Store) -> None:
     outputs = {"history": store.put_output(KEY, "history", b"[]", "json")}
     store.finish(record(outputs=outputs, finished=1.0, driver="first"))
     again = store.finish(record(outputs=outputs, finished=2.0, driver="second"))
-    assert again == store.record(KEY) and (again["finished"], again["driver"]) == (1.0, "first")
+    assert again == finished(store) and (again["finished"], again["driver"]) == (1.0, "first")
     store.finish(record(outputs=outputs, finished=3.0, summary={"test_loss": 0.5}))
-    assert store.record(KEY)["finished"] == 3.0
+    assert finished(store)["finished"] == 3.0
 
 
 def test_collected_outputs_are_gone_and_the_rest_stays(store: Store) -> None:
@@ -116,7 +122,7 @@ def test_what_was_collected_before_a_second_driver_finished_the_stage_stays_coll
     store.finish(late)
     store.collect(KEY, ["final"])
     store.finish(late)
-    assert store.record(KEY)["outputs"] == {"final": {"collected": True}}
+    assert finished(store)["outputs"] == {"final": {"collected": True}}
     assert not store.snapshot().problems and not list(store.verify())
     finish(store, final=b"weights")
     assert store.read(KEY, "final") == b"weights"
@@ -133,7 +139,7 @@ def test_a_damaged_payload_is_written_over(tmp_path: Path, damaged: bytes) -> No
 
 def test_a_diverged_loss_is_recorded_as_null(store: Store) -> None:
     store.finish(record(status="diverged", summary={"test_loss": float("nan"), "curve": [float("inf"), 1.5]}))
-    assert store.record(KEY)["summary"] == {"test_loss": None, "curve": [None, 1.5]}
+    assert finished(store)["summary"] == {"test_loss": None, "curve": [None, 1.5]}
     assert store.snapshot().status(KEY) == "diverged"
 
 

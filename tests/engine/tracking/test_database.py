@@ -134,7 +134,7 @@ def test_an_unfinished_database_that_somebody_is_making_is_left_alone(
     _change(database, "DELETE FROM experiments WHERE experiment_id != 0")
     _change(database, f"UPDATE alembic_version SET version_num = '{EARLIER}'")
     finish = f"UPDATE alembic_version SET version_num = '{newest_revision()}'"
-    monkeypatch.setattr(tracking_database.time, "sleep", lambda seconds: _change(database, finish))
+    monkeypatch.setattr(time, "sleep", lambda seconds: _change(database, finish))
     prepare_database(database, said.append)
     assert not said and [path.name for path in tmp_path.glob("mlflow.db*")] == ["mlflow.db"]
 

@@ -9,8 +9,9 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, ProxySettings, TimeoutError, expect
@@ -18,6 +19,10 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, ProxySet
 from pipeline.engine.tracking.links import experiment_links
 from pipeline.engine.tracking.sync import sync
 from pipeline.engine.tracking.tickets import tickets_of
+from pipeline.experiment.grid import Grid
+
+MakeGrid = Callable[..., Grid]
+MakeSnapshot = Callable[..., Any]
 
 TRANSFERS = {
     "one -> one, winning, sgd",
@@ -43,7 +48,7 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def tracked(make_grid, snapshot, uri: str) -> str:
+def tracked(make_grid: MakeGrid, snapshot: MakeSnapshot, uri: str) -> str:
     grid = make_grid("shown")
     records = snapshot(grid)
     sync(grid, records, uri, tickets=tickets_of(grid, records, "store"))

@@ -1,11 +1,20 @@
 """Runs read as what they are, know their data, and are corrected where they stand."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from scipy import stats
 
 from pipeline.engine.tracking.colours import PALETTE, colours
 from pipeline.engine.tracking.metrics import mean
 from pipeline.engine.tracking.sync import sync
+from pipeline.experiment.grid import Grid
+
+RunsOf = Callable[[str, Grid], dict[str, Any]]
+ClientOf = Callable[[str, Grid], Any]
+MakeGrid = Callable[..., Grid]
+MakeSnapshot = Callable[..., Any]
 
 PARENTS = {
     "one -> one, winning, sgd",
@@ -17,13 +26,17 @@ PARENTS = {
 }
 
 
-def test_names_say_source_target_ticket_and_optimizers(uri, grid, snapshot, runs_of):
+def test_names_say_source_target_ticket_and_optimizers(
+    uri: str, grid: Grid, snapshot: MakeSnapshot, runs_of: RunsOf
+) -> None:
     sync(grid, snapshot(grid), uri)
     runs = runs_of(uri, grid)
     assert set(runs) == {"report"} | PARENTS | {f"{name}, seed {seed}" for name in PARENTS for seed in (0, 1)}
 
 
-def test_long_names_are_cut_to_what_mlflows_databases_take_and_stay_different(make_grid, snapshot, uri, runs_of):
+def test_long_names_are_cut_to_what_mlflows_databases_take_and_stay_different(
+    make_grid: MakeGrid, snapshot: MakeSnapshot, uri: str, runs_of: RunsOf
+) -> None:
     sides = [f"{{name: {'n' * 140}{half}, dataset: {{name: digits, half: {half}}}}}" for half in "ab"]
     grid = make_grid("long", f"sources=[{', '.join(sides)}]")
     sync(grid, snapshot(grid), uri)
@@ -32,7 +45,9 @@ def test_long_names_are_cut_to_what_mlflows_databases_take_and_stay_different(ma
     assert all(name.endswith((", sgd", "seed 0", "seed 1", "report")) for name in names)
 
 
-def test_a_run_of_another_name_is_renamed_and_no_twin_of_it_is_made(uri, grid, snapshot, runs_of, client_of):
+def test_a_run_of_another_name_is_renamed_and_no_twin_of_it_is_made(
+    uri: str, grid: Grid, snapshot: MakeSnapshot, runs_of: RunsOf, client_of: ClientOf
+) -> None:
     sync(grid, snapshot(grid), uri)
     before = runs_of(uri, grid)["two -> two, winning, adam"].info.run_id
     client = client_of(uri, grid)
@@ -45,7 +60,9 @@ def test_a_run_of_another_name_is_renamed_and_no_twin_of_it_is_made(uri, grid, s
     assert (again.counts.created, again.counts.deleted) == (0, 0)
 
 
-def test_one_filter_gives_the_means_without_their_seeds(uri, grid, snapshot, client_of):
+def test_one_filter_gives_the_means_without_their_seeds(
+    uri: str, grid: Grid, snapshot: MakeSnapshot, client_of: ClientOf
+) -> None:
     sync(grid, snapshot(grid), uri)
     client = client_of(uri, grid)
     experiment = client.get_experiment_by_name(grid.name).experiment_id
@@ -53,7 +70,9 @@ def test_one_filter_gives_the_means_without_their_seeds(uri, grid, snapshot, cli
     assert {run.info.run_name for run in found} == {name for name in PARENTS if "winning" in name}
 
 
-def test_data_sets_are_inputs_once_and_say_whose_they_are(uri, grid, snapshot, runs_of):
+def test_data_sets_are_inputs_once_and_say_whose_they_are(
+    uri: str, grid: Grid, snapshot: MakeSnapshot, runs_of: RunsOf
+) -> None:
     for _ in range(2):
         sync(grid, snapshot(grid), uri)
     runs = runs_of(uri, grid)
@@ -72,7 +91,9 @@ def test_data_sets_are_inputs_once_and_say_whose_they_are(uri, grid, snapshot, r
         assert inputs(f"random on one, sgd{seed}") == {"digits, half a": "target"}
 
 
-def test_data_sets_of_runs_that_lack_them_are_made_up_for(uri, grid, snapshot, runs_of, client_of, monkeypatch):
+def test_data_sets_of_runs_that_lack_them_are_made_up_for(
+    uri: str, grid: Grid, snapshot: MakeSnapshot, runs_of: RunsOf, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patched:
         patched.setattr("mlflow.MlflowClient.log_inputs", lambda *_, **__: None)
         sync(grid, snapshot(grid), uri)
@@ -81,7 +102,7 @@ def test_data_sets_of_runs_that_lack_them_are_made_up_for(uri, grid, snapshot, r
     assert runs_of(uri, grid)["one -> one, winning, sgd"].inputs.dataset_inputs
 
 
-def test_the_mean_has_the_interval_of_students_t():
+def test_the_mean_has_the_interval_of_students_t() -> None:
     values = [0.91, 0.95, 0.96]
     metrics = mean(values, [0.8] * 3, stages=["c", "a", "b"], timestamp=7).metrics
     low, high = stats.t.interval(0.95, 2, loc=stats.tmean(values), scale=stats.sem(values))
@@ -97,13 +118,13 @@ def test_the_mean_has_the_interval_of_students_t():
     )
 
 
-def test_one_seed_has_a_mean_and_no_interval():
+def test_one_seed_has_a_mean_and_no_interval() -> None:
     metrics = mean([0.9], [0.5], stages=["a"], timestamp=7).metrics
     assert metrics == {"test_accuracy": 0.9, "test_accuracy_n": 1, "fraction_pruned": 0.5}
 
 
 @pytest.mark.parametrize(("sources", "targets"), [(3, 2), (6, 6), (10, 11), (11, 5)])
-def test_lines_that_are_compared_have_different_colours(sources, targets):
+def test_lines_that_are_compared_have_different_colours(sources: int, targets: int) -> None:
     curves = [(f"s{s}", f"t{t}", "winning") for s in range(sources) for t in range(targets)]
     curves += [("any", f"t{t}", "random") for t in range(targets)] if sources < len(PALETTE) else []
     chosen = colours(curves)
@@ -115,7 +136,9 @@ def test_lines_that_are_compared_have_different_colours(sources, targets):
         assert len(set(panel)) == len(panel)
 
 
-def test_several_draws_of_a_control_are_averaged_in_their_seeds_run(uri, make_grid, snapshot, runs_of):
+def test_several_draws_of_a_control_are_averaged_in_their_seeds_run(
+    uri: str, make_grid: MakeGrid, snapshot: MakeSnapshot, runs_of: RunsOf
+) -> None:
     grid = make_grid("draws", "tickets=[winning, {name: redrawn, weights: redrawn, draws: 3}]")
     records = snapshot(grid)
     drawn = [p for p in grid.points if (p.source, p.target, p.ticket, p.round) == ("one", "one", "redrawn", 2)]
@@ -133,7 +156,9 @@ def test_several_draws_of_a_control_are_averaged_in_their_seeds_run(uri, make_gr
     assert parent["test_accuracy_std"] == pytest.approx(0.1 / 2**0.5)
 
 
-def test_a_seed_waits_for_all_draws_of_a_round(uri, make_grid, snapshot, runs_of):
+def test_a_seed_waits_for_all_draws_of_a_round(
+    uri: str, make_grid: MakeGrid, snapshot: MakeSnapshot, runs_of: RunsOf
+) -> None:
     grid = make_grid("waiting", "tickets=[winning, {name: redrawn, weights: redrawn, draws: 2}]", "seeds=[0]")
     (late,) = [
         p.stage

@@ -8,9 +8,11 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -27,7 +29,7 @@ from pipeline.engine.tracking.tracker import Tracker
 from pipeline.engine.tracking.uri import check_tracking_uri
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.expansion import expand
-from pipeline.experiment.grid import Grid
+from pipeline.experiment.grid import Grid, Point
 from pipeline.experiment.loading import load
 
 ROUNDS = (0, 1, 2)
@@ -48,18 +50,18 @@ RUNS = 13
 
 
 @pytest.fixture(scope="module")
-def make_grid(tmp_path_factory):
+def make_grid(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Grid]:
     """A real grid: a chain on `a`, its winning tickets and random ones on `a` and `b`, rounds 0 to 2."""
     file = tmp_path_factory.mktemp("grids") / "grid.yaml"
 
-    def make(name: str, seeds=(0, 1), lr: float = 0.1) -> Grid:
+    def make(name: str, seeds: Sequence[int] = (0, 1), lr: float = 0.1) -> Grid:
         file.write_text(f"name: {name}\nseeds: {list(seeds)}\n{GRID}")
         return expand(load(file, [f"training.optimizer.lr={lr}"]))
 
     return make
 
 
-def record_of(point, **changes):
+def record_of(point: Point, **changes: Any) -> Any:
     """A record as the store gives it; accuracy and time depend on the point alone."""
     accuracy = 0.9 - 0.01 * point.round - 0.001 * point.seed
     summary = {"test_accuracy": accuracy, "test_loss": 0.4, "train_accuracy": 0.99, "train_loss": 0.1}
@@ -76,31 +78,31 @@ def record_of(point, **changes):
     } | changes
 
 
-def _is_chain(point, seed: int) -> bool:
+def _is_chain(point: Point, seed: int) -> bool:
     return (point.target, point.ticket, point.seed) == ("a", "winning", seed)
 
 
-class Records(dict):
+class Records(dict[str, Any]):
     """The snapshot of a store in which all of the grid, or some of it, is done."""
 
-    def __init__(self, grid, only=lambda point: True):
+    def __init__(self, grid: Grid, only: Callable[[Point], bool] = lambda point: True) -> None:
         super().__init__({point.stage: record_of(point) for point in grid.points if only(point)})
 
-    def record(self, key):
+    def record(self, key: str) -> Any:
         return self.get(key)
 
 
 @pytest.fixture
-def store(tmp_path) -> Store:
+def store(tmp_path: Path) -> Store:
     return Store(str(tmp_path / "store"))
 
 
 @pytest.fixture
-def grid(request, make_grid):
+def grid(request: pytest.FixtureRequest, make_grid: Callable[..., Grid]) -> Grid:
     return make_grid(request.node.name)
 
 
-def shown(uri: str, grid) -> dict[str, object]:
+def shown(uri: str, grid: Grid) -> dict[str, Any]:
     """The experiment's active runs by name."""
     experiment = connect(uri, grid.name)
     runs = experiment.client.search_runs([experiment.experiment_id])
@@ -108,20 +110,20 @@ def shown(uri: str, grid) -> dict[str, object]:
     return {run.info.run_name: run for run in runs}
 
 
-def tracker_client(uri: str, grid) -> tuple[object, str]:
+def tracker_client(uri: str, grid: Grid) -> tuple[Any, str]:
     """MLflow's client and the experiment's id."""
     experiment = connect(uri, grid.name)
     return experiment.client, experiment.experiment_id
 
 
-def history(uri: str, grid, run: str, metric: str) -> list[tuple[int, int, float]]:
+def history(uri: str, grid: Grid, run: str, metric: str) -> list[tuple[int, int, float]]:
     """(step, timestamp, value) of every point logged."""
     found = shown(uri, grid)[run]
     client = connect(uri, grid.name).client
     return sorted((m.step, m.timestamp, m.value) for m in client.get_metric_history(found.info.run_id, metric))
 
 
-def test_one_parent_for_each_transfer_and_one_child_for_each_seed(uri, grid):
+def test_one_parent_for_each_transfer_and_one_child_for_each_seed(uri: str, grid: Grid) -> None:
     sync(grid, Records(grid), uri)
     runs = shown(uri, grid)
     parents = {"a -> a, winning, sgd", "a -> b, winning, sgd -> adam", "random on a, sgd", "random on b, adam"}
@@ -132,7 +134,7 @@ def test_one_parent_for_each_transfer_and_one_child_for_each_seed(uri, grid):
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
 
 
-def test_the_round_is_the_step_and_the_time_is_the_records(uri, grid):
+def test_the_round_is_the_step_and_the_time_is_the_records(uri: str, grid: Grid) -> None:
     sync(grid, Records(grid), uri)
     steps, times, values = zip(
         *history(uri, grid, "a -> b, winning, sgd -> adam, seed 1", "test_accuracy"), strict=True
@@ -147,7 +149,7 @@ def test_the_round_is_the_step_and_the_time_is_the_records(uri, grid):
     assert set(metrics) == {"test_accuracy", "test_loss", "train_accuracy", "train_loss", "fraction_pruned", "seconds"}
 
 
-def test_the_parent_has_mean_std_and_n_of_its_seeds(uri, grid):
+def test_the_parent_has_mean_std_and_n_of_its_seeds(uri: str, grid: Grid) -> None:
     sync(grid, Records(grid), uri)
     values = [value for _, _, value in history(uri, grid, "a -> b, winning, sgd -> adam", "test_accuracy")]
     assert values == pytest.approx([0.8995, 0.8895, 0.8795])
@@ -159,7 +161,7 @@ def test_the_parent_has_mean_std_and_n_of_its_seeds(uri, grid):
     assert [value for *_, value in history(uri, grid, "a -> b, winning, sgd -> adam", "test_accuracy_n")] == [2, 2, 2]
 
 
-def test_runs_are_found_by_what_they_are(uri, grid):
+def test_runs_are_found_by_what_they_are(uri: str, grid: Grid) -> None:
     sync(grid, Records(grid), uri)
     experiment = connect(uri, grid.name)
 
@@ -182,7 +184,7 @@ def test_runs_are_found_by_what_they_are(uri, grid):
     assert len(names("params.model = 'lenet-30-10'")) == RUNS - 1
 
 
-def test_logging_the_same_grid_again_changes_nothing(uri, grid):
+def test_logging_the_same_grid_again_changes_nothing(uri: str, grid: Grid) -> None:
     sync(grid, Records(grid), uri)
     before = {run.info.run_id for run in shown(uri, grid).values()}
     again = sync(grid, Records(grid), uri)
@@ -192,7 +194,7 @@ def test_logging_the_same_grid_again_changes_nothing(uri, grid):
         assert [step for step, *_ in history(uri, grid, run, "test_accuracy")] == list(ROUNDS)
 
 
-def test_a_stage_that_ran_again_is_not_logged_again(uri, grid):
+def test_a_stage_that_ran_again_is_not_logged_again(uri: str, grid: Grid) -> None:
     """Its output was damaged, say: same key, same result, but a later time, with which MLflow would show two points."""
     sync(grid, Records(grid), uri)
     later = Records(grid)
@@ -202,7 +204,7 @@ def test_a_stage_that_ran_again_is_not_logged_again(uri, grid):
     assert len(history(uri, grid, "a -> a, winning, sgd", "test_accuracy")) == len(ROUNDS)
 
 
-def test_a_crash_before_the_note_of_what_was_logged_makes_no_second_point(uri, grid):
+def test_a_crash_before_the_note_of_what_was_logged_makes_no_second_point(uri: str, grid: Grid) -> None:
     sync(grid, Records(grid), uri)
     experiment = connect(uri, grid.name)
     for run in shown(uri, grid).values():
@@ -211,7 +213,7 @@ def test_a_crash_before_the_note_of_what_was_logged_makes_no_second_point(uri, g
     assert len(history(uri, grid, "a -> a, winning, sgd, seed 0", "test_accuracy")) == len(ROUNDS)
 
 
-def test_a_run_in_progress_shows_what_is_done_and_no_mean_of_some_seeds(uri, grid):
+def test_a_run_in_progress_shows_what_is_done_and_no_mean_of_some_seeds(uri: str, grid: Grid) -> None:
     some = Records(grid, lambda point: point.round == 0 or (point.round == 1 and point.seed == 0))
     sync(grid, some, uri)
     assert [step for step, *_ in history(uri, grid, "a -> a, winning, sgd, seed 0", "test_accuracy")] == [0, 1]
@@ -222,7 +224,7 @@ def test_a_run_in_progress_shows_what_is_done_and_no_mean_of_some_seeds(uri, gri
     assert {run.info.status for run in shown(uri, grid).values()} == {"FINISHED"}
 
 
-def test_results_appear_while_the_grid_runs(uri, grid, wait_until):
+def test_results_appear_while_the_grid_runs(uri: str, grid: Grid, wait_until: Callable[..., None]) -> None:
     tracker = Tracker(uri, grid)
     chain = [point for point in grid.points if _is_chain(point, 0)]
     tracker.log((point, record_of(point)) for point in chain[:2])
@@ -233,7 +235,9 @@ def test_results_appear_while_the_grid_runs(uri, grid, wait_until):
     assert [step for step, *_ in history(uri, grid, "a -> a, winning, sgd, seed 0", "test_accuracy")] == list(ROUNDS)
 
 
-def test_more_seeds_replace_the_parent_and_keep_the_children(uri, grid, make_grid):
+def test_more_seeds_replace_the_parent_and_keep_the_children(
+    uri: str, grid: Grid, make_grid: Callable[..., Grid]
+) -> None:
     sync(grid, Records(grid), uri)
     before = shown(uri, grid)
     more = make_grid(grid.name, seeds=(0, 1, 2))
@@ -247,7 +251,9 @@ def test_more_seeds_replace_the_parent_and_keep_the_children(uri, grid, make_gri
         assert child.data.tags["mlflow.parentRunId"] == after["a -> b, winning, sgd -> adam"].info.run_id
 
 
-def test_another_training_under_the_same_name_replaces_the_results(uri, grid, make_grid):
+def test_another_training_under_the_same_name_replaces_the_results(
+    uri: str, grid: Grid, make_grid: Callable[..., Grid]
+) -> None:
     sync(grid, Records(grid), uri)
     other = make_grid(grid.name, lr=0.2)
     sync(other, Records(other), uri)
@@ -257,7 +263,7 @@ def test_another_training_under_the_same_name_replaces_the_results(uri, grid, ma
     assert json.loads(tags["ticket_transfer.rounds"]) == stages
 
 
-def test_of_twins_that_two_drivers_made_the_smallest_id_stays(uri, grid):
+def test_of_twins_that_two_drivers_made_the_smallest_id_stays(uri: str, grid: Grid) -> None:
     sync(grid, Records(grid), uri)
     experiment = connect(uri, grid.name)
     name = "a -> a, winning, sgd"
@@ -270,7 +276,7 @@ def test_of_twins_that_two_drivers_made_the_smallest_id_stays(uri, grid):
     assert [step for step, *_ in history(uri, grid, name, "test_accuracy")] == list(ROUNDS)
 
 
-def test_two_drivers_at_once_leave_one_run_each(uri, grid):
+def test_two_drivers_at_once_leave_one_run_each(uri: str, grid: Grid) -> None:
     trackers = [Tracker(uri, grid) for _ in range(2)]
     for tracker in trackers:
         tracker.log_stages(Records(grid))
@@ -284,7 +290,9 @@ def test_two_drivers_at_once_leave_one_run_each(uri, grid):
     assert [step for step, *_ in history(uri, grid, "a -> a, winning, sgd", "test_accuracy")] == list(ROUNDS)
 
 
-def test_twins_made_while_the_tracker_works_are_gone_when_it_finishes(uri, grid, wait_until):
+def test_twins_made_while_the_tracker_works_are_gone_when_it_finishes(
+    uri: str, grid: Grid, wait_until: Callable[..., None]
+) -> None:
     tracker = Tracker(uri, grid)
     tracker.log_stages(Records(grid))
     wait_until(lambda: len(shown(uri, grid)) == RUNS - 1, 600, "the runs are in MLflow")
@@ -294,7 +302,7 @@ def test_twins_made_while_the_tracker_works_are_gone_when_it_finishes(uri, grid,
     assert shown(uri, grid)[run.info.run_name].info.run_id == min(run.info.run_id, twin.info.run_id)
 
 
-def test_a_run_deleted_under_the_tracker_is_made_again(uri, grid, wait_until):
+def test_a_run_deleted_under_the_tracker_is_made_again(uri: str, grid: Grid, wait_until: Callable[..., None]) -> None:
     problems: list[str] = []
     tracker = Tracker(uri, grid, on_problem=problems.append)
     tracker.log_stages(Records(grid, lambda point: point.round == 0))
@@ -311,7 +319,7 @@ def test_a_run_deleted_under_the_tracker_is_made_again(uri, grid, wait_until):
     )
 
 
-def test_failed_stages_do_not_hold_the_mean_of_the_others_back(uri, grid):
+def test_failed_stages_do_not_hold_the_mean_of_the_others_back(uri: str, grid: Grid) -> None:
     lost = next(point for point in grid.points if _is_chain(point, 1) and point.round == 2)
     tracker = Tracker(uri, grid)
     tracker.log_stages(Records(grid, lambda point: point != lost))
@@ -320,7 +328,7 @@ def test_failed_stages_do_not_hold_the_mean_of_the_others_back(uri, grid):
     assert shown(uri, grid)["a -> a, winning, sgd, seed 1"].info.status == "FAILED"
 
 
-def test_a_diverged_seed_counts_and_its_loss_is_left_out(uri, grid):
+def test_a_diverged_seed_counts_and_its_loss_is_left_out(uri: str, grid: Grid) -> None:
     records = Records(grid)
     bad = next(point for point in grid.points if _is_chain(point, 1) and point.round == 2)
     summary = {"test_accuracy": 0.1, "test_loss": None, "train_accuracy": 0.1, "train_loss": float("nan")}
@@ -331,10 +339,10 @@ def test_a_diverged_seed_counts_and_its_loss_is_left_out(uri, grid):
         assert [step for step, *_ in history(uri, grid, "a -> a, winning, sgd, seed 1", loss)] == [0, 1]
 
 
-def test_the_report_run_carries_spec_provenance_and_files(uri, grid, tmp_path):
+def test_the_report_run_carries_spec_provenance_and_files(uri: str, grid: Grid, tmp_path: Path) -> None:
     figure = tmp_path / "curves.png"
     figure.write_bytes(b"picture")
-    sync(grid, Records(grid), uri, artifacts=[figure], provenance={"git_commit": "abc", "host": "here"})
+    sync(grid, Records(grid), uri, artifacts=[figure], provenance={"git_commit": "abc", "host": "here", "versions": {}})
     run = shown(uri, grid)["report"]
     client = connect(uri, grid.name).client
     assert {item.path for item in client.list_artifacts(run.info.run_id)} == {"spec.yaml", "provenance.json", "report"}
@@ -345,7 +353,7 @@ def test_the_report_run_carries_spec_provenance_and_files(uri, grid, tmp_path):
     assert run.data.tags["mlflow.source.git.commit"] == "abc"
 
 
-def test_a_server_that_is_away_is_reported_once_and_stops_nothing(grid):
+def test_a_server_that_is_away_is_reported_once_and_stops_nothing(grid: Grid) -> None:
     problems: list[str] = []
     tracker = Tracker("http://127.0.0.1:9", grid, on_problem=problems.append)
     tracker.log_stages(Records(grid))
@@ -355,27 +363,29 @@ def test_a_server_that_is_away_is_reported_once_and_stops_nothing(grid):
     assert "127.0.0.1:9" in problems[0]
 
 
-def test_sync_says_that_the_server_is_away(grid):
+def test_sync_says_that_the_server_is_away(grid: Grid) -> None:
     with pytest.raises(UserError, match="127"):
         sync(grid, Records(grid), "http://127.0.0.1:9")
 
 
 @pytest.mark.parametrize("folder", ["runs", "file:///tmp/runs"])
-def test_a_folder_is_refused_with_what_to_write_instead(folder):
+def test_a_folder_is_refused_with_what_to_write_instead(folder: str) -> None:
     with pytest.raises(UserError, match="sqlite:///"):
         check_tracking_uri(folder)
 
 
 @pytest.mark.parametrize("good", ["sqlite:///a/mlflow.db", "http://mlflow:5000", "postgresql+psycopg2://user@host/db"])
-def test_databases_and_servers_are_accepted(good):
+def test_databases_and_servers_are_accepted(good: str) -> None:
     check_tracking_uri(good)
 
 
-def remember(store, uri, grid, records) -> None:
+def remember(store: Store, uri: str, grid: Grid, records: Any) -> None:
     remember_tracked(store, sync(grid, records, uri), uri, grid, records.record)
 
 
-def test_a_grid_that_is_tracked_is_known_to_be(uri, grid, make_grid, store):
+def test_a_grid_that_is_tracked_is_known_to_be(
+    uri: str, grid: Grid, make_grid: Callable[..., Grid], store: Store
+) -> None:
     records = Records(grid)
     assert not is_tracked(store, uri, grid, records.record)
     remember(store, uri, grid, records)
@@ -385,7 +395,9 @@ def test_a_grid_that_is_tracked_is_known_to_be(uri, grid, make_grid, store):
     assert not is_tracked(store, uri, more, records.record)
 
 
-def test_a_database_that_shows_something_else_is_not_taken_for_tracked(uri, grid, store, copy_of):
+def test_a_database_that_shows_something_else_is_not_taken_for_tracked(
+    uri: str, grid: Grid, store: Store, copy_of: Callable[[str], Path]
+) -> None:
     records = Records(grid)
     tracker = sync(grid, records, uri)
     client, experiment = tracker_client(uri, grid)
@@ -401,7 +413,7 @@ def test_a_database_that_shows_something_else_is_not_taken_for_tracked(uri, grid
         assert is_tracked(store, uri, grid, records.record)
         change()
         assert not is_tracked(store, uri, grid, records.record)
-        now = SimpleNamespace(fingerprint=fingerprint(existing_runs(client, experiment)), owes_tickets=False)
+        now: Any = SimpleNamespace(fingerprint=fingerprint(existing_runs(client, experiment)), owes_tickets=False)
         remember_tracked(store, now, uri, grid, records.record)
 
     database = copy_of(uri)
@@ -411,7 +423,7 @@ def test_a_database_that_shows_something_else_is_not_taken_for_tracked(uri, grid
         assert not is_tracked(store, f"sqlite:///{database}", grid, records.record)
 
 
-def test_a_damaged_tag_is_not_tracked_and_is_written_again(uri, grid, store):
+def test_a_damaged_tag_is_not_tracked_and_is_written_again(uri: str, grid: Grid, store: Store) -> None:
     records = Records(grid)
     remember(store, uri, grid, records)
     run = shown(uri, grid)["a -> a, winning, sgd, seed 0"]
@@ -426,7 +438,7 @@ def test_a_damaged_tag_is_not_tracked_and_is_written_again(uri, grid, store):
         assert is_tracked(store, uri, grid, records.record)
 
 
-def test_another_mlflow_is_asked_whether_it_still_shows_what_was_logged(uri, grid, store):
+def test_another_mlflow_is_asked_whether_it_still_shows_what_was_logged(uri: str, grid: Grid, store: Store) -> None:
     """A server has no file to look into: only what was logged to it is remembered."""
     records = Records(grid)
     remember(store, uri, grid, records)
@@ -446,7 +458,9 @@ def test_another_mlflow_is_asked_whether_it_still_shows_what_was_logged(uri, gri
     assert shown(uri, grid)["a -> a, winning, sgd"].info.status == "FINISHED"
 
 
-def test_a_database_that_is_replaced_while_the_grid_runs_gets_everything(uri, grid, copy_of, wait_until):
+def test_a_database_that_is_replaced_while_the_grid_runs_gets_everything(
+    uri: str, grid: Grid, copy_of: Callable[[str], Path], wait_until: Callable[..., None]
+) -> None:
     database = copy_of(uri)
     here = f"sqlite:///{database}"
     another = database.with_name("another.db")
@@ -462,7 +476,7 @@ def test_a_database_that_is_replaced_while_the_grid_runs_gets_everything(uri, gr
     assert [step for step, *_ in history(here, grid, "a -> a, winning, sgd", "test_accuracy")] == list(ROUNDS)
 
 
-def test_two_drivers_that_end_at_once_leave_no_twins(uri, grid):
+def test_two_drivers_that_end_at_once_leave_no_twins(uri: str, grid: Grid) -> None:
     def end(tracker: Tracker) -> None:
         tracker.log_snapshot(Records(grid), write=False)
         assert tracker.finish()
@@ -470,11 +484,11 @@ def test_two_drivers_that_end_at_once_leave_no_twins(uri, grid):
     class Late(Tracker):
         """Another driver that looks at MLflow, and then waits while the first one makes all runs."""
 
-        def _write(self, behind, ended):
+        def _write(self, curves: Collection[int], ended: bool) -> None:
             self._writer._connected()
             if first:
                 end(first.pop())
-            super()._write(behind, ended)
+            super()._write(curves, ended)
 
     first = [Tracker(uri, grid)]
     end(Late(uri, grid))
@@ -483,7 +497,13 @@ def test_two_drivers_that_end_at_once_leave_no_twins(uri, grid):
     assert {run.info.status for run in shown(uri, grid).values()} == {"FINISHED"}
 
 
-def test_a_locked_or_damaged_database_is_told_in_one_sentence(uri, grid, copy_of, monkeypatch, capfd):
+def test_a_locked_or_damaged_database_is_told_in_one_sentence(
+    uri: str,
+    grid: Grid,
+    copy_of: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     database = copy_of(uri)
     monkeypatch.setattr(schema, "LOCKED", 0.1)
     told: list[str] = []
@@ -500,7 +520,9 @@ def test_a_locked_or_damaged_database_is_told_in_one_sentence(uri, grid, copy_of
     assert "Traceback" not in written.out + written.err and "sqlalchemy" not in written.out + written.err
 
 
-def test_a_database_that_refuses_in_the_middle_is_told_in_one_sentence(uri, grid, copy_of, capfd):
+def test_a_database_that_refuses_in_the_middle_is_told_in_one_sentence(
+    uri: str, grid: Grid, copy_of: Callable[[str], Path], capfd: pytest.CaptureFixture[str]
+) -> None:
     """As a full disk does: MLflow logs the statement, with a stack trace."""
     database = copy_of(uri)
     with contextlib.closing(sqlite3.connect(database)) as link:
@@ -514,8 +536,9 @@ def test_a_database_that_refuses_in_the_middle_is_told_in_one_sentence(uri, grid
     assert "Traceback" not in written.out + written.err and "sqlalchemy" not in written.out + written.err
 
 
-def test_a_password_of_mlflow_is_not_in_the_store_and_another_one_is_the_same_mlflow(grid, store):
-    records, done = Records(grid), SimpleNamespace(fingerprint="of its runs", owes_tickets=False)
+def test_a_password_of_mlflow_is_not_in_the_store_and_another_one_is_the_same_mlflow(grid: Grid, store: Store) -> None:
+    records = Records(grid)
+    done: Any = SimpleNamespace(fingerprint="of its runs", owes_tickets=False)
     remember_tracked(store, done, "postgresql://mlflow:old@host/db", grid, records.record)
     assert logged_runs(store, "postgresql://mlflow:new@host/db", grid, records.record) == "of its runs"
     assert logged_runs(store, "postgresql://mlflow:old@other/db", grid, records.record) is None
@@ -523,7 +546,7 @@ def test_a_password_of_mlflow_is_not_in_the_store_and_another_one_is_the_same_ml
     assert store.documents.read(f"tracking/{digest}/{grid.name}") is None, "one could guess, and compare the hash"
 
 
-def test_the_digest_follows_the_results(grid):
+def test_the_digest_follows_the_results(grid: Grid) -> None:
     records = Records(grid)
     digest = projection_digest(grid, records.record)
     assert projection_digest(grid, Records(grid, lambda point: point.round < 2).record) != digest
@@ -531,7 +554,7 @@ def test_the_digest_follows_the_results(grid):
     assert projection_digest(other, records.record) != digest
 
 
-def test_knowing_that_all_is_tracked_needs_no_mlflow():
+def test_knowing_that_all_is_tracked_needs_no_mlflow() -> None:
     code = (
         "import sys; import pipeline.engine.tracking.digest; "
         "print(sorted({'mlflow', 'torch', 'ray', 'pandas'} & set(sys.modules)))"
@@ -539,7 +562,9 @@ def test_knowing_that_all_is_tracked_needs_no_mlflow():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
-def test_a_driver_whose_folder_was_removed_still_reaches_mlflow(uri, grid, tmp_path, monkeypatch):
+def test_a_driver_whose_folder_was_removed_still_reaches_mlflow(
+    uri: str, grid: Grid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As a stopped job's is, which may not have asked MLflow for anything yet."""
     gone = tmp_path / "job"
     gone.mkdir()
