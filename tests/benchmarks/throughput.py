@@ -55,7 +55,6 @@ from pipeline.lottery.run import Run
 from pipeline.lottery.training import train
 from pipeline.recipes.datasets import DataSet
 from pipeline.recipes.models import model_from
-from pipeline.recipes.optimizers import optimizer_from
 from pipeline.recipes.training import Train
 
 MASK = {"stage": "0" * 64, "output": "mask"}
@@ -154,15 +153,15 @@ def bare_step(run: Run, model: nn.Module | None = None) -> Callable[[], None]:
     model.to(run.device)
     if of.channels_last:
         model.to(memory_format=torch.channels_last)
-    forward: Callable[[Tensor], Tensor] = torch.compile(model, dynamic=False) if fields.get("compile") else model
-    optimizer = build_optimizer(optimizer_from(fields["optimizer"]), model.parameters())
+    forward: Callable[[Tensor], Tensor] = torch.compile(model, dynamic=False) if of.compile else model
+    optimizer = build_optimizer(of.optimizer, model.parameters())
     whole_batches = max(1, run.batches.per_epoch - 1)
     ready = itertools.cycle([run.batches.at(iteration) for iteration in range(min(READY, whole_batches))])
 
     def step() -> None:
         images, labels = next(ready)
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(run.device.type, dtype=torch.bfloat16, enabled="precision" in fields):
+        with torch.autocast(run.device.type, dtype=torch.bfloat16, enabled=of.precision == "bf16"):
             outputs = forward(images).float()
         F.cross_entropy(outputs, labels).backward()
         optimizer.step()
