@@ -175,8 +175,7 @@ def _prune(
     recipe: Prune, inputs: dict[str, dict[str, torch.Tensor]], file: str | None
 ) -> tuple[str, Payloads, dict[str, Any]]:
     """`file`: of the user's criterion."""
-    weights = {name: inputs["trained"][name] for name in recipe.layers}
-    mask = next_mask(recipe, weights, inputs.get("mask"), file)
+    mask = next_mask(recipe, inputs, file)
     survivors = {name: int(kept.sum()) for name, kept in mask.items()}
     total = {name: kept.numel() for name, kept in mask.items()}
     summary = {

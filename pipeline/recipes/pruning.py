@@ -21,6 +21,8 @@ class Prune:
     mask: Reference | None = None
     """Of the weights that are pruned already; None if there are none."""
     criterion: Criterion = BuiltInCriterion()
+    initial: Reference | None = None
+    """What the training that is pruned started from, before its mask; for criteria that need it alone."""
 
     def __post_init__(self) -> None:
         check_count("seed", self.seed, 0)
@@ -28,6 +30,9 @@ class Prune:
             raise UnfitError("A pruning is of at least one layer.")
         if self.rule.of_layers:
             check_layers(self.rule, self.layers)
+        if (self.initial is not None) != ("initial" in self.criterion.needs):
+            needs = "needs" if self.initial is None else "does not read"
+            raise UnfitError(f"The criterion {self.criterion.fields()} {needs} the initial weights.")
         of_units = isinstance(self.criterion, BuiltInCriterion) and self.criterion.name in OF_UNITS
         if of_units != isinstance(self.rule, ByUnits):
             raise UnfitError(f"The criterion {self.criterion.fields()} does not go with the rule {self.rule.fields()}.")
@@ -37,8 +42,7 @@ class Prune:
         """Of a prune stage, as a store's record has them. Raises UnfitError."""
         own = {name: value for name, value in fields.items() if name not in ("kind", "recipe")}
         readers = {
-            "trained": Reference.from_fields,
-            "mask": Reference.from_fields,
+            **dict.fromkeys(("trained", "mask", "initial"), Reference.from_fields),
             "rule": rule_from,
             "criterion": criterion_from,
         }
@@ -47,7 +51,8 @@ class Prune:
     @property
     def inputs(self) -> dict[str, Reference]:
         """Role -> what is read."""
-        return {"trained": self.trained} if self.mask is None else {"trained": self.trained, "mask": self.mask}
+        read = {"trained": self.trained, "mask": self.mask, "initial": self.initial}
+        return {role: reference for role, reference in read.items() if reference is not None}
 
     def fields(self) -> dict[str, Any]:
         fields: dict[str, Any] = {
