@@ -5,6 +5,7 @@ import json
 import threading
 import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -192,7 +193,7 @@ def _train(
     inputs: dict[str, dict[str, torch.Tensor]],
     bench: Bench,
     progress: ReportProgress,
-) -> tuple[str, Payloads, dict[str, Any], int]:
+) -> tuple[str, Payloads, Mapping[str, Any], int]:
     """Status, outputs, summary, and how many iterations this attempt did: a checkpoint has spared it the others."""
     stage, store = lease.stage, bench.store
     attempt = f"{bench.driver}-{lease.attempt}"
