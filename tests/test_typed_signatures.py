@@ -17,7 +17,7 @@ READERS = {
 }
 """Modules of the engine that read what others wrote, where nobody can say what it is before it is looked at."""
 
-CEILINGS = {"cli": 3, "experiment": 10, "lottery": 14, "recipes": 52, "report": 38}
+CEILINGS = {"cli": 3, "experiment": 10, "lottery": 0, "recipes": 52, "report": 38}
 """So many there are in the other packages. They may only become fewer: lower the number then."""
 
 BARE = {"dict", "Mapping", "MutableMapping"}

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
+from typing import cast
 
 from torch import Tensor
 
@@ -35,7 +36,7 @@ def next_mask(recipe: Prune, inputs: Mapping[str, Mapping[str, Tensor]], file: s
 def _score(criterion: BuiltInCriterion | UserCriterion, file: str | None) -> Score:
     if isinstance(criterion, BuiltInCriterion):
         return CRITERIA[criterion.name]
-    score: Score = plugins.load(file, criterion.function, criterion.source)
+    score = cast(Score, plugins.load(file, criterion.function, criterion.source))
     try:
         inspect.signature(score).bind(*SCORE)
     except (TypeError, ValueError) as error:
