@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from pipeline.recipes.rules import ByRate, ToFraction, check_layers
+from pipeline.recipes.rules import ByRate, ToFraction
 
 Layers = Mapping[str, Tensor]
 """Tensors of the layers that are pruned, by the name of the weight."""
@@ -42,10 +42,8 @@ def prune(
     Of equal scores, the weight that comes first (order of `weights`, then flattened index) is pruned first. A layer may
     end up empty. Ranking on the CPU makes the result the same whatever device trained.
 
-    Raises ValueError for a rule of other layers, masks or scores that do not fit the weights, and a NaN among the
-    scores.
+    Raises ValueError for masks or scores that do not fit the weights, and a NaN among the scores.
     """
-    check_layers(rule, weights)
     alive = {name: _alive(name, weight, mask) for name, weight in weights.items()}
     if mask is not None and (unknown := sorted(set(mask) - set(weights))):
         raise ValueError(f"The mask covers {', '.join(unknown)}, of which no weights were given.")

@@ -9,17 +9,6 @@ from pipeline.lottery.history import Record, smallest_validation_loss
 from pipeline.lottery.objective import EachNetwork, objective_of
 
 
-class EarlyStop(TypedDict):
-    """The record with the smallest validation loss, the first of equals."""
-
-    iteration: float | None
-    epoch: float | None
-    validation_loss: float | None
-    validation_accuracy: float | None
-    test_loss: float | None
-    test_accuracy: float | None
-
-
 class Summary(TypedDict):
     """Metrics are those of the last record; layers are those that a mask may be over."""
 
@@ -32,7 +21,8 @@ class Summary(TypedDict):
     """Weights left, by layer; of a dense network all."""
     total: dict[str, int]
     fraction_pruned: float
-    early_stop: NotRequired[EarlyStop]
+    early_stop: NotRequired[Record]
+    """Of the record with the smallest validation loss, the first of equals."""
     networks: NotRequired[EachNetwork]
     """Of many networks at once."""
 
@@ -68,18 +58,12 @@ def summarized(
     return summary
 
 
-def early_stop(history: Sequence[Record]) -> EarlyStop | None:
+def early_stop(history: Sequence[Record]) -> Record | None:
     """Frankle & Carbin 2019, section 2. None where fewer than two records have a validation loss (a single one is no
     minimum), and of a training that diverged."""
     known = sum(record.get("validation_loss") is not None for record in history)
     best = smallest_validation_loss(history)
     if best is None or known < 2 or None in (history[-1]["train_loss"], history[-1]["test_loss"]):
         return None
-    return EarlyStop(
-        iteration=best["iteration"],
-        epoch=best["epoch"],
-        validation_loss=best["validation_loss"],
-        validation_accuracy=best["validation_accuracy"],
-        test_loss=best["test_loss"],
-        test_accuracy=best["test_accuracy"],
-    )
+    names = ("iteration", "epoch", "validation_loss", "validation_accuracy", "test_loss", "test_accuracy")
+    return {name: best[name] for name in names}

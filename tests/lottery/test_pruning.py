@@ -159,11 +159,6 @@ def test_every_criterion_of_the_recipes_is_here() -> None:
     assert list(CRITERIA) == list(OF_WEIGHTS)
 
 
-def test_a_rule_for_other_layers_is_refused() -> None:
-    with pytest.raises(ValueError, match="given for v"):
-        prune({"w": torch.rand(4)}, None, ByRate(0.2, "layerwise", {"v": 0.1}))
-
-
 def test_scores_and_masks_that_cannot_be_used_are_refused() -> None:
     weights = {"w": torch.tensor([1.0, float("nan")])}
     with pytest.raises(ValueError, match="NaN for weights of w"):

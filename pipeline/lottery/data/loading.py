@@ -51,7 +51,7 @@ LOADERS: dict[str, Loader] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class Subset:
     """Which images of a source are used, and their labels 0..classes-1."""
 
     source: Source
@@ -63,10 +63,10 @@ class Part:
 class Selection:
     """What is chosen of a data set; no pixel is read yet."""
 
-    train: Part
-    validation: Part
+    train: Subset
+    validation: Subset
     """Training images that are held out; empty unless some are asked for."""
-    test: Part
+    test: Subset
     classes: int
     geometry: Geometry
     seen: tuple[int, int] | None
@@ -139,9 +139,9 @@ def select(data: DataSet, root: Path, location: str | None = None, *, original: 
         )
     geometry, seen = _sizes(data, raw.square)
     return Selection(
-        Part(raw.train.source, train, subsets.relabelled(raw.train.labels[train], kept)),
-        Part(raw.train.source, validation, subsets.relabelled(raw.train.labels[validation], kept)),
-        Part(raw.test.source, test, subsets.relabelled(raw.test.labels[test], kept)),
+        Subset(raw.train.source, train, subsets.relabelled(raw.train.labels[train], kept)),
+        Subset(raw.train.source, validation, subsets.relabelled(raw.train.labels[validation], kept)),
+        Subset(raw.test.source, test, subsets.relabelled(raw.test.labels[test], kept)),
         len(kept),
         geometry,
         seen,
