@@ -19,9 +19,9 @@ class _Grouped:
 
     def forward(self: Any, input: Tensor) -> Tensor:
         if not self.training:
-            return super().forward(input)  # type: ignore[misc,no-any-return]
+            return super().forward(input)  # type: ignore[misc,no-any-return]  # of the batch norm beside this class
         first, *others = input.tensor_split(self.groups)
-        normalized = [super().forward(first)]  # type: ignore[misc]
+        normalized = [super().forward(first)]  # type: ignore[misc]  # as above
         normalized += [
             F.batch_norm(other, None, None, self.weight, self.bias, training=True, eps=self.eps) for other in others
         ]
@@ -56,4 +56,4 @@ def group_batch_norm(model: nn.Module, groups: int) -> None:
         grouped = _GROUPED.get(type(module))
         if grouped is not None:
             module.__class__ = grouped
-            module.groups = groups  # type: ignore[assignment]
+            module.groups = groups  # type: ignore[assignment]  # of the class that it has now

@@ -36,7 +36,7 @@ class HeldMasks:
         # Of each layer, whose state may be loaded alone; of the model, which keeps this alive whatever becomes of them.
         owners = [model, *(parameter_at(model, name)[0] for name in masks)]
         for owner in {id(owner): owner for owner in owners}.values():
-            handle = owner.register_load_state_dict_post_hook(self._loaded)  # type: ignore[no-untyped-call]
+            handle = owner.register_load_state_dict_post_hook(self._loaded)  # type: ignore[no-untyped-call]  # torch has no type for it
             self._handles.append(handle)
         self._hold()
         self.zero()

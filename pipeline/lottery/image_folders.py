@@ -122,8 +122,8 @@ def image_folder(folder: Path) -> ImageFolder:
         )
     if empty := [name for name, files in classes.items() if not files]:
         raise FolderError(
-            f"{readable(found.train.folder)}: no images in {listed(map(readable, empty), 5)}. Remove the folder, or add "
-            f"images ({', '.join(SUFFIXES)})."
+            f"{readable(found.train.folder)}: no images in {listed(map(readable, empty), 5)}. Remove the folder, or "
+            f"add images ({', '.join(SUFFIXES)})."
         )
     if not len(found.test):
         raise FolderError(f"{readable(test)}: no images in any class.")

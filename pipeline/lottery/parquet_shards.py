@@ -64,8 +64,8 @@ def _are_no_count(stem: str, numbered: Mapping[str, re.Match[str]]) -> bool:
 def _refuse_shards(folder: Folder, shards: Mapping[str, re.Match[str]]) -> None:
     of_sharding = {(found["stem"], int(found["all"])): file for file, found in shards.items()}
     if len(of_sharding) > 1:
-        found = listed(sorted(of_sharding.values()), SHOWN)
-        raise ParquetError(f"{folder} has shards of different sets: {found}. Leave those of one there.")
+        mixed = listed(sorted(of_sharding.values()), SHOWN)
+        raise ParquetError(f"{folder} has shards of different sets: {mixed}. Leave those of one there.")
     ((_, count),) = of_sharding
     for file, found in shards.items():
         if int(found["number"]) >= count:

@@ -1,7 +1,5 @@
 """Augmentation of whole batches does to each image what torchvision does to it alone."""
 
-from typing import Any
-
 import pytest
 import torch
 import torchvision.transforms.v2.functional as reference

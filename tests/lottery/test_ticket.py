@@ -216,7 +216,7 @@ def test_a_pruned_head_stays_pruned_and_another_size_of_it_is_left_alone() -> No
     head = other.head.weight.detach().clone()
     with pytest.raises(TicketError, match=r"head is masked .* of another size .* model\.output_layer = 'head'\."):
         ticket.apply(other)
-    other.output_layer = "head"  # type: ignore[assignment]
+    other.output_layer = "head"  # type: ignore[assignment]  # an attribute of the user's
     ticket.apply(other)
     assert torch.equal(other.head.weight, head)
     step(other, torch.optim.SGD(other.parameters(), lr=0.1))
@@ -230,7 +230,7 @@ def test_a_head_that_is_not_the_last_linear_is_asked_for() -> None:
     ticket, model = Ticket({}, net(4).state_dict()), net(7)
     with pytest.raises(TicketError, match=r"If classifier is its output layer, say so: model\.output_layer = NAME\."):
         ticket.apply(model)
-    model.output_layer = "classifier"  # type: ignore[assignment]
+    model.output_layer = "classifier"  # type: ignore[assignment]  # an attribute of the user's
     ticket.apply(model)
     assert torch.equal(model.get_parameter("first.weight"), ticket.weights["first.weight"])
 

@@ -197,7 +197,7 @@ class Oracle:
     def random(self, name: str, target: Digits, number: int) -> None:
         model = self.fresh(target)
         shapes = {layer: module.weight.shape for layer, module in prunable(model).items()}
-        survivors = total = sum(shape.numel() for shape in shapes.values())  # type: ignore[misc]
+        survivors = total = sum(shape.numel() for shape in shapes.values())  # type: ignore[misc]  # the module's weights have no type here
         for _ in range(number):
             survivors -= round(RATE * survivors)
         stream = ("control", SEED, self.model_id, survivors, number, KINDS)

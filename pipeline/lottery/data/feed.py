@@ -88,7 +88,7 @@ class _Decoder(Dataset[Tensor]):
     def __init__(self, pixels: Streamed) -> None:
         self._pixels = pixels
 
-    def __getitem__(self, positions: list[int]) -> Tensor | DataError:  # type: ignore[override]
+    def __getitem__(self, positions: list[int]) -> Tensor | DataError:  # type: ignore[override]  # a list is one key here
         try:
             return self._pixels.read(positions)
         except DataError as error:  # as a value: raised there, it would come back wrapped in a stack trace

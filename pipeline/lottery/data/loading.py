@@ -18,7 +18,7 @@ from pipeline.lottery.data.mnist import fashion_mnist, mnist
 from pipeline.lottery.data.parquet import parquet
 from pipeline.lottery.data.prepared import MANIFEST, prepared_set
 from pipeline.lottery.data.raw import RawSet, Statistics
-from pipeline.lottery.data.reading import in_memory
+from pipeline.lottery.data.reading import read_whole
 from pipeline.lottery.data.residency import streams
 from pipeline.lottery.data.smallnorb import smallnorb
 from pipeline.lottery.data.source import Source
@@ -105,7 +105,7 @@ def load(
         )
     decoded = train.shape.numel() + test.shape.numel()
     placed: Callable[[Streamed], Pixels] = (
-        Streamed.shared if streams(images, decoded, device, limit_bytes, share) else in_memory
+        Streamed.shared if streams(images, decoded, device, limit_bytes, share) else read_whole
     )
     pixels, test_pixels = placed(train), placed(test)
     held = chosen.validation

@@ -18,7 +18,7 @@ WORTH_PROCESSES = 2000
 """Images below which the start of processes takes longer than they save."""
 
 
-def in_memory(pixels: Streamed) -> Tensor:
+def read_whole(pixels: Streamed) -> Tensor:
     """uint8 [N, C, H, W]. Raises DataError."""
     if len(pixels) < WORTH_PROCESSES or isinstance(pixels.source, Arrays):
         return pixels.source.read(pixels.indices.tolist(), pixels.geometry, pixels.like)
