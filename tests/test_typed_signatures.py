@@ -17,7 +17,7 @@ READERS = {
 }
 """Modules of the engine that read what others wrote, where nobody can say what it is before it is looked at."""
 
-CEILINGS = {"cli": 0, "experiment": 5, "lottery": 14, "recipes": 0, "report": 0}
+CEILINGS = {"cli": 0, "experiment": 5, "lottery": 0, "recipes": 0, "report": 0}
 """So many there are in the other packages. They may only become fewer: lower the number then."""
 
 BARE = {"dict", "Mapping", "MutableMapping"}

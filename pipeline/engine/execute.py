@@ -5,6 +5,7 @@ import json
 import threading
 import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -175,8 +176,7 @@ def _prune(
     recipe: Prune, inputs: dict[str, dict[str, torch.Tensor]], file: str | None
 ) -> tuple[str, Payloads, dict[str, Any]]:
     """`file`: of the user's criterion."""
-    weights = {name: inputs["trained"][name] for name in recipe.layers}
-    mask = next_mask(recipe, weights, inputs.get("mask"), file)
+    mask = next_mask(recipe, inputs, file)
     survivors = {name: int(kept.sum()) for name, kept in mask.items()}
     total = {name: kept.numel() for name, kept in mask.items()}
     summary = {
@@ -193,7 +193,7 @@ def _train(
     inputs: dict[str, dict[str, torch.Tensor]],
     bench: Bench,
     progress: ReportProgress,
-) -> tuple[str, Payloads, dict[str, Any], int]:
+) -> tuple[str, Payloads, Mapping[str, Any], int]:
     """Status, outputs, summary, and how many iterations this attempt did: a checkpoint has spared it the others."""
     stage, store = lease.stage, bench.store
     attempt = f"{bench.driver}-{lease.attempt}"

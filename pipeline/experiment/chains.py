@@ -8,10 +8,10 @@ from pipeline.experiment.sides import Side
 from pipeline.experiment.spec_pruning import Prune
 from pipeline.experiment.stages import Stage, make_stage
 from pipeline.experiment.survivors import Rounds
-from pipeline.experiment.user_files import source_of
+from pipeline.experiment.user_files import check_parameters, source_of
 from pipeline.recipes import pruning
 from pipeline.recipes.controls import Control
-from pipeline.recipes.criteria import BuiltInCriterion, Criterion, UserCriterion
+from pipeline.recipes.criteria import SCORE, BuiltInCriterion, Criterion, UserCriterion
 from pipeline.recipes.layers import MaskedLayers
 from pipeline.recipes.references import Reference
 from pipeline.recipes.starts import REDRAWN, Dense, FromTicket, Start
@@ -91,16 +91,23 @@ class Chain:
         # one shot to a fraction has no round before it; by a rate, it goes on pruning the same weights
         goes_on = before is not None and not (self.prune.method == "one-shot" and self.prune.fractions is not None)
         criterion, file = _criterion(self.prune.criterion)
+        pruned = self.prune.pruned_round(number)
         recipe = pruning.Prune(
-            Reference(self.trainings[self.prune.pruned_round(number)].key, "final"),
+            Reference(self.trainings[pruned].key, "final"),
             self.rounds.layers,
             self.seed,
             rule,
             Reference(before.key, "mask") if before is not None and goes_on else None,
             criterion,
+            self._initial(pruned) if "initial" in criterion.needs else None,
         )
         locations = self.source.locations | ({"criterion": file} if file is not None else {})
         return make_stage(recipe, label=self._label(f"prune {number}"), shape=self.source.shape, locations=locations)
+
+    def _initial(self, number: int) -> Reference:
+        """The weights that the training of round `number` started from; its mask is not in them."""
+        rewound = self.weights(number, self.prune.rewind) if number else None
+        return rewound or Reference(self.trainings[0].key, "it0")
 
     def _label(self, what: str) -> str:
         return f"{self.source.name} seed {self.seed} {what}"
@@ -137,4 +144,5 @@ def _criterion(written: str) -> tuple[Criterion, str | None]:
     if ".py:" not in written:
         return BuiltInCriterion(written), None
     file, function, digest = source_of(written)
+    check_parameters(written, SCORE)
     return UserCriterion(function, digest), str(file)

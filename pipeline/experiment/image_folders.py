@@ -10,7 +10,7 @@ from typing import IO, Literal
 from pipeline.experiment.datasets import Dataset, Facts
 from pipeline.experiment.reading_once import once
 from pipeline.experiment.user_files import AbsentDataError
-from pipeline.lottery.image_folders import FolderError, Part, image_folder
+from pipeline.lottery.image_folders import FolderError, FolderPart, image_folder
 from pipeline.lottery.pictures import PictureError, shape, turning
 from pipeline.recipes.datasets import DataSet
 from pipeline.recipes.errors import UnfitError
@@ -66,7 +66,7 @@ def folder_at(path: str, root: Path) -> Path:
     return folder.resolve()
 
 
-def _shapes(train: Part) -> set[ImageShape]:
+def _shapes(train: FolderPart) -> set[ImageShape]:
     """Of the first image of each class; to read all headers of a large set would take minutes a plan."""
     first = [files[0].path for files in train.pictures.values()]
     return {size_of(train.folder / file, f"{train.folder.name}/{file}") for file in first}

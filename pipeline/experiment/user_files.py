@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -39,20 +40,35 @@ def source_of(reference: str) -> tuple[Path, str, str]:
     return file.resolve(), name, digest
 
 
+def check_parameters(reference: str, parameters: Sequence[str]) -> None:
+    """Raises UnfitError where the file defines the function, and it cannot be called with these, by position."""
+    file, name = split_reference(reference)
+    node = _read(Path(file), Path(file).stat().st_mtime_ns)[1][name]
+    if isinstance(node, ast.FunctionDef):
+        taken = len(node.args.posonlyargs) + len(node.args.args)
+        required = taken - len(node.args.defaults)
+        enough = taken >= len(parameters) or node.args.vararg is not None
+        if required > len(parameters) or not enough or None in node.args.kw_defaults:
+            raise UnfitError(
+                f"{Path(file).name}, line {node.lineno}: {name}({ast.unparse(node.args)}) should take "
+                f"({', '.join(parameters)})."
+            )
+
+
 @lru_cache(maxsize=64)
-def _read(file: Path, changed: int) -> tuple[str, frozenset[str]]:
-    """SHA-256 and top-level names; `changed` makes an edited file another entry of the cache."""
+def _read(file: Path, changed: int) -> tuple[str, dict[str, ast.stmt]]:
+    """SHA-256 and top-level names with what defines them; `changed` makes an edited file another entry of the cache."""
     text = file.read_bytes()
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError) as error:
         raise UnfitError(f"{file.name}, line {getattr(error, 'lineno', '?')}: not valid Python.") from None
-    names: set[str] = set()
+    names: dict[str, ast.stmt] = {}
     for node in tree.body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
-            names.add(node.name)
+            names[node.name] = node
         elif isinstance(node, ast.Import | ast.ImportFrom):
-            names.update(alias.asname or alias.name for alias in node.names)
+            names.update((alias.asname or alias.name, node) for alias in node.names)
         elif isinstance(node, ast.Assign):
-            names.update(target.id for target in node.targets if isinstance(target, ast.Name))
-    return hashlib.sha256(text).hexdigest(), frozenset(names)
+            names.update((target.id, node) for target in node.targets if isinstance(target, ast.Name))
+    return hashlib.sha256(text).hexdigest(), names

@@ -37,17 +37,10 @@ class Draws:
         return self.flip, self.corner, self.box, self.window
 
 
-@dataclass(frozen=True, slots=True)
-class Augmentation:
+class Augmentation(Augment):
     """A random part of the stored image, in half the cases mirrored, and a crop out of the image padded with zeros."""
 
-    flip: bool = False
-    crop: int = 0
-    """Zeros on each side, out of which an image of the same size is cropped."""
-    resized_crop: bool = False
-    """A box of 8 to 100 % of the area and of an aspect ratio of 3/4 to 4/3, resampled to the size that is seen."""
-    window: bool = False
-    """What is seen lies anywhere in the stored image instead of in its middle."""
+    __slots__ = ()
 
     @classmethod
     def of(cls, recipe: Augment) -> "Augmentation":

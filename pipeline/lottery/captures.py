@@ -3,7 +3,7 @@
 from collections.abc import Set
 from dataclasses import dataclass
 
-from pipeline.lottery.checkpoint import Checkpoint, State
+from pipeline.lottery.checkpoint import Checkpoint, StateDict
 from pipeline.lottery.data import Images
 from pipeline.lottery.history import smallest_validation_loss
 from pipeline.lottery.run import Run
@@ -50,11 +50,11 @@ class Captures:
             run.captured.pop(_iteration(before), None)  # only the leading worker has it
         run.capture()
 
-    def of_iterations(self, run: Run) -> dict[int, State]:
+    def of_iterations(self, run: Run) -> dict[int, StateDict]:
         """By iterations done."""
         return {k: state for k, state in run.captured.items() if k in self.iterations}
 
-    def of_early_stop(self, run: Run) -> State | None:
+    def of_early_stop(self, run: Run) -> StateDict | None:
         """None where they are not wanted, and on workers that do not lead.
 
         Raises ValueError where no validation loss was finite: there is no smallest one.

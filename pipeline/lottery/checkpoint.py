@@ -11,20 +11,21 @@ from torch import Tensor, nn
 
 from pipeline.lottery.history import Record
 
-State = dict[str, Tensor]
+StateDict = dict[str, Tensor]
+"""Tensors of a model or an optimizer by name, as torch's `state_dict`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
+class WorkerState:
     """What each worker of a group holds for itself."""
 
-    sums: State
+    sums: StateDict
     """Loss and correct answers since the last record."""
     seen: int
     """Images since the last record."""
-    random: State
+    random: StateDict
     """torch's generators by kind of device, for models that draw (dropout)."""
-    buffers: State
+    buffers: StateDict
     """Those of its model; none for rank 0, whose buffers are the model's."""
 
 
@@ -33,19 +34,19 @@ class Checkpoint:
     """A run after `iteration` iterations; tensors are copies on the CPU."""
 
     iteration: int
-    model: State
+    model: StateDict
     """Parameters, and rank 0's buffers."""
-    optimizer: dict[int, State]
+    optimizer: dict[int, StateDict]
     """By the parameter's position; hyperparameters come from the stage's fields."""
-    captured: dict[int, State]
+    captured: dict[int, StateDict]
     history: list[Record]
-    own: list[Own]
+    workers: list[WorkerState]
     """By rank."""
 
     def to_bytes(self) -> bytes:
         """One safetensors file."""
         tensors = _prefixed("model", self.model)
-        for rank, own in enumerate(self.own):
+        for rank, own in enumerate(self.workers):
             tensors |= _prefixed(f"sums/{rank}", own.sums)
             tensors |= _prefixed(f"random/{rank}", own.random)
             tensors |= _prefixed(f"buffers/{rank}", own.buffers)
@@ -56,7 +57,7 @@ class Checkpoint:
         # safetensors keeps no order of names; captured weights are written in the model's, or their bytes would differ
         rest = {
             "iteration": self.iteration,
-            "seen": [own.seen for own in self.own],
+            "seen": [own.seen for own in self.workers],
             "history": self.history,
             "names": list(tensors),
         }
@@ -79,11 +80,14 @@ class Checkpoint:
             _numbered("optimizer", tensors),
             _numbered("captured", tensors),
             rest["history"],
-            [Own(sums[rank], seen, random[rank], buffers.get(rank, {})) for rank, seen in enumerate(rest["seen"])],
+            [
+                WorkerState(sums[rank], seen, random[rank], buffers.get(rank, {}))
+                for rank, seen in enumerate(rest["seen"])
+            ],
         )
 
 
-def copied(state: State) -> State:
+def copied(state: StateDict) -> StateDict:
     """Copies on the CPU that share no memory with the original, in row-major order."""
     return {
         name: torch.empty(tensor.shape, dtype=tensor.dtype).copy_(tensor.detach())
@@ -92,24 +96,24 @@ def copied(state: State) -> State:
     }
 
 
-def weights_of(model: nn.Module) -> State:
+def weights_of(model: nn.Module) -> StateDict:
     """A copy of the model's parameters and buffers."""
     return copied(model.state_dict())
 
 
-def _prefixed(prefix: str, state: State) -> State:
+def _prefixed(prefix: str, state: StateDict) -> StateDict:
     return {f"{prefix}/{name}": tensor for name, tensor in state.items()}
 
 
-def _section(name: str, tensors: State) -> Iterator[tuple[str, Tensor]]:
+def _section(name: str, tensors: StateDict) -> Iterator[tuple[str, Tensor]]:
     for full, tensor in tensors.items():
         section, _, rest = full.partition("/")
         if section == name:
             yield rest, tensor
 
 
-def _numbered(name: str, tensors: State) -> dict[int, State]:
-    states: dict[int, State] = {}
+def _numbered(name: str, tensors: StateDict) -> dict[int, StateDict]:
+    states: dict[int, StateDict] = {}
     for full, tensor in _section(name, tensors):
         number, _, rest = full.partition("/")
         states.setdefault(int(number), {})[rest] = tensor

@@ -47,17 +47,14 @@ def places(ticket: RandomTicket, shapes: Shapes, mask: Mapping[str, Tensor] | No
     globally permuted mask is drawn from the count and the shapes alone, so that every source shares it: `mask` may be
     None then.
 
-    Raises ValueError if there are more survivors than places, or if the mask is missing or of another count.
+    Raises ValueError if there are more survivors than places.
     """
     total = sum(shape.numel() for shape in shapes.values())
     if not 0 <= ticket.survivors <= total:
         raise ValueError(f"{ticket.survivors} weights cannot survive of {total}.")
-    if mask is not None and (survivors := sum(int(mask[name].sum()) for name in shapes)) != ticket.survivors:
-        raise ValueError(f"The mask has {survivors} survivors, the control is one of {ticket.survivors}.")
     if ticket.control.mask == "permuted-globally":
         return _draw(ticket, "mask", total)[: ticket.survivors]
-    if mask is None:
-        raise ValueError(f"A control whose mask is {ticket.control.mask} needs the ticket's mask, not only its count.")
+    assert mask is not None  # as every control of another kind
     found, start = [torch.empty(0, dtype=torch.int64)], 0
     for name, shape in shapes.items():
         old = mask[name].cpu().reshape(-1).nonzero().squeeze(1)  # [survivors of this layer]

@@ -6,7 +6,6 @@ A file says in its metadata what it is. That is one entry of JSON: safetensors w
 import json
 from collections.abc import Iterable, Mapping
 from math import prod
-from typing import Any
 
 import numpy as np
 import safetensors.torch
@@ -25,7 +24,7 @@ class FormatError(ValueError):
     """Bytes that are not what they should be: truncated, damaged, or of another format."""
 
 
-def to_bytes(kind: str, tensors: Mapping[str, Tensor], document: Mapping[str, Any]) -> bytes:
+def to_bytes(kind: str, tensors: Mapping[str, Tensor], document: Mapping[str, object]) -> bytes:
     """One safetensors file of that kind. Tensors may share memory, lie on any device and have any strides."""
     # A name at a time: safetensors refuses tensors that share memory, as tied weights do.
     whole = {name: t.detach().cpu().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()}
@@ -34,7 +33,7 @@ def to_bytes(kind: str, tensors: Mapping[str, Tensor], document: Mapping[str, An
     return data
 
 
-def from_bytes(kind: str, data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def from_bytes(kind: str, data: bytes) -> tuple[dict[str, Tensor], dict[str, object]]:
     """Tensors (freshly allocated, on the CPU) and document of a file of that kind.
 
     Raises FormatError if it is truncated or damaged, not a safetensors file, or of another kind or a newer version.
@@ -53,7 +52,7 @@ def from_bytes(kind: str, data: bytes) -> tuple[dict[str, Tensor], dict[str, Any
     if about is None:
         raise FormatError(f"A safetensors file, but not one of ours: its metadata has no entry {ENTRY!r}.")
     try:
-        document: dict[str, Any] = json.loads(about)
+        document: dict[str, object] = json.loads(about)
         found, version = document["format"], document["version"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:  # the last: brackets in brackets, thousands deep
         raise FormatError(f"The metadata entry {ENTRY!r} is damaged.") from error
@@ -94,7 +93,7 @@ def load_mask(data: bytes) -> dict[str, Tensor]:
     return unpack(packed, document.get("layers"))
 
 
-def pack(mask: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[list[Any]]]:
+def pack(mask: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[list[object]]]:
     """Bits by layer (uint8, highest bit first, flattened order) and a [name, shape, survivors] for each."""
     bits = {name: torch.from_numpy(np.packbits(kept.cpu().numpy().reshape(-1))) for name, kept in mask.items()}
     return bits, [[name, list(kept.shape), int(kept.sum())] for name, kept in mask.items()]

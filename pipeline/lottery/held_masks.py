@@ -53,7 +53,7 @@ class HeldMasks:
     def __exit__(self, *error: object) -> None:
         self.remove()
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         """Of a deep copy, or from a pickle: with the copy of the model."""
         self.__dict__.update(state)
         self._hold()

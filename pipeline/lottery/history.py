@@ -1,8 +1,7 @@
 """The metrics of a training run: one record every so many iterations, and the running sums behind it."""
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -35,25 +34,11 @@ def smallest_validation_loss(history: Sequence[Record]) -> Record | None:
     return min(known, key=lambda record: record["validation_loss"] or 0.0, default=None)
 
 
-def early_stop(history: Sequence[Record]) -> dict[str, Any]:
-    """{"early_stop": the iteration of the smallest validation loss, and the metrics there}, the first of equals.
-
-    Frankle & Carbin 2019, section 2. Nothing where fewer than two records have a validation loss (a single one is no
-    minimum), and of a training that diverged.
-    """
-    known = sum(record.get("validation_loss") is not None for record in history)
-    best = smallest_validation_loss(history)
-    if best is None or known < 2 or None in (history[-1]["train_loss"], history[-1]["test_loss"]):
-        return {}
-    names = ("iteration", "epoch", "validation_loss", "validation_accuracy", "test_loss", "test_accuracy")
-    return {"early_stop": {name: best[name] for name in names}}
-
-
 COUNTED_TOGETHER = 16
 """Batches whose correct answers are counted at once: each small operation costs 15 us in a step of 2 ms."""
 
 
-class Tally:
+class RunningMetrics:
     """Sums of loss and correct answers, kept on the device: adding to them waits for nothing."""
 
     def __init__(self, device: torch.device) -> None:
@@ -90,11 +75,15 @@ class Tally:
 
     def clear(self) -> None:
         """Begin again at zero."""
-        self.restore(torch.zeros(()), torch.zeros(()), 0)
+        self.restore({"loss": torch.zeros(()), "correct": torch.zeros(())}, 0)
 
-    def restore(self, loss: Tensor, correct: Tensor, seen: int) -> None:
-        """Go on from sums that were read before."""
-        self.loss.copy_(loss)
-        self._correct.copy_(correct)
+    @property
+    def sums(self) -> dict[str, Tensor]:
+        """What `restore` goes on from, beside `seen`."""
+        return {"loss": self.loss, "correct": self.correct}
+
+    def restore(self, sums: Mapping[str, Tensor], seen: int) -> None:
+        self.loss.copy_(sums["loss"])
+        self._correct.copy_(sums["correct"])
         self._uncounted.clear()
         self.seen = seen

@@ -11,26 +11,14 @@ class Interrupted(Exception):  # noqa: N818 - a request that was met, not an err
     """The run was asked to stop; `Hooks.checkpoint` has received all it takes to go on."""
 
 
-def _report_nothing(iteration: int, record: Record | None) -> None:
-    pass
-
-
-def _never() -> bool:
-    return False
-
-
-def _keep_nothing(checkpoint: Checkpoint) -> None:
-    pass
-
-
 @dataclass(frozen=True, slots=True)
 class Hooks:
     """Callables of the surroundings. The two questions are asked at every iteration and must be cheap."""
 
-    progress: Callable[[int, Record | None], None] = _report_nothing
+    progress: Callable[[int, Record | None], None] = lambda iteration, record: None
     """Iterations done, at every record (then with it) and about twice a second between records."""
-    should_stop: Callable[[], bool] = _never
+    should_stop: Callable[[], bool] = lambda: False
     """True: the run hands over a checkpoint and raises Interrupted."""
-    checkpoint_due: Callable[[], bool] = _never
+    checkpoint_due: Callable[[], bool] = lambda: False
     """True: the run hands over a checkpoint and goes on."""
-    checkpoint: Callable[[Checkpoint], None] = _keep_nothing
+    checkpoint: Callable[[Checkpoint], None] = lambda checkpoint: None

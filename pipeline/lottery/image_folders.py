@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from pipeline.lottery.content_hashes import File, content_hashes
-from pipeline.lottery.counting import count_of
+from pipeline.lottery.counting import count_of, listed
 from pipeline.lottery.pictures import SUFFIXES, readable
 
 Identity = tuple[int, int]
@@ -29,7 +29,7 @@ class FolderError(ValueError):
 
 
 @dataclass(frozen=True)
-class Part:
+class FolderPart:
     """train/, val/ or test/."""
 
     folder: Path
@@ -53,8 +53,8 @@ class ImageFolder:
     """An image folder whose parts have pictures of the same classes."""
 
     folder: Path
-    train: Part
-    test: Part
+    train: FolderPart
+    test: FolderPart
 
     @property
     def fingerprint(self) -> str:
@@ -90,7 +90,7 @@ class ImageFolder:
         if self.test.folder.name == "val" and (self.folder / "test").is_dir():
             said.append(f"{readable(self.folder)}: val/ is the test set, test/ is left alone.")
         if absent := [name for name, files in self.test.pictures.items() if not files]:
-            said.append(f"{readable(self.test.folder)} has no images of {_listed(absent)}.")
+            said.append(f"{readable(self.test.folder)} has no images of {listed(map(readable, absent), 5)}.")
         for part in (self.train, self.test):
             if part.of_no_class:
                 how = "lies in no class folder, and is" if part.of_no_class == 1 else "lie in no class folder, and are"
@@ -117,11 +117,13 @@ def image_folder(folder: Path) -> ImageFolder:
     if not classes:
         raise FolderError(f"there are no classes in {readable(found.train.folder)}. {LAYOUT}")
     if unknown := [name for name in found.test.pictures if name not in classes]:
-        raise FolderError(f"{readable(test)}: {_listed(unknown)} are no classes of {readable(found.train.folder)}.")
+        raise FolderError(
+            f"{readable(test)}: {listed(map(readable, unknown), 5)} are no classes of {readable(found.train.folder)}."
+        )
     if empty := [name for name, files in classes.items() if not files]:
         raise FolderError(
-            f"{readable(found.train.folder)}: no images in {_listed(empty)}. Remove the folder, or add images "
-            f"({', '.join(SUFFIXES)})."
+            f"{readable(found.train.folder)}: no images in {listed(map(readable, empty), 5)}. Remove the folder, or "
+            f"add images ({', '.join(SUFFIXES)})."
         )
     if not len(found.test):
         raise FolderError(f"{readable(test)}: no images in any class.")
@@ -129,7 +131,7 @@ def image_folder(folder: Path) -> ImageFolder:
     return found
 
 
-def _refuse_overlap(train: Part, test: Part) -> None:
+def _refuse_overlap(train: FolderPart, test: FolderPart) -> None:
     """Raises FolderError where a folder or a link gives both parts the same pictures."""
     hint = "its images would be training and test images. Remove the link."
     for identity in (home for home in train.homes if home in test.homes):
@@ -141,7 +143,7 @@ def _refuse_overlap(train: Part, test: Part) -> None:
             raise FolderError(f"{readable(places[0])} is a link into {readable(places[1])}: {hint}")
 
 
-def part_at(folder: Path) -> Part:
+def part_at(folder: Path) -> FolderPart:
     """The pictures of one part, whatever classes it has. Raises FolderError."""
     walk = _Walk(str(folder))
     of_no_class = 0
@@ -155,7 +157,7 @@ def part_at(folder: Path) -> Part:
         for name, path in links:
             if not _leads_up(walk.at(path)):
                 walk.enter(name, path, linked=True)
-    return Part(
+    return FolderPart(
         folder,
         {name: sorted(files, key=lambda file: os.fsencode(file.path)) for name, files in walk.pictures.items()},
         walk.left_out,
@@ -268,7 +270,3 @@ def _leads_up(link: str) -> bool:
 
 def _unreadable(error: OSError, place: str | Path) -> str:
     return f"{readable(error.filename or place)} cannot be read: {error.strerror or error}."
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(map(readable, names[:5])) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")

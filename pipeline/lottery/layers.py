@@ -4,10 +4,9 @@ import difflib
 
 from torch import nn
 
-from pipeline.lottery.many_networks import ManyLinear
 from pipeline.recipes.layers import MaskedLayers
 
-PRUNABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, ManyLinear)
+PRUNABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 
 
 class Head(nn.Sequential):
@@ -31,7 +30,7 @@ def output_layer(model: nn.Module) -> str:
     if isinstance(named, str):
         _check_name(model, named, f"{type(model).__name__}.output_layer")
         return named
-    linear: list[str] = [name for name, module in model.named_modules() if isinstance(module, nn.Linear | ManyLinear)]
+    linear: list[str] = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     if not linear:
         raise ValueError(
             f"{type(model).__name__} has no Linear layer: set its attribute `output_layer` to the module's name."

@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePath
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pipeline.lottery.credentials import shown
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
 
 OBJECT_STORES = ("s3", "gcs", "abfs")
 """File systems without folders; a file there appears when it is whole."""
@@ -22,7 +25,7 @@ class Folder:
     place: str
 
     @cached_property
-    def _opened(self) -> tuple[Any, str]:
+    def _opened(self) -> tuple["FileSystem", str]:
         from pyarrow.fs import FileSystem, LocalFileSystem
 
         if "://" not in self.place:
@@ -35,8 +38,8 @@ class Folder:
         return filesystem, base.rstrip("/")
 
     @property
-    def filesystem(self) -> Any:
-        """The pyarrow.fs.FileSystem. Raises OSError."""
+    def filesystem(self) -> "FileSystem":
+        """Raises OSError."""
         return self._opened[0]
 
     @property
@@ -85,7 +88,7 @@ class Folder:
         """The place without credentials."""
         return shown(self.place) if self.elsewhere else self.place
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, str]:
         return {"place": self.place}
 
 

@@ -2,25 +2,50 @@
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pipeline.lottery.objective import EachNetwork, Objective
+
 MARGIN_DIGITS = 6
 
 
-class ManyLinear(nn.Module):
+class ManyNetworks(Objective):
+    """The mean of the losses of `networks` networks; each follows the gradient of its own, as if it were alone.
+
+    Of networks that diverge nothing more is said (their losses are None in the summary), and the others go on.
+    """
+
+    ends_diverged = False
+    many = True
+
+    def __init__(self, networks: int) -> None:
+        self._networks = networks
+
+    def loss(self, scores: Tensor, labels: Tensor) -> Tensor:
+        return cross_entropies(scores, labels).mean()
+
+    def descended(self, loss: Tensor) -> Tensor:
+        return loss * self._networks
+
+    def of_each(self, model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> EachNetwork:
+        return of_each(model, batches)
+
+
+class ManyLinear(nn.Linear):
     """A linear layer of each of `networks` networks: [networks, B, inputs] -> [networks, B, outputs]."""
 
     def __init__(self, networks: int, inputs: int, outputs: int) -> None:
-        super().__init__()
+        nn.Module.__init__(self)
+        self.in_features, self.out_features = inputs, outputs
+        self.objective = ManyNetworks(networks)
         self.weight = nn.Parameter(torch.empty(networks, outputs, inputs))
         self.bias = nn.Parameter(torch.zeros(networks, outputs))
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        return torch.baddbmm(self.bias.unsqueeze(1), inputs, self.weight.mT)
+    def forward(self, input: Tensor) -> Tensor:
+        return torch.baddbmm(self.bias.unsqueeze(1), input, self.weight.mT)
 
 
 class ForEach(nn.Module):
@@ -42,11 +67,6 @@ class AgainstZero(nn.Module):
         return torch.cat([torch.zeros_like(logit), logit], dim=-1)
 
 
-def is_many(model: nn.Module) -> bool:
-    """Whether it is many networks at once."""
-    return any(isinstance(module, ManyLinear) for module in model.modules())
-
-
 def cross_entropies(outputs: Tensor, labels: Tensor) -> Tensor:
     """Of each network on each image: logits [networks, B, classes] and labels int64 [B] -> [networks, B], in nats."""
     every = labels.expand(outputs.shape[:-1])
@@ -54,13 +74,8 @@ def cross_entropies(outputs: Tensor, labels: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def of_each(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, list[Any]]:
-    """What became of each network, in evaluation mode.
-
-    `test_loss` in nats (None where it is not finite), `test_accuracy` in [0, 1], and `test_margin` in [-1, 1]: of the
-    image that it does worst at, the probability of the label minus the greatest of another class; negative where the
-    image is on the wrong side of the decision boundary.
-    """
+def of_each(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> EachNetwork:
+    """What became of each network, in evaluation mode."""
     training = model.training
     model.eval()
     losses, margins = [], []

@@ -1,33 +1,47 @@
 """The mask that a pruning makes: of single weights or of whole units, by a criterion."""
 
+import inspect
 from collections.abc import Mapping
+from typing import cast
 
 from torch import Tensor
 
 from pipeline.lottery import plugins
-from pipeline.lottery.pruning import CRITERIA, Criterion, prune
+from pipeline.lottery.pruning import CRITERIA, Score, prune
 from pipeline.lottery.units import UNIT_CRITERIA, prune_units
-from pipeline.recipes.criteria import BuiltInCriterion, UserCriterion
+from pipeline.recipes.criteria import SCORE, BuiltInCriterion, UserCriterion
 from pipeline.recipes.pruning import Prune
 from pipeline.recipes.rules import ByUnits
 
 
-def next_mask(
-    recipe: Prune, trained: Mapping[str, Tensor], mask: Mapping[str, Tensor] | None, file: str | None = None
-) -> dict[str, Tensor]:
-    """`trained`: the weights of the recipe's layers; `mask`: that they were trained with; `file`: the user's criterion.
+def next_mask(recipe: Prune, inputs: Mapping[str, Mapping[str, Tensor]], file: str | None = None) -> dict[str, Tensor]:
+    """The mask of `recipe`'s layers, by layer: bool, on the CPU, True where a weight survives.
+
+    `inputs`: of the recipe's roles ("trained", "mask", "initial") those that it reads; the weights are whole states.
+    `file`: the user's criterion.
 
     Raises ValueError as `prune` and `prune_units`, and plugins.PluginError about the file.
     """
-    rule, criterion = recipe.rule, recipe.criterion
+    rule, criterion, mask = recipe.rule, recipe.criterion, inputs.get("mask")
+    trained, initial = (
+        {name: inputs[role][name] for name in recipe.layers} if role in inputs else {}
+        for role in ("trained", "initial")
+    )
     if isinstance(rule, ByUnits):
         assert isinstance(criterion, BuiltInCriterion)  # as every pruning of units
         return prune_units(trained, mask, rule.units, UNIT_CRITERIA[criterion.name])
-    return prune(trained, mask, rule, _of_weights(criterion, file))
+    return prune(trained, mask, rule, _score(criterion, file), initial)
 
 
-def _of_weights(criterion: BuiltInCriterion | UserCriterion, file: str | None) -> Criterion:
+def _score(criterion: BuiltInCriterion | UserCriterion, file: str | None) -> Score:
     if isinstance(criterion, BuiltInCriterion):
         return CRITERIA[criterion.name]
-    loaded: Criterion = plugins.load(file, criterion.function, criterion.source)
-    return loaded
+    score = cast(Score, plugins.load(file, criterion.function, criterion.source))
+    try:
+        inspect.signature(score).bind(*SCORE)
+    except (TypeError, ValueError) as error:
+        line = getattr(getattr(score, "__code__", None), "co_firstlineno", 1)
+        raise plugins.PluginError(
+            f"{file}:{line}: {criterion.function} should take ({', '.join(SCORE)}), three mappings by layer: {error}."
+        ) from error
+    return score

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from pipeline.lottery.checkpoint import State, copied
+from pipeline.lottery.checkpoint import StateDict, copied
 from pipeline.recipes import optimizers as recipes
 
 
@@ -37,12 +37,12 @@ def _begin_late_momenta(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dic
                 optimizer.state[parameter]["momentum_buffer"] = torch.full_like(parameter, -0.0)
 
 
-def state_of(optimizer: Optimizer) -> dict[int, State]:
+def state_of(optimizer: Optimizer) -> dict[int, StateDict]:
     """A copy of momenta and step counts, by the parameter's position."""
     return {position: copied(state) for position, state in optimizer.state_dict()["state"].items()}
 
 
-def restore(optimizer: Optimizer, states: Mapping[int, State]) -> None:
+def restore(optimizer: Optimizer, states: Mapping[int, StateDict]) -> None:
     """Put copies of `states` into a fresh optimizer over the same parameters."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for position, state in states.items():

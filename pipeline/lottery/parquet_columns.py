@@ -66,7 +66,7 @@ def label_column(folder: Folder, file: str, image: str, label: str) -> LabelColu
     return LabelColumn(values, _class_names(schema, label))
 
 
-def bytes_of(images: Any) -> Any:
+def bytes_of(images: pa.Array) -> pa.Array:
     """The encoded images of a pyarrow array, whichever of both kinds it is of."""
     return pc.struct_field(images, "bytes") if pa.types.is_struct(images.type) else images
 

@@ -3,9 +3,12 @@
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.lottery.locations import Folder
+
+if TYPE_CHECKING:
+    from pyarrow import NativeFile
 
 Result = TypeVar("Result")
 
@@ -45,7 +48,7 @@ def _footer(folder: Folder, file: str, size: int) -> bytes:
         return footer(opened, size)
 
 
-def footer(opened: Any, size: int) -> bytes:
+def footer(opened: "NativeFile", size: int) -> bytes:
     """The footer of a file of pyarrow, its length and the magic at its end. Raises OSError."""
     opened.seek(max(0, size - 8))
     length = int.from_bytes(opened.read(4), "little")

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.lottery.counting import listed
 from pipeline.lottery.locations import Folder
 from pipeline.lottery.parquet_columns import LabelColumn, label_column
 from pipeline.lottery.parquet_files import ParquetError, at_once
@@ -123,8 +124,7 @@ def _places(where: str, values: Any, label: str, classes: Any) -> Any:
 
 
 def _unseen(where: str, label: str, unseen: list[Any]) -> ParquetError:
-    more = f" and {len(unseen) - SHOWN:,} more" if len(unseen) > SHOWN else ""
-    shown = f"{', '.join(map(repr, unseen[:SHOWN]))}{more}"
+    shown = listed(map(repr, unseen), SHOWN)
     return ParquetError(f"{where}: column {label!r} has {shown}, which no training image has.", "label")
 
 

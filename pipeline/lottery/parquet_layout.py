@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.lottery.counting import listed
 from pipeline.lottery.locations import Folder
 from pipeline.lottery.parquet_files import ParquetError
-from pipeline.lottery.parquet_shards import SPLITS, TEST, Files, listed, refuse_incomplete
+from pipeline.lottery.parquet_shards import SHOWN, SPLITS, TEST, Sizes, refuse_incomplete
 
 LAYOUT = (
     "Expected: train.parquet or train-00000-of-00002.parquet, ..., and test (or validation, val) in the same way, in "
@@ -26,13 +27,13 @@ NAME = re.compile(
 class Parts:
     """The files of a set."""
 
-    train: Files
-    test: Files
+    train: Sizes
+    test: Sizes
     unread: tuple[str, ...] = ()
-    """Files that are named much like a part, and are of none."""
+    """Sizes that are named much like a part, and are of none."""
 
     @property
-    def files(self) -> Files:
+    def files(self) -> Sizes:
         return {**self.train, **self.test}
 
 
@@ -60,7 +61,7 @@ def parts(folder: Folder) -> Parts:
     return Parts(train, test, tuple(sorted(unread)))
 
 
-def _refuse_overlap(folder: Folder, train: Files, test: Files) -> None:
+def _refuse_overlap(folder: Folder, train: Sizes, test: Sizes) -> None:
     """Raises ParquetError where a link makes a training file a test file, too."""
     if folder.local is None:
         return
@@ -78,21 +79,21 @@ def _identity(file: str) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _only(places: Sequence[dict[str, Files]], split: str, folder: Folder) -> dict[str, Files]:
+def _only(places: Sequence[dict[str, Sizes]], split: str, folder: Folder) -> dict[str, Sizes]:
     if len(places) > 1:
         both = " and ".join(next(iter(place[split])) for place in places)
         raise ParquetError(f"{folder} has the {split} part twice, as {both}: leave one of them there.")
     return places[0]
 
 
-def _places(folder: Folder) -> tuple[list[dict[str, Files]], list[str]]:
+def _places(folder: Folder) -> tuple[list[dict[str, Sizes]], list[str]]:
     """The places that may hold a set, each as the files of its splits; Parquet files and folders that are of none."""
-    places: list[dict[str, Files]] = []
+    places: list[dict[str, Sizes]] = []
     others: list[str] = []
     top = folder.listed()
     listings = {"": top, "data/": folder.listed("data")} if "data" in top[1] else {"": top}
     for base, (sizes, folders) in listings.items():
-        named: dict[str, Files] = {}
+        named: dict[str, Sizes] = {}
         for name, size in sizes.items():
             if found := NAME.fullmatch(name):
                 named.setdefault(found["split"], {})[base + name] = size
@@ -109,7 +110,7 @@ def _places(folder: Folder) -> tuple[list[dict[str, Files]], list[str]]:
     return [place for place in places if place], others
 
 
-def _inside(folder: Folder, below: str) -> Files:
+def _inside(folder: Folder, below: str) -> Sizes:
     sizes, _ = folder.listed(below)
     return {f"{below}/{name}": size for name, size in sizes.items() if _is_parquet(name)}
 
@@ -128,4 +129,4 @@ def _alike(file: str) -> bool:
 
 def _there(others: Iterable[str]) -> str:
     found = list(others)
-    return f"; there are {listed(found)}" if found else ""
+    return f"; there are {listed(found, SHOWN)}" if found else ""

@@ -4,6 +4,7 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from pipeline.lottery.counting import listed
 from pipeline.lottery.locations import Folder
 from pipeline.lottery.parquet_files import ParquetError
 
@@ -15,13 +16,13 @@ NUMBERED = re.compile(r"(?P<stem>.*?)[-_.]?(?P<number>\d+)(?P<rest>(?:\.[a-z0-9]
 SPARK = re.compile(r"part-(?P<number>\d{5})-.*\.parquet")
 YEAR = re.compile(r"19\d\d|20\d\d|2100")
 SHOWN = 3
-"""Files that a message names."""
+"""Sizes that a message names."""
 
-Files = dict[str, int]
+Sizes = dict[str, int]
 """Bytes by the path below the folder, in name order."""
 
 
-def refuse_incomplete(folder: Folder, files: Files) -> None:
+def refuse_incomplete(folder: Folder, files: Sizes) -> None:
     """Raises ParquetError unless the files are all the shards of one sharding, or no shards."""
     names = {file.rpartition("/")[2]: file for file in files}
     shards = {names[name]: found for name in names if (found := SHARD.fullmatch(name))}
@@ -29,9 +30,10 @@ def refuse_incomplete(folder: Folder, files: Files) -> None:
     plain = [file for name, file in names.items() if name.removesuffix(".parquet") in SPLITS]
     if (shards and whole) or (plain and len(files) > 1):
         one = (plain or whole)[0]
+        others = listed((file for file in files if file != one), SHOWN)
         raise ParquetError(
-            f"{folder.shown(one)} is there beside {listed(file for file in files if file != one)}: which of them are "
-            "the images cannot be told. Leave one kind there."
+            f"{folder.shown(one)} is there beside {others}: which of them are the images cannot be told. "
+            "Leave one kind there."
         )
     if shards:
         _refuse_shards(folder, shards)
@@ -62,9 +64,8 @@ def _are_no_count(stem: str, numbered: Mapping[str, re.Match[str]]) -> bool:
 def _refuse_shards(folder: Folder, shards: Mapping[str, re.Match[str]]) -> None:
     of_sharding = {(found["stem"], int(found["all"])): file for file, found in shards.items()}
     if len(of_sharding) > 1:
-        raise ParquetError(
-            f"{folder} has shards of different sets: {listed(sorted(of_sharding.values()))}. Leave those of one there."
-        )
+        mixed = listed(sorted(of_sharding.values()), SHOWN)
+        raise ParquetError(f"{folder} has shards of different sets: {mixed}. Leave those of one there.")
     ((_, count),) = of_sharding
     for file, found in shards.items():
         if int(found["number"]) >= count:
@@ -102,10 +103,3 @@ def _renumbered(file: str, found: re.Match[str], numbers: Iterable[int]) -> Iter
     for number in numbers:
         name = f"{found[0][:begin]}{number:0{end - begin}d}{found[0][end:rest]}"
         yield f"{path}{name}{'*' if found['rest'] else ''}.parquet"
-
-
-def listed(names: Iterable[str]) -> str:
-    """The first of them, and how many more there are."""
-    found = list(names)
-    more = f" and {len(found) - SHOWN:,} more" if len(found) > SHOWN else ""
-    return ", ".join(found[:SHOWN]) + more

@@ -5,14 +5,13 @@ import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 
 class PluginError(ValueError):
     """The user's file is missing, changed, does not run, or lacks the name that is asked for."""
 
 
-def load(file: str | Path | None, name: str, source: str) -> Any:
+def load(file: str | Path | None, name: str, source: str) -> object:
     """The object `name` that `file` defines.
 
     `source` is the SHA-256 (hexadecimal) of the file's bytes as the stage's key has it: exactly the bytes that were
@@ -42,7 +41,8 @@ def load(file: str | Path | None, name: str, source: str) -> Any:
     if not hasattr(module, name):
         public = sorted(n for n, v in vars(module).items() if getattr(v, "__module__", None) == module.__name__)
         raise PluginError(f"{path}: defines no {name!r}. It defines: {', '.join(public) or 'nothing'}.")
-    return getattr(module, name)
+    found_there: object = getattr(module, name)
+    return found_there
 
 
 def _module(path: Path, text: bytes, sha256: str) -> ModuleType:

@@ -5,42 +5,49 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from pipeline.recipes.criteria import OF_WEIGHTS
-from pipeline.recipes.rules import ByRate, ToFraction, check_layers
+from pipeline.recipes.rules import ByRate, ToFraction
 
-Criterion = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
-"""Trained weights by layer -> scores of the same shapes. The lowest scores are pruned first."""
+Layers = Mapping[str, Tensor]
+"""Tensors of the layers that are pruned, by the name of the weight."""
+
+Score = Callable[[Layers, Layers, Layers], Layers]
+"""A criterion: (trained, initial, mask) by layer -> scores of the same shapes; the lowest are pruned first.
+
+`trained`: the weights after training. `initial`: those that this training started from; no layers of a built-in
+criterion that does not need them (`recipes.criteria.OF_WEIGHTS`). `mask`: bool, False where a weight is pruned already:
+it is 0 in both then, and its score does not count."""
 
 
-def magnitude(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def magnitude(trained: Layers, initial: Layers, mask: Layers) -> Layers:
     """The score of a weight is its absolute value."""
-    return {name: weight.abs() for name, weight in weights.items()}
+    return {name: weight.abs() for name, weight in trained.items()}
 
 
-CRITERIA: dict[str, Criterion] = dict(zip(OF_WEIGHTS, (magnitude,), strict=True))
+CRITERIA: dict[str, Score] = {"magnitude": magnitude}
+"""By their names in `recipes.criteria.OF_WEIGHTS`."""
 
 
 def prune(
-    weights: Mapping[str, Tensor],
-    mask: Mapping[str, Tensor] | None,
+    weights: Layers,
+    mask: Layers | None,
     rule: ByRate | ToFraction,
-    criterion: Criterion = magnitude,
+    score: Score = magnitude,
+    initial: Layers | None = None,
 ) -> dict[str, Tensor]:
     """The next mask: True where a weight survives, by layer, in the order of `weights`, on the CPU.
 
     `weights`: the prunable tensors after training, in model order. `mask`: the mask they were trained with, None if
-    dense; what it has pruned stays pruned and its scores never count.
+    dense; what it has pruned stays pruned and its scores never count. `initial`: what that training started from, for a
+    `score` that needs it.
     Of equal scores, the weight that comes first (order of `weights`, then flattened index) is pruned first. A layer may
     end up empty. Ranking on the CPU makes the result the same whatever device trained.
 
-    Raises ValueError for a rule of other layers, masks or scores that do not fit the weights, and a NaN among the
-    scores.
+    Raises ValueError for masks or scores that do not fit the weights, and a NaN among the scores.
     """
-    check_layers(rule, weights)
     alive = {name: _alive(name, weight, mask) for name, weight in weights.items()}
     if mask is not None and (unknown := sorted(set(mask) - set(weights))):
         raise ValueError(f"The mask covers {', '.join(unknown)}, of which no weights were given.")
-    scores = _scores(weights, alive, criterion)
+    scores = _scores(score, weights, initial or {}, alive)
     if not scores:
         return {}
     if rule.scope == "global":
@@ -54,7 +61,7 @@ def prune(
     return {name: _without(alive[name], parts[name]) for name in weights}
 
 
-def _alive(name: str, weight: Tensor, mask: Mapping[str, Tensor] | None) -> Tensor:
+def _alive(name: str, weight: Tensor, mask: Layers | None) -> Tensor:
     if mask is None:
         return torch.ones(weight.shape, dtype=torch.bool)
     if name not in mask:
@@ -67,11 +74,13 @@ def _alive(name: str, weight: Tensor, mask: Mapping[str, Tensor] | None) -> Tens
     return mask[name].cpu()
 
 
-def _scores(weights: Mapping[str, Tensor], alive: Mapping[str, Tensor], criterion: Criterion) -> dict[str, Tensor]:
+def _scores(score: Score, weights: Layers, initial: Layers, alive: Layers) -> dict[str, Tensor]:
     """Scores of the surviving weights by layer, flattened: [survivors of the layer]."""
-    called = getattr(criterion, "__name__", "criterion")
+    called = getattr(score, "__name__", "criterion")
     with torch.no_grad():
-        given = criterion({name: weight.detach() for name, weight in weights.items()})
+        given = score(
+            _masked(weights, alive), _masked(initial, alive), {name: kept.clone() for name, kept in alive.items()}
+        )
     if not isinstance(given, Mapping):
         raise ValueError(
             f"The pruning criterion {called} must return a dict of scores by layer, not {type(given).__name__}."
@@ -90,6 +99,11 @@ def _scores(weights: Mapping[str, Tensor], alive: Mapping[str, Tensor], criterio
                 "Did the training that is pruned diverge?"
             )
     return scores
+
+
+def _masked(weights: Layers, alive: Layers) -> Layers:
+    """A copy, on the CPU."""
+    return {name: weight.detach().cpu().masked_fill(~alive[name], 0) for name, weight in weights.items()}
 
 
 def _lowest(scores: Tensor, count: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 
 import torch
 
@@ -15,3 +16,26 @@ def stream(*names: str | int) -> int:
 def generator(*names: str | int) -> torch.Generator:
     """A CPU generator for one stream: the same numbers whatever device uses them later."""
     return torch.Generator().manual_seed(stream(*names))
+
+
+def seed_models(device: torch.device, *names: str | int) -> None:
+    """Seed what models draw from while they run (dropout): torch's global generators, of the CPU and of `device`."""
+    if device.type == "cuda":
+        torch.manual_seed(stream(*names))  # the CPU's generator and the devices'
+    else:
+        torch.default_generator.manual_seed(stream(*names))
+
+
+def generator_states(device: torch.device) -> dict[str, torch.Tensor]:
+    """Of the global generators, by kind of device."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def restore_generators(states: Mapping[str, torch.Tensor], device: torch.device) -> None:
+    """Go on from `generator_states`."""
+    torch.set_rng_state(states["cpu"])
+    if "cuda" in states and device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)

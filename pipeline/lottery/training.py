@@ -5,18 +5,18 @@ from collections.abc import Mapping, Set
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
 from pipeline.lottery.captures import Captures
-from pipeline.lottery.checkpoint import Checkpoint, State, weights_of
+from pipeline.lottery.checkpoint import Checkpoint, StateDict, weights_of
 from pipeline.lottery.data import Images
 from pipeline.lottery.history import Record, diverged
 from pipeline.lottery.hooks import Hooks, Interrupted
-from pipeline.lottery.many_networks import is_many
 from pipeline.lottery.parallel import ALONE, Group
 from pipeline.lottery.run import Run
+from pipeline.lottery.summary import Summary
 from pipeline.recipes.training import Train
 
 PROGRESS_SECONDS = 0.5
@@ -30,20 +30,19 @@ class Trained:
     """What a training run leaves; weights are whole states (parameters and buffers), copied to the CPU."""
 
     status: Literal["ok", "diverged"]
-    final: State | None
+    final: StateDict | None
     """None if the run diverged."""
-    captured: dict[int, State]
+    captured: dict[int, StateDict]
     """Iterations done -> weights at that moment; on rank 0 only."""
-    early_stop: State | None
+    early_stop: StateDict | None
     """At the record with the smallest validation loss; on rank 0 only, None if not asked for or the run diverged."""
     history: list[Record]
-    summary: dict[str, Any]
-    """Metrics of the last record, iterations done, survivors and totals by prunable layer, fraction pruned."""
+    summary: Summary
 
 
 def train(
     recipe: Train,
-    inputs: Mapping[str, State],
+    inputs: Mapping[str, StateDict],
     images: Images,
     *,
     device: str | torch.device = "cpu",
@@ -112,8 +111,7 @@ def _recorded(run: Run, captures: Captures, hooks: Hooks) -> Trained | None:
     record = run.record()
     captures.recorded(run)
     hooks.progress(run.iteration, record)
-    # of many networks at once the rest goes on: what is lost has no loss in `summary["networks"]`
-    lost = diverged(record) and not is_many(run.model)
+    lost = run.objective.ends_diverged and diverged(record)
     return _result(run, captures, "diverged") if lost else None
 
 

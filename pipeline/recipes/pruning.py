@@ -22,6 +22,8 @@ class Prune(Keyed):
     mask: Reference | None = None
     """Of the weights that are pruned already; None if there are none."""
     criterion: Annotated[Criterion, ReadBy(criterion_from)] = BuiltInCriterion()
+    initial: Reference | None = None
+    """What the training that is pruned started from, before its mask; for criteria that need it alone."""
 
     @classmethod
     def constants(cls) -> Fields:
@@ -30,6 +32,9 @@ class Prune(Keyed):
     def check(self) -> None:
         if self.rule.of_layers:
             check_layers(self.rule, self.layers)
+        if (self.initial is not None) != ("initial" in self.criterion.needs):
+            needs = "needs" if self.initial is None else "does not read"
+            raise UnfitError(f"The criterion {self.criterion.fields()} {needs} the initial weights.")
         of_units = isinstance(self.criterion, BuiltInCriterion) and self.criterion.name in OF_UNITS
         if of_units != isinstance(self.rule, ByUnits):
             raise UnfitError(f"The criterion {self.criterion.fields()} does not go with the rule {self.rule.fields()}.")
@@ -37,4 +42,5 @@ class Prune(Keyed):
     @property
     def inputs(self) -> dict[str, Reference]:
         """Role -> what is read."""
-        return {"trained": self.trained} if self.mask is None else {"trained": self.trained, "mask": self.mask}
+        read = {"trained": self.trained, "mask": self.mask, "initial": self.initial}
+        return {role: reference for role, reference in read.items() if reference is not None}

@@ -140,7 +140,7 @@ def begun(fields: dict[str, Any], images: Images, device: torch.device) -> Run:
         None,
     )
     # The last batch of an epoch is smaller, which torch.compile compiles anew: the warm-up begins with it.
-    run.iteration = run.batches.per_epoch - 1
+    run.iteration = run.feeds.train.per_epoch - 1
     return run
 
 
@@ -155,8 +155,8 @@ def bare_step(run: Run, model: nn.Module | None = None) -> Callable[[], None]:
         model.to(memory_format=torch.channels_last)
     forward: Callable[[Tensor], Tensor] = torch.compile(model, dynamic=False) if of.compile else model
     optimizer = build_optimizer(of.optimizer, model.parameters())
-    whole_batches = max(1, run.batches.per_epoch - 1)
-    ready = itertools.cycle([run.batches.at(iteration) for iteration in range(min(READY, whole_batches))])
+    whole_batches = max(1, run.feeds.train.per_epoch - 1)
+    ready = itertools.cycle([run.feeds.train.at(iteration) for iteration in range(min(READY, whole_batches))])
 
     def step() -> None:
         images, labels = next(ready)
@@ -231,7 +231,7 @@ def divided(run: Run, steps: int) -> dict[str, float]:
     """Share of the step's time by part, from marks that real steps leave where one part ends and the next begins."""
     marks = Marks(run.device)
     with ExitStack() as patched:
-        for owner, name in ((run.batches, "at"), (run.optimizer, "step"), (run, "prune")):
+        for owner, name in ((run.feeds.train, "at"), (run.optimizer, "step"), (run.masked, "prune")):
             patched.enter_context(patch.object(owner, name, marks.around(getattr(owner, name))))
         patched.enter_context(patch.object(Tensor, "backward", marks.around(Tensor.backward, before=True)))
         for _ in range(steps):  # read at the end only: a GPU that had to wait for the host would show the host's times
@@ -285,7 +285,7 @@ def measure(model: str, options: argparse.Namespace, images: Images, matrix: flo
         first = run.iteration
         order = (run.step, bare) if turn % 2 else (bare, run.step)
         took = {step: seconds(device, step, steps) for step in order}
-        seen = sum(run.batches.count(iteration) for iteration in range(first, run.iteration))
+        seen = sum(run.feeds.train.count(iteration) for iteration in range(first, run.iteration))
         pairs.append((seen / took[run.step], steps * options.batch / took[bare]))
     rates, bares, ratios = zip(*((ours, other, ours / other) for ours, other in pairs), strict=True)
     rate = statistics.median(rates)
@@ -356,7 +356,7 @@ def lane(model: str, options: argparse.Namespace, barrier: Any, results: Any) ->
     while time.perf_counter() - started < options.seconds:
         seconds(device, run.step, steps)
     elapsed = time.perf_counter() - started
-    results.put(sum(run.batches.count(iteration) for iteration in range(first, run.iteration)) / elapsed)
+    results.put(sum(run.feeds.train.count(iteration) for iteration in range(first, run.iteration)) / elapsed)
 
 
 def train_dense(model: str, options: argparse.Namespace) -> None:

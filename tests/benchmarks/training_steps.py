@@ -71,8 +71,8 @@ def ours(images: Images) -> Callable[[], float]:
         started = time.perf_counter()
         for _ in range(EPOCH):
             run.step()
-        run.tally.mean()
-        run.tally.clear()
+        run.metrics.mean()
+        run.metrics.clear()
         return EPOCH / (time.perf_counter() - started)
 
     return epoch

@@ -63,8 +63,9 @@ def test_encoded_images_are_kept_as_they_are_in_the_layout_of_hugging_face(pets:
     assert json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]["image"] == {"_type": "Image"}
     files = sorted((pets / "train").rglob("*.jpg"))
     assert table["image"].to_pylist() == [{"bytes": file.read_bytes(), "path": file.name} for file in files]
-    sizes = {"resize": 12, "crop": 12}
-    assert same(load(DataSet("images", **sizes), pets, "."), load(DataSet("parquet", **sizes), out, "."))
+    assert same(
+        load(DataSet("images", resize=12, crop=12), pets, "."), load(DataSet("parquet", resize=12, crop=12), out, ".")
+    )
 
 
 def test_arrays_and_resized_images_are_kept_without_loss(pets: Path, tmp_path: Path) -> None:
@@ -178,10 +179,9 @@ def test_shards_go_to_and_stream_from_a_file_system_that_is_not_this_machines(pe
     prepare(DataSet("images"), pets, ".", Folder("far://bucket/pets"), tell=shards.append)
     prepare(DataSet("images"), NOWHERE, ".", Folder("far://bucket/pets"), tell=shards.append)
     assert [line.split(": ")[1][:5] for line in shards] == ["made,", "made,", "whole", "whole"]
-    sizes = {"resize": 12, "crop": 12}
-    expected = load(DataSet("images", **sizes), pets, ".")
-    assert same(load(DataSet("parquet", **sizes), NOWHERE, "far://bucket/pets"), expected)
-    streaming = load(DataSet("parquet", **sizes), NOWHERE, "far://bucket/pets", images="streaming").train_x
+    expected = load(DataSet("images", resize=12, crop=12), pets, ".")
+    assert same(load(DataSet("parquet", resize=12, crop=12), NOWHERE, "far://bucket/pets"), expected)
+    streaming = load(DataSet("parquet", resize=12, crop=12), NOWHERE, "far://bucket/pets", images="streaming").train_x
     assert not isinstance(streaming, Tensor)
     assert torch.equal(streaming.read([3, 9]), torch.as_tensor(expected.train_x)[[3, 9]])
 

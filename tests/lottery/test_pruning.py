@@ -11,7 +11,8 @@ from torch.nn.utils import prune as reference
 
 from pipeline.lottery.layers import prunable
 from pipeline.lottery.models import build
-from pipeline.lottery.pruning import CRITERIA, magnitude, prune
+from pipeline.lottery.pruning import CRITERIA, Layers, magnitude, prune
+from pipeline.recipes.criteria import OF_WEIGHTS
 from pipeline.recipes.models import model_from
 from pipeline.recipes.rules import ByRate, ToFraction
 
@@ -128,13 +129,34 @@ def test_batch_norm_and_biases_are_never_prunable() -> None:
 
 def test_a_criterion_of_the_user_decides() -> None:
     weights = {"w": torch.tensor([-5.0, 1.0, 3.0, 4.0])}
-    assert prune(weights, None, ByRate(0.5), lambda w: w)["w"].tolist() == [False, False, True, True]
+    assert prune(weights, None, ByRate(0.5), lambda trained, initial, mask: trained)["w"].tolist() == [
+        False,
+        False,
+        True,
+        True,
+    ]
     assert CRITERIA["magnitude"] is magnitude
 
 
-def test_a_rule_for_other_layers_is_refused() -> None:
-    with pytest.raises(ValueError, match="given for v"):
-        prune({"w": torch.rand(4)}, None, ByRate(0.2, "layerwise", {"v": 0.1}))
+def test_a_criterion_sees_what_the_training_started_from_and_only_a_copy_of_the_mask() -> None:
+    weights, initial = {"w": torch.tensor([5.0, 4.0, 3.0, 9.0])}, {"w": torch.tensor([4.5, 1.0, 4.0, 2.0])}
+    mask = {"w": torch.tensor([True, True, True, False])}
+    seen: list[list[float]] = []
+
+    def moved(trained: Layers, initial: Layers, mask: Layers) -> Layers:
+        seen.extend(layers["w"].tolist() for layers in (trained, initial, mask))
+        mask["w"].fill_(True)
+        return {"w": (trained["w"] - initial["w"]).abs()}
+
+    assert prune(weights, mask, ByRate(0.34), moved, initial)["w"].tolist() == [False, True, True, False]
+    assert seen == [[5.0, 4.0, 3.0, 0.0], [4.5, 1.0, 4.0, 0.0], [True, True, True, False]]
+    seen.clear()
+    prune(weights, None, ByRate(0.5), moved, initial)
+    assert seen[2] == [True] * 4
+
+
+def test_every_criterion_of_the_recipes_is_here() -> None:
+    assert list(CRITERIA) == list(OF_WEIGHTS)
 
 
 def test_scores_and_masks_that_cannot_be_used_are_refused() -> None:
@@ -142,7 +164,7 @@ def test_scores_and_masks_that_cannot_be_used_are_refused() -> None:
     with pytest.raises(ValueError, match="NaN for weights of w"):
         prune(weights, None, ByRate(0.5))
     with pytest.raises(ValueError, match="no scores for w"):
-        prune(weights, None, ByRate(0.5), lambda w: {})
+        prune(weights, None, ByRate(0.5), lambda trained, initial, mask: {})
     with pytest.raises(ValueError, match="does not cover w"):
         prune(weights, {}, ByRate(0.5))
     with pytest.raises(ValueError, match="covers v"):

@@ -15,7 +15,7 @@ from pipeline.lottery.batches import TestBatches
 from pipeline.lottery.data import Images, load
 from pipeline.lottery.determinism import deterministic
 from pipeline.lottery.evaluation import evaluate
-from pipeline.lottery.history import Record, Tally
+from pipeline.lottery.history import Record, RunningMetrics
 from pipeline.lottery.hooks import Hooks
 from pipeline.lottery.normalization import Normalization
 from pipeline.lottery.run import Run
@@ -128,7 +128,7 @@ def test_the_run_equals_a_plain_loop(optimizer: dict[str, Any], images: Images) 
     pixels = (resident(images.train_x).float() / 255 - images.mean.view(-1, 1, 1)) / images.std.view(-1, 1, 1)
     for iteration in range(20):
         run.step()
-        chosen = run.batches._order
+        chosen = run.feeds.train._order
         batch = chosen[(iteration % 12) * 128 : (iteration % 12 + 1) * 128]
         plain.zero_grad()
         F.cross_entropy(model(pixels[batch]), images.train_y[batch]).backward()
@@ -217,7 +217,7 @@ def test_captured_weights_share_no_memory_with_anything(images: Images) -> None:
 
 def order(fields: dict[str, Any], images: Images, iterations: int = 12, **inputs: dict[str, Tensor]) -> list[Tensor]:
     """The images of the first iterations, as the model gets them."""
-    batches = begin(fields, images, **inputs).batches
+    batches = begin(fields, images, **inputs).feeds.train
     return [batches.at(iteration)[0] for iteration in range(iterations)]
 
 
@@ -235,7 +235,7 @@ def test_tickets_of_one_round_see_the_same_images_augmented_alike(images: Images
 
 
 def test_an_epoch_shows_every_image_once_in_an_order_of_its_own(images: Images) -> None:
-    batches = begin(FIELDS, images).batches
+    batches = begin(FIELDS, images).feeds.train
     assert batches.per_epoch == 12
     epochs = [[batches.at(epoch * 12 + step) for step in range(12)] for epoch in range(2)]
     assert [len(labels) for _, labels in epochs[0]] == [128] * 11 + [len(images.train_y) - 11 * 128]
@@ -252,7 +252,7 @@ def test_an_epoch_shows_every_image_once_in_an_order_of_its_own(images: Images) 
 
 
 def test_augmentation_is_drawn_anew_for_every_epoch(images: Images) -> None:
-    batches = begin(fields(augment={"crop": 2}), images).batches
+    batches = begin(fields(augment={"crop": 2}), images).feeds.train
     batches.at(0)
     first = batches._draws.corner
     batches.at(12)
@@ -332,7 +332,7 @@ def test_training_metrics_are_means_over_the_images_since_the_last_record(images
     run = begin(FIELDS, images)
     losses, right, sizes = [], [], []
     for iteration in range(36):
-        pixels, labels = run.batches.at(iteration)
+        pixels, labels = run.feeds.train.at(iteration)
         with torch.no_grad():
             outputs = run.model(pixels)
         losses.append(F.cross_entropy(outputs, labels).item() * len(labels))
@@ -345,18 +345,18 @@ def test_training_metrics_are_means_over_the_images_since_the_last_record(images
         assert record["train_accuracy"] == sum(right[part]) / sum(sizes[part])
 
 
-def test_a_tally_may_be_asked_at_any_time() -> None:
+def test_running_metrics_may_be_asked_at_any_time() -> None:
     generator = torch.Generator().manual_seed(0)
-    tally, right = Tally(CPU), 0
+    metrics, right = RunningMetrics(CPU), 0
     for batch in range(40):
         outputs, labels = torch.randn(7, 3, generator=generator), torch.randint(3, (7,), generator=generator)
-        tally.add(torch.tensor(0.5), outputs, labels)
+        metrics.add(torch.tensor(0.5), outputs, labels)
         right += int((outputs.argmax(1) == labels).sum())
         if batch % 3 == 0:
-            assert tally.correct.item() == right
-    assert tally.mean() == (0.5, right / 280)
-    tally.clear()
-    assert (tally.seen, tally.correct.item(), tally.loss.item()) == (0, 0, 0.0)
+            assert metrics.correct.item() == right
+    assert metrics.mean() == (0.5, right / 280)
+    metrics.clear()
+    assert (metrics.seen, metrics.correct.item(), metrics.loss.item()) == (0, 0, 0.0)
 
 
 def test_progress_is_reported_between_records_but_not_at_every_iteration(
@@ -392,7 +392,7 @@ def test_evaluation_leaves_the_model_in_the_mode_and_state_it_found(images: Imag
     assert all(module.training for module in run.model.modules())
     assert_equal(dict(run.model.state_dict()), before)
     run.model.eval()
-    evaluate(run.model, run.test, run.precision, CPU)
+    evaluate(run.model, run.feeds.test, run.precision, CPU)
     assert not run.model.training
 
 
@@ -404,7 +404,7 @@ def test_evaluation_puts_the_mode_back_after_an_error(images: Images) -> None:
     model = Broken()
     run = begin(FIELDS, images)
     with pytest.raises(RuntimeError, match="broken"):
-        evaluate(model, run.test, run.precision, CPU)
+        evaluate(model, run.feeds.test, run.precision, CPU)
     assert model.training
 
 
@@ -414,10 +414,10 @@ def test_evaluation_is_over_the_whole_test_set_with_running_statistics(images: I
         run.step()
     run.model.eval()
     with torch.no_grad():
-        outputs = run.model(run.normalize(resident(images.test_x)))
+        outputs = run.model(run.feeds.normalize(resident(images.test_x)))
     loss, accuracy = F.cross_entropy(outputs, images.test_y).item(), (outputs.argmax(1) == images.test_y).float().mean()
     for size in (100, 1000):
-        measured = evaluate(run.model, TestBatches(images, run.normalize, CPU, size), run.precision, CPU)
+        measured = evaluate(run.model, TestBatches(images, run.feeds.normalize, CPU, size), run.precision, CPU)
         assert measured[0] == pytest.approx(loss, rel=1e-5) and measured[1] == pytest.approx(accuracy.item())
 
 

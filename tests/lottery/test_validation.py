@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from pipeline.lottery.data import DataError, Images, load
-from pipeline.lottery.history import Record, early_stop
+from pipeline.lottery.history import Record
+from pipeline.lottery.summary import early_stop
 from pipeline.lottery.training import train
 from pipeline.recipes.datasets import DataSet
 from pipeline.recipes.training import Train
@@ -92,11 +93,12 @@ def test_early_stop_is_the_first_record_with_the_smallest_validation_loss() -> N
          "test_accuracy": n / 10, "train_loss": 1.0}
         for n, loss in enumerate(losses)
     ]  # fmt: skip
-    found = early_stop(history)["early_stop"]
+    found = early_stop(history)
+    assert found is not None
     assert (found["iteration"], found["test_accuracy"]) == (10, 0.1)
-    assert early_stop(history[:1]) == {}, "one record is no minimum"
-    assert early_stop([*history, {**history[0], "train_loss": None}]) == {}, "it diverged"
-    assert early_stop([{"iteration": 1, "train_loss": 0.1, "test_loss": 0.1}] * 2) == {}
+    assert early_stop(history[:1]) is None, "one record is no minimum"
+    assert early_stop([*history, {**history[0], "train_loss": None}]) is None, "it diverged"
+    assert early_stop([{"iteration": 1, "train_loss": 0.1, "test_loss": 0.1}] * 2) is None
 
 
 def test_choices_that_overlap_hold_out_the_same_images_first() -> None:

@@ -92,17 +92,22 @@ TRAININGS = st.fixed_dictionaries(
         "world_size": st.integers(2, 64),
     },
 )
-PRUNINGS = st.fixed_dictionaries(
-    {
-        **{"kind": st.just("prune"), "recipe": st.just(1), "trained": REFERENCES, "seed": st.integers(0, 2**40)},
-        "layers": st.just(["fc1.weight", "fc2.weight"]),
-        "rule": st.fixed_dictionaries(
-            {"rate": RATES, "scope": st.just("layerwise")},
-            optional={"rates": st.fixed_dictionaries({"fc1.weight": RATES})},
-        )
-        | st.fixed_dictionaries({"fraction": RATES, "scope": st.just("global")}),
-    },
-    optional={"mask": REFERENCES, "criterion": st.just({"name": "user", "function": "score", "source": "0" * 64})},
+OF_USER = {"criterion": st.just({"name": "user", "function": "score", "source": "0" * 64}), "initial": REFERENCES}
+PRUNINGS = st.builds(
+    lambda pruning, of_user: pruning | of_user,
+    st.fixed_dictionaries(
+        {
+            **{"kind": st.just("prune"), "recipe": st.just(1), "trained": REFERENCES, "seed": st.integers(0, 2**40)},
+            "layers": st.just(["fc1.weight", "fc2.weight"]),
+            "rule": st.fixed_dictionaries(
+                {"rate": RATES, "scope": st.just("layerwise")},
+                optional={"rates": st.fixed_dictionaries({"fc1.weight": RATES})},
+            )
+            | st.fixed_dictionaries({"fraction": RATES, "scope": st.just("global")}),
+        },
+        optional={"mask": REFERENCES},
+    ),
+    st.fixed_dictionaries(OF_USER) | st.just({}),
 )
 
 

@@ -43,3 +43,15 @@ def test_a_rule_has_to_fit_the_layers_and_the_criterion() -> None:
         Prune.from_fields(fields | {"rule": ByUnits(1).fields()})
     with pytest.raises(ValueError, match="name: 'size' must be one of"):
         Prune.from_fields(fields | {"rule": ByRate(0.2).fields(), "criterion": {"name": "size"}})
+
+
+def test_initial_weights_are_an_input_of_criteria_that_need_them_alone() -> None:
+    reference = {"stage": "0", "output": "it0"}
+    fields: dict[str, Any] = {"trained": reference, "layers": ["w"], "seed": 0, "rule": ByRate(0.2).fields()}
+    own = {"name": "user", "function": "score", "source": "0" * 64}
+    assert set(Prune.from_fields(fields).inputs) == {"trained"}
+    assert set(Prune.from_fields(fields | {"criterion": own, "initial": reference}).inputs) == {"trained", "initial"}
+    with pytest.raises(ValueError, match=r"'score'.*needs the initial weights"):
+        Prune.from_fields(fields | {"criterion": own})
+    with pytest.raises(ValueError, match=r"'magnitude'.*does not read the initial weights"):
+        Prune.from_fields(fields | {"initial": reference})

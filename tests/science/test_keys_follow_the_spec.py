@@ -171,7 +171,7 @@ def changed(path: str, value: Any, base: dict[str, Any]) -> dict[str, Any]:
 
 def results(document: dict[str, Any], folder: Path) -> dict[tuple[Any, ...], str]:
     """Key by (what it is, where from, where to, round, seed), masks among them."""
-    (folder / "score.py").write_text("def score(weights):\n    return weights\n")
+    (folder / "score.py").write_text("def score(trained, initial, mask):\n    return trained\n")
     file = folder / "grid.yaml"
     file.write_text(yaml.safe_dump(document))
     found: dict[tuple[Any, ...], str] = {}

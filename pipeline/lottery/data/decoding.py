@@ -18,7 +18,7 @@ Picture = tuple[str, bytes | pa.Buffer | Path]
 """Where it is, for messages, and its bytes or its file."""
 
 
-class Files:
+class ImageFiles:
     """Pictures in files of their own."""
 
     def __init__(self, files: Sequence[str]) -> None:
@@ -39,7 +39,7 @@ class Files:
     def encoded_bytes(self, indices: Sequence[int]) -> int:
         return sum(Path(self.where(index)).stat().st_size for index in indices)
 
-    def shared(self) -> "Files":
+    def shared(self) -> "ImageFiles":
         return self
 
     @property

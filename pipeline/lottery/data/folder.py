@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from pipeline.lottery import image_folders
-from pipeline.lottery.data.decoding import Files
+from pipeline.lottery.data.decoding import ImageFiles
 from pipeline.lottery.data.errors import DataError
 from pipeline.lottery.data.raw import RawPart, RawSet, raw_set
 from pipeline.recipes.datasets import DataSet
@@ -26,8 +26,8 @@ def images(data: DataSet, root: Path, location: str | None) -> RawSet:
     return raw_set(labelled(found.train, classes), labelled(found.test, classes), str(folder))
 
 
-def labelled(part: image_folders.Part, classes: list[str]) -> RawPart:
+def labelled(part: image_folders.FolderPart, classes: list[str]) -> RawPart:
     """The pictures of `classes`, labelled by their place there."""
     files = [part.pictures.get(name, []) for name in classes]
     labels = torch.arange(len(classes)).repeat_interleave(torch.tensor([len(of_class) for of_class in files]))
-    return RawPart(labels, Files([f"{part.folder}/{file.path}" for of_class in files for file in of_class]))
+    return RawPart(labels, ImageFiles([f"{part.folder}/{file.path}" for of_class in files for file in of_class]))

@@ -14,7 +14,7 @@ from pipeline.lottery.data.geometry import Geometry
 from pipeline.lottery.data.images import Images
 from pipeline.lottery.data.prepared import MANIFEST, prepared_set
 from pipeline.lottery.data.raw import RawSet, Statistics
-from pipeline.lottery.data.reading import in_memory
+from pipeline.lottery.data.reading import read_whole
 from pipeline.lottery.data.residency import streams
 from pipeline.lottery.data.source import Source
 from pipeline.lottery.data.statistics import statistics, streamed_statistics
@@ -36,7 +36,7 @@ MODULES = {
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class Subset:
     """Which images of a source are used, and their labels 0..classes-1."""
 
     source: Source
@@ -48,10 +48,10 @@ class Part:
 class Selection:
     """What is chosen of a data set; no pixel is read yet."""
 
-    train: Part
-    validation: Part
+    train: Subset
+    validation: Subset
     """Training images that are held out; empty unless some are asked for."""
-    test: Part
+    test: Subset
     classes: int
     geometry: Geometry
     seen: tuple[int, int] | None
@@ -90,7 +90,7 @@ def load(
         )
     decoded = train.shape.numel() + test.shape.numel()
     placed: Callable[[Streamed], Pixels] = (
-        Streamed.shared if streams(images, decoded, device, limit_bytes, share) else in_memory
+        Streamed.shared if streams(images, decoded, device, limit_bytes, share) else read_whole
     )
     pixels, test_pixels = placed(train), placed(test)
     held = chosen.validation
@@ -124,9 +124,9 @@ def select(data: DataSet, root: Path, location: str | None = None, *, original: 
         )
     geometry, seen = _sizes(data, raw.square)
     return Selection(
-        Part(raw.train.source, train, subsets.relabelled(raw.train.labels[train], kept)),
-        Part(raw.train.source, validation, subsets.relabelled(raw.train.labels[validation], kept)),
-        Part(raw.test.source, test, subsets.relabelled(raw.test.labels[test], kept)),
+        Subset(raw.train.source, train, subsets.relabelled(raw.train.labels[train], kept)),
+        Subset(raw.train.source, validation, subsets.relabelled(raw.train.labels[validation], kept)),
+        Subset(raw.test.source, test, subsets.relabelled(raw.test.labels[test], kept)),
         len(kept),
         geometry,
         seen,

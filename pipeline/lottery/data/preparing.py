@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from torch import Tensor
 
 from pipeline.lottery.data.errors import DataError
-from pipeline.lottery.data.loading import Part, Selection, select
+from pipeline.lottery.data.loading import Selection, Subset, select
 from pipeline.lottery.data.prepared import IMAGE, LABEL, MANIFEST, Manifest, Shard, manifest_in
 from pipeline.lottery.data.source import Encoded, png
 from pipeline.lottery.data.streamed import streamed
@@ -49,7 +49,7 @@ class Wanted:
     """A shard that is to be: these rows of a part."""
 
     name: str
-    part: Part
+    part: Subset
     rows: slice
 
 
@@ -131,7 +131,7 @@ def _make(
     return [whole[shard.name] for shard in wanted]
 
 
-def _divided(name: str, part: Part, size: float) -> Iterator[Wanted]:
+def _divided(name: str, part: Subset, size: float) -> Iterator[Wanted]:
     """About `size` shards of as many images each: it follows from the images alone, so it is the same every time."""
     rows = len(part.labels)
     shards = max(1, min(rows, round(size)))
@@ -152,11 +152,11 @@ def _refuse_others(folder: Folder, names: set[str]) -> None:
 class _Kept:
     """Images as they are stored."""
 
-    def size(self, part: Part) -> int:
+    def size(self, part: Subset) -> int:
         """About how many bytes the part takes."""
         return part.source.encoded_bytes(part.indices.tolist())
 
-    def images(self, part: Part) -> Iterator[Encoded]:
+    def images(self, part: Subset) -> Iterator[Encoded]:
         yield from part.source.encoded(part.indices.tolist())
 
 
@@ -167,17 +167,17 @@ class _Resized:
         self._geometry = chosen.geometry
         self._like = streamed(chosen.train.source, chosen.train.indices, chosen.geometry, decoders=1).like
 
-    def size(self, part: Part) -> int:
+    def size(self, part: Subset) -> int:
         """At most how many bytes the part takes."""
         return len(part.labels) * math.prod(self._like.shape)
 
-    def images(self, part: Part) -> Iterator[Encoded]:
+    def images(self, part: Subset) -> Iterator[Encoded]:
         for indices in _groups(part.indices):
             pixels = part.source.read(indices, self._geometry, self._like)
             yield from (png(image, f"{index}.png") for index, image in zip(indices, pixels, strict=True))
 
 
-def _parquet(images: Iterator[Encoded], part: Part) -> bytes:
+def _parquet(images: Iterator[Encoded], part: Subset) -> bytes:
     stream = pa.BufferOutputStream()
     # Encoded images do not get smaller.
     with pq.ParquetWriter(stream, SCHEMA, compression="none", use_dictionary=False) as writer:
@@ -194,7 +194,7 @@ def _groups(values: Tensor) -> Iterator[list[int]]:
         yield values[start : start + GROUP].tolist()
 
 
-def _counts(part: Part, chosen: Selection) -> list[int]:
+def _counts(part: Subset, chosen: Selection) -> list[int]:
     return [int(count) for count in part.labels.bincount(minlength=chosen.classes)]
 
 

@@ -1,7 +1,6 @@
 """A data set before anything is selected: its labels are known, its pixels are read for the chosen images only."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,7 +31,7 @@ class RawSet:
     """Published ones, where the training images are too many to go through for them."""
 
 
-def in_memory(pixels: Any, labels: Any, where: str) -> RawPart:
+def in_memory(pixels: object, labels: object, where: str) -> RawPart:
     """A part whose pixels are a uint8 [N, C, H, W] tensor or array, its labels integers [N]. Raises DataError."""
     x, y = torch.as_tensor(pixels), torch.as_tensor(labels)
     if x.dtype != torch.uint8 or x.ndim != 4:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from pipeline.lottery.data.decoding import Files
+from pipeline.lottery.data.decoding import ImageFiles
 from pipeline.lottery.data.feed import Feed
 from pipeline.lottery.data.source import Arrays
 from pipeline.lottery.data.spool import Spool
@@ -18,7 +18,7 @@ WORTH_PROCESSES = 2000
 """Images below which the start of processes takes longer than they save."""
 
 
-def in_memory(pixels: Streamed) -> Tensor:
+def read_whole(pixels: Streamed) -> Tensor:
     """uint8 [N, C, H, W]. Raises DataError."""
     if len(pixels) < WORTH_PROCESSES or isinstance(pixels.source, Arrays):
         return pixels.source.read(pixels.indices.tolist(), pixels.geometry, pixels.like)
@@ -36,7 +36,7 @@ def chunks(pixels: Streamed) -> Iterator[Tensor]:
     Decoded by the processes that `pixels` asks for, if its source is quick at any image and safe to fork: a file system
     of Arrow's, open in this process, is neither.
     """
-    quick = isinstance(pixels.source, Files | Spool)
+    quick = isinstance(pixels.source, ImageFiles | Spool)
     each = CHUNK if quick else GROUPS
     runs = [range(start, min(start + each, len(pixels))) for start in range(0, len(pixels), each)]
     if not quick or pixels.decoders == 1 or len(pixels) < WORTH_PROCESSES:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.lottery.data.decoding import Files
+from pipeline.lottery.data.decoding import ImageFiles
 from pipeline.lottery.data.downloading import complete
 from pipeline.lottery.data.errors import DataError
 from pipeline.lottery.data.folder import labelled
@@ -90,7 +90,7 @@ def _cifar(name: str, root: Path) -> RawSet:
 def _pictures(train: list[tuple[str, int]], test: list[tuple[str, int]], folder: Path) -> RawSet:
     def part(pictures: list[tuple[str, int]]) -> RawPart:
         labels = torch.tensor([label for _, label in pictures], dtype=torch.int64)
-        return RawPart(labels, Files([file for file, _ in pictures]))
+        return RawPart(labels, ImageFiles([file for file, _ in pictures]))
 
     return raw_set(part(train), part(test), str(folder), SQUARE, IMAGENET_STATISTICS)
 

@@ -24,6 +24,8 @@ def user(data: DataSet, root: Path, location: str | None) -> RawSet:
         raise DataError("user: no function is given.")
     function = plugins.load(location, name, source)
     where = f"{location}:{name}"
+    if not callable(function):
+        raise DataError(f"{where} is no function but {type(function).__name__}.")
     try:
         returned = function(root)
     except Exception as error:

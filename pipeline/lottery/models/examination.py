@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from pipeline.lottery.batch_norm import has_batch_norm
 from pipeline.lottery.layers import PRUNABLE, is_below, name_output_layer, output_layer, prunable, unmasked
-from pipeline.lottery.many_networks import is_many
 from pipeline.lottery.models.initialization import check_initialization
 from pipeline.lottery.models.output_graph import UncertainError, reached, scoring_layer
 from pipeline.lottery.models.registry import build
+from pipeline.lottery.objective import objective_of
 from pipeline.recipes.users_model import UserModel
 
 Shapes = list[tuple[str, tuple[int, ...]]]
@@ -93,7 +93,7 @@ def _examined(
         below = _with_weight(model, named)
         hint = f"name the module that has the weight, such as {below!r}" if below else _ONE_LAYER
         raise ValueError(f"The output layer {named!r} of {called} has no weight: {hint}.")
-    if weight.shape[0] != classes and not is_many(model):
+    if weight.shape[0] != classes and not objective_of(model).many:
         remarks.append(
             f"has {named!r} named its output layer, whose weight is {list(weight.shape)}, for {classes} classes"
         )
@@ -191,9 +191,10 @@ def _outputs(model: nn.Module, images: Tensor) -> Any:
 
 
 def _layer(model: nn.Module, images: Tensor, scores: Any, classes: int, when: str) -> str | UncertainError:
-    _check_scores(scores, len(images), classes, when, many=is_many(model))
+    many = objective_of(model).many
+    _check_scores(scores, len(images), classes, when, many=many)
     try:
-        return output_layer(model) if is_many(model) else scoring_layer(model, images, scores, classes)
+        return output_layer(model) if many else scoring_layer(model, images, scores, classes)
     except UncertainError as error:
         return error
 

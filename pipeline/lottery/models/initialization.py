@@ -8,7 +8,6 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pipeline.lottery.layers import PRUNABLE
-from pipeline.lottery.many_networks import ManyLinear
 from pipeline.lottery.randomness import generator, stream
 from pipeline.recipes.keys import canonical
 from pipeline.recipes.model_base import BuiltIn, Initialization, TruncatedNormal
@@ -69,7 +68,7 @@ def _distribution(initialization: Initialization) -> Distribution:
 
 @torch.no_grad()
 def _initialized(name: str, module: nn.Module, distribution: Distribution, draw: torch.Generator) -> None:
-    if isinstance(module, nn.Linear | nn.Conv2d | ManyLinear):
+    if isinstance(module, nn.Linear | nn.Conv2d):
         distribution(module.weight, draw)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
