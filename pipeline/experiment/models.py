@@ -17,7 +17,7 @@ from pipeline.recipes.keys import canonical
 from pipeline.recipes.model_base import ImageShape, Layers
 
 if TYPE_CHECKING:
-    from pipeline.lottery.models.examination import Examination
+    from pipeline.experiment.examination import Examination
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class UserModel(Strict):
 
 @lru_cache(maxsize=256)
 def _examined(fields: str, source: str, file: str, shape: ImageShape, classes: int) -> "Examination":
-    from pipeline.lottery.models.examination import examine
+    from pipeline.experiment.examination import examine
 
     try:
         return examine(users_model.UserModel.from_fields(json.loads(fields)), shape, classes, file)

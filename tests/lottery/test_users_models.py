@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
+from pipeline.experiment.examination import Examination, examine
 from pipeline.lottery import models
 from pipeline.lottery.layers import head, prunable
-from pipeline.lottery.models.examination import Examination, examine
 from pipeline.recipes.models import model_from
 from pipeline.recipes.users_model import UserModel
 

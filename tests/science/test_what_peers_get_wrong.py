@@ -77,7 +77,7 @@ def run_into(grid: Grid, folder: Path, unheard: Listener) -> Store:
 def outputs(store: Store, grid: Grid) -> dict[tuple[str, str], str]:
     """SHA-256 of everything that a grid keeps."""
     return {
-        (key, name): store.snapshot().record(key)["outputs"][name]["sha256"]  # type: ignore[index]
+        (key, name): store.snapshot().record(key)["outputs"][name]["sha256"]  # type: ignore[index]  # every stage is done
         for key, names in grid.keep.items()
         for name in names
     }

@@ -5,8 +5,8 @@
 
 It is called as `Net(input_shape=(C, H, W), classes=n, **arguments)`, with the arguments of the grid. Images
 [B, C, H, W] become class scores [B, n]; in training it may return a tuple, of which they are the first. Its output
-layer is the one that gives them, which planning finds by a forward pass (see examination.py); `output_layer`, of the
-grid or an attribute of the class, names it where that is not certain. It is initialized by each module's
+layer is the one that gives them, which planning finds by a forward pass (experiment/examination.py); `output_layer`, of
+the grid or an attribute of the class, names it where that is not certain. It is initialized by each module's
 `reset_parameters()`, or by its own method `initialize(generator)` (see initialization.py); what its constructor does to
 parameters is overwritten.
 """

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipeline.experiment.output_graph import UncertainError, reached, scoring_layer
 from pipeline.lottery.batch_norm import has_batch_norm
 from pipeline.lottery.layers import PRUNABLE, is_below, name_output_layer, output_layer, prunable, unmasked
 from pipeline.lottery.models.initialization import check_initialization
-from pipeline.lottery.models.output_graph import UncertainError, reached, scoring_layer
 from pipeline.lottery.models.registry import build
 from pipeline.lottery.objective import objective_of
 from pipeline.recipes.users_model import UserModel
