@@ -21,8 +21,8 @@ def ui(
     """Open MLflow's UI on the tracking database."""
     from pipeline.engine.addresses import shown
     from pipeline.engine.tracking.database import prepare_database
+    from pipeline.engine.tracking.failure_sentences import sentence
     from pipeline.engine.tracking.links import experiment_links
-    from pipeline.engine.tracking.problems import sentence
     from pipeline.engine.tracking.uri import sqlite_path
 
     uri = required_tracking(tracking)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.engine.tracking.client_runs import MLFLOW_PARENT, PARENT, ROUNDS, ExistingRun, existing_runs
-from pipeline.engine.tracking.data import DataSet
+from pipeline.engine.tracking.data_sets import DataSet
 from pipeline.engine.tracking.database import prepare_database
 from pipeline.engine.tracking.description_owner import description_tags
+from pipeline.engine.tracking.existing_runs import MLFLOW_PARENT, PARENT, ROUNDS, ExistingRun, existing_runs
 from pipeline.engine.tracking.quiet_client import client_of
 from pipeline.engine.tracking.runs import KEY, WantedRun
 from pipeline.engine.tracking.uri import sqlite_path

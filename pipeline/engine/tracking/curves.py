@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.engine.point_labels import PointLabels, labels_of
 from pipeline.engine.tracking.colours import colours
-from pipeline.engine.tracking.data import DataSet, inputs_of
+from pipeline.engine.tracking.data_sets import DataSet, inputs_of
 from pipeline.engine.tracking.metrics import ACCURACY, PRUNED, Entry, Measurement, marked, mean, merged
 from pipeline.engine.tracking.names import curve_name, shortened
 from pipeline.engine.tracking.runs import WantedRun, run_key

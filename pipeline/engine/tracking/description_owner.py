@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 
-from pipeline.engine.tracking.client_runs import ExistingRun
+from pipeline.engine.tracking.existing_runs import ExistingRun
 
 NOTE = "mlflow.note.content"
 NOTED = "ticket_transfer.description"

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
 
-from pipeline.engine.tracking.client_runs import ROUNDS, ExistingRun, marks_in
+from pipeline.engine.tracking.existing_runs import ROUNDS, ExistingRun, marks_in
 from pipeline.engine.tracking.registry import COPIED, TICKET, Registered
 from pipeline.engine.tracking.runs import KEY
 from pipeline.recipes.keys import key_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipeline.engine.tracking.data import DataSet
+from pipeline.engine.tracking.data_sets import DataSet
 from pipeline.engine.tracking.metrics import Entry
 from pipeline.lottery.printable import escaped
 from pipeline.recipes.keys import key_of

@@ -14,9 +14,9 @@ from pipeline.engine.provenance import Provenance
 from pipeline.engine.store.records import Record, Records
 from pipeline.engine.tracking.client import Counts
 from pipeline.engine.tracking.description import description
+from pipeline.engine.tracking.failure_sentences import is_no_answer, is_refusal, sentence
 from pipeline.engine.tracking.fingerprint import fingerprint
 from pipeline.engine.tracking.measured_curves import MeasuredCurves
-from pipeline.engine.tracking.problems import is_no_answer, is_refusal, sentence
 from pipeline.engine.tracking.report import commit_tag, report_run, texts
 from pipeline.engine.tracking.tickets import WantedTicket
 from pipeline.engine.tracking.writer import TrackingWriter

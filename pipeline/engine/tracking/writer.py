@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from pipeline.engine.tracking.client import Counts, MlflowExperiment, connect
-from pipeline.engine.tracking.client_runs import ExistingRun
+from pipeline.engine.tracking.existing_runs import ExistingRun
 from pipeline.engine.tracking.fingerprint import fingerprint
 from pipeline.engine.tracking.registry import Registered, register, registered
 from pipeline.engine.tracking.runs import WantedRun

@@ -175,3 +175,10 @@ def test_a_claimed_stage_becomes_ready_again_without_a_lane_that_asks() -> None:
     assert board.goodbye("a") and not board.goodbye("never said hello")
     clock.now = 2
     assert board.view().demand[Shape()][0] == 1
+
+
+@pytest.mark.parametrize("part", ["message", "trace"])
+def test_an_outcome_has_no_password_of_an_address(part: str) -> None:
+    words: dict[str, Any] = {part: "cannot reach s3://key:secret@bucket/store"}
+    outcome = Outcome("failed", **words)
+    assert "secret" not in outcome.message + outcome.trace and "s3://" in outcome.message + outcome.trace

@@ -17,7 +17,7 @@ from pipeline.engine.tracking import schema
 from pipeline.engine.tracking import upgrade as upgrading
 from pipeline.engine.tracking.client import connect
 from pipeline.engine.tracking.database import prepare_database
-from pipeline.engine.tracking.problems import sentence
+from pipeline.engine.tracking.failure_sentences import sentence
 from pipeline.engine.tracking.schema import inspect, newest_revision
 from pipeline.experiment.errors import UserError
 

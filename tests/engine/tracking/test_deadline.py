@@ -12,7 +12,7 @@ import pytest
 from pipeline.engine.tracking.access import check_access
 from pipeline.engine.tracking.client import connect
 from pipeline.engine.tracking.deadline import LARGEST
-from pipeline.engine.tracking.problems import LONGEST, sentence
+from pipeline.engine.tracking.failure_sentences import LONGEST, sentence
 from pipeline.engine.tracking.quiet_client import QUIET, client_of
 from pipeline.engine.tracking.tracker import Tracker
 from pipeline.experiment.grid import Grid

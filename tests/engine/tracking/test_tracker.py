@@ -20,8 +20,8 @@ import pytest
 from pipeline.engine.store import Store
 from pipeline.engine.tracking import schema
 from pipeline.engine.tracking.client import connect
-from pipeline.engine.tracking.client_runs import existing_runs
 from pipeline.engine.tracking.digest import is_tracked, logged_runs, projection_digest, remember_tracked
+from pipeline.engine.tracking.existing_runs import existing_runs
 from pipeline.engine.tracking.fingerprint import fingerprint
 from pipeline.engine.tracking.runs import KEY
 from pipeline.engine.tracking.sync import sync

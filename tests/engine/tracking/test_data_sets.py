@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.engine.tracking.data import DataSet, inputs_of
+from pipeline.engine.tracking.data_sets import DataSet, inputs_of
 from pipeline.experiment.expansion import expand
 from pipeline.experiment.loading import load
 from pipeline.experiment.stages import make_stage
