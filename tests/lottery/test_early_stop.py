@@ -144,7 +144,7 @@ def counting(folder: Path, lost: int, **changes: Any) -> tuple[dict[str, Any], P
     file = folder / "net.py"
     file.write_text(COUNTING.replace("LOST", str(lost)))
     model = {"name": "user", "class": "Net", "source": hashlib.sha256(file.read_bytes()).hexdigest()}
-    return {**FIELDS, "model": model, "optimizer": {"name": "sgd", "lr": 0.0}, **changes}, file
+    return {**FIELDS, "model": model, "optimizer": {"name": "sgd", "lr": 1e-30}, **changes}, file
 
 
 @pytest.mark.parametrize(("lost", "expected"), [(0, 5), (9, 10), (29, 30)])
