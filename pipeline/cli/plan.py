@@ -15,7 +15,7 @@ from rich.table import Table
 
 from pipeline.cli.console import PIPE_WIDTH, open_console
 from pipeline.cli.options import DATA, STORE, DataOption, JsonOption, Overrides, StoreOption
-from pipeline.cli.plan_facts import Facts, describe, known_rates, read_throughput
+from pipeline.cli.plan_facts import PlanFacts, describe, known_rates, read_throughput
 from pipeline.cli.plan_of_several import plan_several
 from pipeline.cli.quantities import duration, size
 from pipeline.cli.why import explained, nearest_there
@@ -97,7 +97,7 @@ def plan(
             print(line)
 
 
-def _show(facts: Facts, console: Console) -> None:
+def _show(facts: PlanFacts, console: Console) -> None:
     print(
         f"{facts.name}: {count_of(facts.to_run + facts.cached, 'stage')} "
         f"({count_of(facts.trainings, 'training')}, {count_of(facts.prunings, 'pruning')}) "
@@ -130,7 +130,7 @@ def _show(facts: Facts, console: Console) -> None:
         print(f"note: {note}")
 
 
-def _show_time(facts: Facts) -> None:
+def _show_time(facts: PlanFacts) -> None:
     """Time and GPU hours, what they rest on, and what they leave out."""
     if facts.seconds is None or facts.seconds_longest_chain is None or facts.gpu_hours is None:
         print("time: unknown; nothing like it has run on this store yet (--images-per-second estimates it)")

@@ -46,7 +46,7 @@ def known_rates(snapshot: "Snapshot", throughput: dict[str, float]) -> "Rates":
 
 
 @dataclass(frozen=True)
-class Facts:
+class PlanFacts:
     """The facts of a plan, as `--json` prints them. Seconds are of one lane; bytes are what stays in the store."""
 
     name: str
@@ -78,7 +78,7 @@ class Facts:
     lane_shapes: list[str]
 
 
-def describe(work: "Work", todo: "Plan", rates: "Rates", data: Path) -> Facts:
+def describe(work: "Work", todo: "Plan", rates: "Rates", data: Path) -> PlanFacts:
     """The facts of a plan."""
     from pipeline.cli.missing_data import as_json, planned_without
     from pipeline.engine.lanes.capacity import lane_limit
@@ -91,7 +91,7 @@ def describe(work: "Work", todo: "Plan", rates: "Rates", data: Path) -> Facts:
     kinds = Counter(stage.kind for stage in work.stages.values())
     known = any(basis.source for basis in time.bases) or not time.bases
     shapes = dict.fromkeys(stage.shape for stage in work.stages.values())
-    return Facts(
+    return PlanFacts(
         name=work.name,
         experiments=[grid.name for grid in work.grids],
         stages={role: {"all": count, "cached": cached[role], "to_run": waiting[role]} for role, count in roles.items()},

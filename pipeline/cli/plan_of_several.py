@@ -12,12 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.cli.console import PIPE_WIDTH, open_console
-from pipeline.cli.plan_facts import Facts, describe, known_rates, read_throughput
+from pipeline.cli.plan_facts import PlanFacts, describe, known_rates, read_throughput
 from pipeline.cli.quantities import duration
 from pipeline.experiment.errors import UserError
 
 if TYPE_CHECKING:
-    from pipeline.experiment.folders import Folder
+    from pipeline.experiment.folders import GridFolder
     from pipeline.experiment.grid import Grid, Work
 
 COLUMNS = ("stages", "to run", "trainings", "paper's way", "longest chain", "on one lane")
@@ -29,12 +29,12 @@ _SENTENCE = re.compile(r".*?[.!?](?=\s+[A-Z`])|.+")
 class Block:
     """The plans of a folder's files."""
 
-    folder: "Folder"
+    folder: "GridFolder"
     works: dict[Path, "Work"] = field(default_factory=dict)
     refused: dict[Path, str] = field(default_factory=dict)
     """Why a file cannot be planned."""
-    facts: dict[Path, Facts] = field(default_factory=dict)
-    total: Facts | None = None
+    facts: dict[Path, PlanFacts] = field(default_factory=dict)
+    total: PlanFacts | None = None
     """Of all its files together, a stage that several have counted once; None where nothing could be planned."""
 
 
@@ -81,7 +81,7 @@ def _opened(files: Sequence[Path], overrides: Sequence[str], data: Path) -> list
     return blocks
 
 
-def _plan_all(blocks: Sequence[Block], store: str, images_per_second: Sequence[str], data: Path) -> Facts | None:
+def _plan_all(blocks: Sequence[Block], store: str, images_per_second: Sequence[str], data: Path) -> PlanFacts | None:
     """Fill in the facts of every file and folder; those of all folders together. Raises UserError."""
     from pipeline.engine.store import Store
     from pipeline.experiment.planning import plan as plan_work
@@ -92,7 +92,7 @@ def _plan_all(blocks: Sequence[Block], store: str, images_per_second: Sequence[s
     snapshot = Store(store, create=False).snapshot()
     rates = known_rates(snapshot, read_throughput(images_per_second, everything))
 
-    def facts(work: "Work") -> Facts:
+    def facts(work: "Work") -> PlanFacts:
         return describe(work, plan_work(work, snapshot), rates, data)
 
     for block in blocks:
@@ -109,14 +109,14 @@ def _together(name: str, works: Iterable["Work"]) -> "Work | None":
     return together(name, list(grids.values())) if grids else None
 
 
-def _show(blocks: Sequence[Block], total: Facts | None) -> None:
+def _show(blocks: Sequence[Block], total: PlanFacts | None) -> None:
     on_gpus = total is not None and total.holds_gpus
     table = Table(box=None, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     for column in (*COLUMNS, GPU_HOURS) if on_gpus else COLUMNS:
         table.add_column(column, justify="right")
 
-    def add(name: str, facts: Facts, style: str = "") -> None:
+    def add(name: str, facts: PlanFacts, style: str = "") -> None:
         table.add_row(Text(name), *(_cells(facts) if on_gpus else _cells(facts)[:-1]), style=style)
 
     for block in blocks:
@@ -141,7 +141,7 @@ def _show(blocks: Sequence[Block], total: Facts | None) -> None:
         print(f"missing data: {absent['said']}")
 
 
-def _cells(facts: Facts) -> list[str]:
+def _cells(facts: PlanFacts) -> list[str]:
     """As COLUMNS and GPU_HOURS name them."""
     never = "> " if facts.trainings_never_timed else ""
     left, time, hours = facts.to_run > 0, "?", "?"
@@ -154,7 +154,7 @@ def _cells(facts: Facts) -> list[str]:
     ]
 
 
-def _explain(listed: Sequence[Facts]) -> None:
+def _explain(listed: Sequence[PlanFacts]) -> None:
     """What the cells do not say themselves."""
     print("paper's way: trainings if every evaluation were made anew; longest chain: iterations one after another")
     print("together: stages that several grids have are counted once")

@@ -20,7 +20,7 @@ from pipeline.lottery.counting import count_of
 
 if TYPE_CHECKING:
     from pipeline.engine.driver import RunOptions
-    from pipeline.engine.summary import Summary
+    from pipeline.engine.summary import RunSummary
     from pipeline.engine.tracking.tracker import Tracker
     from pipeline.experiment.grid import Work
 
@@ -96,7 +96,7 @@ def run(
 
 def _run_and_report(
     work: "Work", settings: "RunOptions", reports: Path, console: Console, trackers: "Sequence[Tracker | None]"
-) -> "Summary":
+) -> "RunSummary":
     """Run, report, and again where the report met files that are damaged, which it has discarded, or lost."""
     from pipeline.cli.display import Display
     from pipeline.cli.report import TerminalAudience
@@ -104,7 +104,7 @@ def _run_and_report(
     from pipeline.engine.store import Store
     from pipeline.report.report import make_report
 
-    summary: Summary | None = None
+    summary: RunSummary | None = None
     for left in reversed(range(MENDS + 1)):
         with Display(work, console, [tracker.log_stages for tracker in trackers if tracker]) as display:
             summary = run_work(work, settings, display).after(summary)
@@ -132,7 +132,7 @@ def _run_and_report(
     return summary
 
 
-def _conclude(console: Console, work: "Work", summary: "Summary") -> None:
+def _conclude(console: Console, work: "Work", summary: "RunSummary") -> None:
     """The last lines: how much was run, what failed (each message once), and how to go on."""
     counts = {
         f"{summary.diverged} diverged": summary.diverged,

@@ -8,7 +8,7 @@ from pipeline.engine.store import MissingOutput, Store
 from pipeline.experiment.errors import UserError
 from pipeline.experiment.grid import Grid, Point
 from pipeline.lottery import models
-from pipeline.lottery.files import load_mask, load_weights
+from pipeline.lottery.tensor_files import load_mask, load_weights
 from pipeline.lottery.ticket import Ticket
 from pipeline.lottery.transfer import starting_point
 from pipeline.recipes.recipe import recipe_from

@@ -26,7 +26,7 @@ from pipeline.engine.provenance import driver_id
 from pipeline.engine.signals import Stop, StoppedError, stop_on_signals
 from pipeline.engine.store import Snapshot, Store
 from pipeline.engine.store.drivers import DriverStatus
-from pipeline.engine.summary import Summary
+from pipeline.engine.summary import RunSummary
 from pipeline.engine.waiting import waiting
 from pipeline.experiment.grid import Work
 from pipeline.experiment.planning import Plan, plan
@@ -59,7 +59,7 @@ class Listener(Protocol):
     def said(self, message: str) -> None: ...
 
 
-def run(work: Work, options: RunOptions, listener: Listener) -> Summary:
+def run(work: Work, options: RunOptions, listener: Listener) -> RunSummary:
     """Run everything of `work`, a grid or a collection of them, that its store lacks.
 
     Raises UserError for what the user can mend, RayLostError if Ray or the board is lost, StoreError if the store went
@@ -76,14 +76,14 @@ class _Driver:
         with waiting(f"Waiting for the store {shown(options.store)}", listener.said):
             self._store = Store(options.store)
         self._name = driver_id()
-        self._summary = Summary()
+        self._summary = RunSummary()
         self._view: View | None = None
         self._lanes: Lanes | None = None
         self._hardware = HardwareSeen()
         self._documents: dict[str, str] = {}
         """Where the store remembers the grids, by name, once their work has begun."""
 
-    def run(self) -> Summary:
+    def run(self) -> RunSummary:
         started = time.monotonic()
         remove_abandoned()
         with contextlib.ExitStack() as stack:

@@ -21,10 +21,10 @@ from pipeline.experiment.stages import Stage
 from pipeline.lottery import plugins
 from pipeline.lottery.checkpoint import Checkpoint
 from pipeline.lottery.data import DataError, ImageCache
-from pipeline.lottery.files import load_mask, load_weights, save_mask, save_weights
 from pipeline.lottery.hooks import Hooks, Interrupted
 from pipeline.lottery.masks import next_mask
 from pipeline.lottery.parallel import ALONE, Group, is_lost_peer
+from pipeline.lottery.tensor_files import load_mask, load_weights, save_mask, save_weights
 from pipeline.lottery.training import train
 from pipeline.recipes.pruning import Prune
 from pipeline.recipes.training import Train

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 
 @dataclass(slots=True)
-class Summary:
+class RunSummary:
     """Counts of stages, what went wrong with which, and the exit code that follows."""
 
     ran: int = 0
@@ -30,7 +30,7 @@ class Summary:
             return 128 + self.interrupted
         return 1 if self.failed or self.left_out or self.gave_up or self.damaged else 0
 
-    def after(self, earlier: "Summary | None") -> "Summary":
+    def after(self, earlier: "RunSummary | None") -> "RunSummary":
         """Of both: this run made again what the report of an earlier one found damaged."""
         if earlier is None:
             return self

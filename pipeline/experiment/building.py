@@ -13,7 +13,7 @@ from pipeline.experiment.grid import BASELINE, CHAIN, PRUNE, Grid, Point
 from pipeline.experiment.included import about_unmasked, about_unreached
 from pipeline.experiment.sides import Side
 from pipeline.experiment.spec import ANY, DENSE, Spec
-from pipeline.experiment.spec_tickets import Ticket
+from pipeline.experiment.spec_tickets import TicketKind
 from pipeline.experiment.stages import Stage
 from pipeline.experiment.survivors import Rounds
 from pipeline.recipes.references import Reference
@@ -126,7 +126,7 @@ class Building:
             if training.key in self.stages and (goes_on or chain.source.keeps_weights):
                 self._keep(training, "final", chain.source)
 
-    def keep_starts(self, chain: Chain, tickets: Iterable[Ticket]) -> None:
+    def keep_starts(self, chain: Chain, tickets: Iterable[TicketKind]) -> None:
         """Weights of round 0 that tickets start from in the place of what the chain rewinds to: part of a ticket."""
         for start in {ticket.start for ticket in tickets} - {None, "trained", "redrawn"}:
             weights = chain.weights(0, start)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.experiment.chains import Chain, prunes_output, train_stage
-from pipeline.experiment.moments import check_early_stop, check_moment
+from pipeline.experiment.rewind_points import check_early_stop, check_moment
 from pipeline.experiment.sides import Side
 from pipeline.experiment.spec import Spec
 from pipeline.experiment.spec_pruning import Prune
-from pipeline.experiment.spec_tickets import Ticket
+from pipeline.experiment.spec_tickets import TicketKind
 from pipeline.experiment.stages import Stage
 from pipeline.experiment.survivors import Rounds
 from pipeline.recipes.controls import Control
@@ -148,11 +148,11 @@ def check_transfer(spec: Spec, prune: Prune, rounds: Rounds, source: Side, targe
             )
 
 
-def _moment(ticket: Ticket, prune: Prune) -> Any:
+def _moment(ticket: TicketKind, prune: Prune) -> Any:
     return prune.rewind if ticket.start in (None, "redrawn") else ticket.start
 
 
-def _redraws_head(spec: Spec, ticket: Ticket, source: Side, target: Side) -> bool:
+def _redraws_head(spec: Spec, ticket: TicketKind, source: Side, target: Side) -> bool:
     return source.head != target.head or spec.redraws_head(
         ticket,
         same_training=source.identity == target.identity,
@@ -160,7 +160,9 @@ def _redraws_head(spec: Spec, ticket: Ticket, source: Side, target: Side) -> boo
     )
 
 
-def _stage(ticket: Ticket, chain: Chain, target: Side, number: int, moment: Any, head: bool, draw: int) -> Stage | None:
+def _stage(
+    ticket: TicketKind, chain: Chain, target: Side, number: int, moment: Any, head: bool, draw: int
+) -> Stage | None:
     source = "any" if ticket.counts_only else chain.source.name
     label = f"{ticket.name} {source} -> {target.name} seed {chain.seed} round {number}"
     if draw:

@@ -13,7 +13,7 @@ SUFFIXES = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
-class Folder:
+class GridFolder:
     """What is asked for of one folder, in order."""
 
     path: Path
@@ -25,7 +25,7 @@ class Folder:
     """Folders in it that hold YAML files and are not asked for; empty unless the folder itself is asked for."""
 
 
-def by_folder(paths: Sequence[Path]) -> list[Folder]:
+def by_folder(paths: Sequence[Path]) -> list[GridFolder]:
     """The YAML files among `paths` and those directly in the folders among them, each file once."""
     asked: dict[Path, list[Path]] = {}
     seen: set[Path] = set()
@@ -47,7 +47,7 @@ def by_folder(paths: Sequence[Path]) -> list[Folder]:
         )
         inside = sorted(path for path in folder.iterdir() if path.is_dir()) if folder in paths else []
         unopened = tuple(path for path in inside if path not in asked and _yaml_files(path))
-        found.append(Folder(folder, tuple(file for file in files if file not in parts), parts, unopened))
+        found.append(GridFolder(folder, tuple(file for file in files if file not in parts), parts, unopened))
     return found
 
 

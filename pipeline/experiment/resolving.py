@@ -7,7 +7,7 @@ from typing import ParamSpec, TypeVar
 
 from pipeline.experiment.absent_data import Lacking
 from pipeline.experiment.evaluations import check_transfer
-from pipeline.experiment.moments import check_rewind
+from pipeline.experiment.rewind_points import check_rewind
 from pipeline.experiment.sides import Side, side
 from pipeline.experiment.spec import Spec
 from pipeline.experiment.spec_sides import Baseline, Source, Target

@@ -11,7 +11,7 @@ from pipeline.experiment.models import Model
 from pipeline.experiment.spec_analysis import FEWEST, Analysis
 from pipeline.experiment.spec_base import Flag, Int, Positive, Strict, refuse
 from pipeline.experiment.spec_sides import Baseline, Source, Target
-from pipeline.experiment.spec_tickets import Head, Ticket, named_ticket
+from pipeline.experiment.spec_tickets import Head, TicketKind, named_ticket
 from pipeline.experiment.suggestions import did_you_mean
 from pipeline.lottery.counting import count_of
 
@@ -72,9 +72,9 @@ class Spec(Strict):
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     targets: Annotated[tuple[Target, ...], Field(min_length=1), BeforeValidator(_targets)]
     pairs: Annotated[Pairs | None, BeforeValidator(lambda raw: None if raw == "all" else raw)] = None
-    tickets: tuple[Annotated[Ticket, BeforeValidator(named_ticket)], ...] = (
-        Ticket(name="winning"),
-        Ticket(name="random", mask="permuted-globally", weights="redrawn"),
+    tickets: tuple[Annotated[TicketKind, BeforeValidator(named_ticket)], ...] = (
+        TicketKind(name="winning"),
+        TicketKind(name="random", mask="permuted-globally", weights="redrawn"),
     )
     head: Head = "auto"
     """auto: redrawn where the data set differs, kept where only the optimizer or the schedule differs."""
@@ -186,7 +186,7 @@ class Spec(Strict):
         """Names of the kinds of ticket that are winning ones; the others are controls."""
         return [ticket.name for ticket in self.tickets if ticket.is_winning]
 
-    def redraws_head(self, ticket: Ticket, *, same_training: bool, same_data: bool) -> bool:
+    def redraws_head(self, ticket: TicketKind, *, same_training: bool, same_data: bool) -> bool:
         """Whether the output layer is drawn anew on a target that trains as the source does, or on the same data.
 
         `same_training` implies `same_data`.

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
 from pipeline.experiment.spec_base import Int, Length, Number, Positive, Strict, named, refuse
 from pipeline.experiment.spec_sides import Source
-from pipeline.experiment.spec_tickets import Ticket
+from pipeline.experiment.spec_tickets import TicketKind
 from pipeline.experiment.suggestions import did_you_mean
 from pipeline.recipes.steps import Steps
 
@@ -168,7 +168,7 @@ class Analysis(Strict):
     """The kind of ticket whose round 0 is the dense network that winning tickets are held against, on the same source
     and target (Mehta 2019, Conjecture 2.1). None: the dense network trained from scratch on the target."""
 
-    def check_reference(self, tickets: Sequence[Ticket], sources: Sequence[Source]) -> None:
+    def check_reference(self, tickets: Sequence[TicketKind], sources: Sequence[Source]) -> None:
         """Raises what pydantic tells as an error, at the key relative to the spec, for a reference that is not there.
 
         Its round 0 must be evaluated from every source.

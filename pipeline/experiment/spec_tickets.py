@@ -17,7 +17,7 @@ else:
     Mask, Weights = Literal[MASKS], Literal[WEIGHTS]
 
 
-class Ticket(Strict):
+class TicketKind(Strict):
     """What is evaluated at each round: the winning ticket, or a control that randomizes its mask, its weights or both.
 
     A preserved mask keeps its weights by default, a permuted one has them redrawn. `start`: the weights it starts from,

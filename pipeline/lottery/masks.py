@@ -7,8 +7,8 @@ from typing import cast
 from torch import Tensor
 
 from pipeline.lottery import plugins
+from pipeline.lottery.hidden_units import UNIT_CRITERIA, prune_units
 from pipeline.lottery.pruning import CRITERIA, Score, prune
-from pipeline.lottery.units import UNIT_CRITERIA, prune_units
 from pipeline.recipes.criteria import SCORE, BuiltInCriterion, UserCriterion
 from pipeline.recipes.pruning import Prune
 from pipeline.recipes.rules import ByUnits

@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from pipeline.lottery.files import FormatError, from_bytes, in_order, listed_layers, pack, to_bytes, unpack
 from pipeline.lottery.held_masks import HeldMasks, is_sharded
 from pipeline.lottery.layers import head, is_below, names_head
+from pipeline.lottery.tensor_files import FormatError, from_bytes, in_order, listed_layers, pack, to_bytes, unpack
 from pipeline.lottery.weights import copy_into
 from pipeline.lottery.wrapped_models import plain_names, unwrapped
 

@@ -9,11 +9,11 @@ from typing import Literal
 
 import torch
 
-from pipeline.lottery.captures import Captures
 from pipeline.lottery.checkpoint import Checkpoint, StateDict, weights_of
 from pipeline.lottery.data import Images
 from pipeline.lottery.history import Record, diverged
 from pipeline.lottery.hooks import Hooks, Interrupted
+from pipeline.lottery.intermediate_weights import IntermediateWeights
 from pipeline.lottery.parallel import ALONE, Group
 from pipeline.lottery.run import Run
 from pipeline.lottery.summary import Summary
@@ -72,7 +72,7 @@ def train(
     RuntimeError if the workers' weights or masks differ.
     """
     device = torch.device(device)
-    captures = Captures(capture, early_stop)
+    captures = IntermediateWeights(capture, early_stop)
     captures.check(recipe.first_iteration, recipe.configuration.schedule.iterations, images)
     with (
         torch.random.fork_rng([device] if device.type == "cuda" else []),
@@ -85,7 +85,7 @@ def train(
         return _to_the_end(run, captures, hooks)
 
 
-def _to_the_end(run: Run, captures: Captures, hooks: Hooks) -> Trained:
+def _to_the_end(run: Run, captures: IntermediateWeights, hooks: Hooks) -> Trained:
     schedule = run.configuration.schedule
     last = schedule.iterations
     if not last:
@@ -106,7 +106,7 @@ def _to_the_end(run: Run, captures: Captures, hooks: Hooks) -> Trained:
     return _result(run, captures, "ok")
 
 
-def _recorded(run: Run, captures: Captures, hooks: Hooks) -> Trained | None:
+def _recorded(run: Run, captures: IntermediateWeights, hooks: Hooks) -> Trained | None:
     """Record the run as it is; what it leaves where it has diverged."""
     record = run.record()
     captures.recorded(run)
@@ -135,7 +135,7 @@ def _wish(hooks: Hooks) -> Literal["stop", "checkpoint", "nothing"]:
     return "checkpoint" if hooks.checkpoint_due() else "nothing"
 
 
-def _result(run: Run, captures: Captures, status: Literal["ok", "diverged"]) -> Trained:
+def _result(run: Run, captures: IntermediateWeights, status: Literal["ok", "diverged"]) -> Trained:
     final = weights_of(run.model) if status == "ok" else None
     stopped = captures.of_early_stop(run) if status == "ok" else None
     return Trained(status, final, captures.of_iterations(run), stopped, run.history, run.summary())

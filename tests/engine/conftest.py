@@ -11,7 +11,7 @@ from pipeline.engine.driver import RunOptions, run
 from pipeline.engine.lanes.events import Event, Failed, InputLost, Retried
 from pipeline.engine.lanes.view import View
 from pipeline.engine.store import Snapshot, Store
-from pipeline.engine.summary import Summary
+from pipeline.engine.summary import RunSummary
 from pipeline.experiment.expansion import expand
 from pipeline.experiment.grid import Grid
 from pipeline.experiment.loading import load
@@ -88,8 +88,8 @@ def small(small_file: Path) -> Grid:
 
 
 @pytest.fixture(scope="session")
-def run_locally() -> Callable[..., tuple[Summary, Quiet]]:
-    def go(grid: Grid, store: Path, **options: Any) -> tuple[Summary, Quiet]:
+def run_locally() -> Callable[..., tuple[RunSummary, Quiet]]:
+    def go(grid: Grid, store: Path, **options: Any) -> tuple[RunSummary, Quiet]:
         listener = Quiet()
         options = {"local": True, **options}
         return run(grid, RunOptions(str(store), Path("data"), **options), listener), listener

@@ -12,9 +12,9 @@ from pipeline.experiment.errors import UserError
 from pipeline.experiment.expansion import expand
 from pipeline.experiment.grid import Grid
 from pipeline.experiment.loading import load
-from pipeline.lottery.files import load_mask, load_weights
 from pipeline.lottery.models import build, initialize
 from pipeline.lottery.plugins import PluginError
+from pipeline.lottery.tensor_files import load_mask, load_weights
 from pipeline.recipes.pruning import Prune
 from pipeline.recipes.training import Train
 from tests.engine.conftest import Quiet

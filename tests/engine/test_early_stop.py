@@ -17,7 +17,7 @@ from pipeline.experiment.expansion import expand
 from pipeline.experiment.grid import Grid, Point
 from pipeline.experiment.loading import load
 from pipeline.lottery.data import load as load_images
-from pipeline.lottery.files import load_mask, load_weights
+from pipeline.lottery.tensor_files import load_mask, load_weights
 from pipeline.lottery.training import train
 from pipeline.recipes.datasets import DataSet
 from pipeline.recipes.training import Train

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from pipeline.lottery.batches import Batches, TestBatches
-from pipeline.lottery.data import DataError, ImageCache, Images, feed, load, reading, residency, statistics
+from pipeline.lottery.data import DataError, ImageCache, Images, feed, load, residency, statistics, whole_parts
 from pipeline.lottery.data.cache_folder import made_once
 from pipeline.lottery.data.residency import streams
 from pipeline.lottery.image_folders import image_folder
@@ -103,8 +103,8 @@ def test_large_sets_are_decoded_by_several_processes_to_the_same_bits(
     pets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = load(DataSet.from_fields(PETS), pets, ".")
-    monkeypatch.setattr(reading, "WORTH_PROCESSES", 1)
-    monkeypatch.setattr(reading, "CHUNK", 5)
+    monkeypatch.setattr(whole_parts, "WORTH_PROCESSES", 1)
+    monkeypatch.setattr(whole_parts, "CHUNK", 5)
     monkeypatch.setattr(feed, "CHUNK_BYTES", 2 * 3 * 12 * 12)
     for images in ("resident", "streaming"):
         found = load(DataSet.from_fields(PETS), pets, ".", images=images, decoders=2)
@@ -245,9 +245,9 @@ def test_memory_that_is_available_is_less_than_all_there_is() -> None:
 def test_rows_of_parquet_files_are_read_in_this_process(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, fields = parquet_of(pets), {**PETS, "name": "parquet"}
     expected = load(DataSet.from_fields(fields), folder, ".")
-    monkeypatch.setattr(reading, "WORTH_PROCESSES", 1)
-    monkeypatch.setattr(reading, "GROUPS", 5)
-    monkeypatch.setattr(reading, "Feed", None)
+    monkeypatch.setattr(whole_parts, "WORTH_PROCESSES", 1)
+    monkeypatch.setattr(whole_parts, "GROUPS", 5)
+    monkeypatch.setattr(whole_parts, "Feed", None)
     found = load(DataSet.from_fields(fields), folder, ".", decoders=2)
     assert torch.equal(torch.as_tensor(found.train_x), torch.as_tensor(expected.train_x))
     assert torch.equal(torch.as_tensor(found.test_x), torch.as_tensor(expected.test_x))

@@ -10,8 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.lottery.files import FormatError, load_mask, load_weights, save_mask, save_weights
 from pipeline.lottery.models import build, initialize
+from pipeline.lottery.tensor_files import FormatError, load_mask, load_weights, save_mask, save_weights
 from pipeline.recipes.models import model_from
 
 CONVNET = {"name": "convnet", "width": 4}
@@ -53,7 +53,7 @@ def test_bytes_depend_on_the_tensors_alone() -> None:
     assert len({save_weights(weights) for _ in range(20)}) == 1
     assert len({save_mask(mask) for _ in range(20)}) == 1
     code = (
-        "import hashlib, torch; from pipeline.lottery.files import save_mask;"
+        "import hashlib, torch; from pipeline.lottery.tensor_files import save_mask;"
         "print(hashlib.sha256(save_mask({'b': torch.arange(99) % 7 < 3, 'a': torch.ones(2, 2).bool()})).hexdigest())"
     )
     hashes = {subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout for _ in range(2)}

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from pipeline import Ticket
 from pipeline.lottery.data import Images, load
-from pipeline.lottery.files import load_weights, save_weights
 from pipeline.lottery.layers import Head, head, prunable
 from pipeline.lottery.models import build, initialize
 from pipeline.lottery.pruning import prune
+from pipeline.lottery.tensor_files import load_weights, save_weights
 from pipeline.lottery.training import Trained, train
 from pipeline.lottery.transfer import starting_point
 from pipeline.recipes.datasets import DataSet

@@ -20,8 +20,8 @@ from pipeline.experiment.grid import Grid
 from pipeline.experiment.loading import load as load_grid
 from pipeline.lottery import models
 from pipeline.lottery.data import Images, load
-from pipeline.lottery.files import load_mask, load_weights
 from pipeline.lottery.layers import counted
+from pipeline.lottery.tensor_files import load_mask, load_weights
 from pipeline.lottery.training import train
 from pipeline.recipes.datasets import DataSet
 from pipeline.recipes.layers import MaskedLayers

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.lottery.units import UNIT_CRITERIA, magnitude_product, prune_units
+from pipeline.lottery.hidden_units import UNIT_CRITERIA, magnitude_product, prune_units
 
 
 def layers(networks: int | None = 5, hidden: int = 6, outputs: int = 1) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from pipeline.experiment.spec_analysis import MovingAverage
-from pipeline.experiment.spec_tickets import Ticket
+from pipeline.experiment.spec_tickets import TicketKind
 from pipeline.report.analysis.comparisons import COMPARISONS, reach
 from pipeline.report.analysis.over_seeds import CURVES
 from pipeline.report.charts.curves import pruning_curves
@@ -74,7 +74,7 @@ def test_nothing_is_told_where_every_ticket_keeps_its_output_layer_or_none_does(
     findings = findings_of()
     assert caveat_of(findings, head="keep") == ""
     for head in ("keep", "redraw"):
-        tickets = (Ticket(name="winning", head=head), findings.spec.tickets[1])
+        tickets = (TicketKind(name="winning", head=head), findings.spec.tickets[1])
         assert caveat_of(findings, tickets=tickets) == ""
 
 

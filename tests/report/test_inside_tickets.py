@@ -17,7 +17,7 @@ from pipeline.engine.store import Store
 from pipeline.experiment.expansion import expand
 from pipeline.experiment.grid import Grid
 from pipeline.experiment.loading import load
-from pipeline.lottery.files import load_mask, load_weights, save_mask, save_weights
+from pipeline.lottery.tensor_files import load_mask, load_weights, save_mask, save_weights
 from pipeline.report.analysis import level_masks
 from pipeline.report.analysis.level_masks import LevelMasks, levels_drawn
 from pipeline.report.analysis.packed_masks import packed_mask

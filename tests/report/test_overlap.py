@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from scipy import stats
 
-from pipeline.lottery.files import load_mask, save_mask, save_weights, to_bytes
+from pipeline.lottery.tensor_files import load_mask, save_mask, save_weights, to_bytes
 from pipeline.report.analysis.packed_masks import Mask, packed_mask, survivors_of
 from pipeline.report.sections.overlap import TYPES, chance_range, overlap
 

@@ -19,7 +19,7 @@ from pipeline.experiment.expansion import expand
 from pipeline.experiment.loading import load
 from pipeline.experiment.spec import Spec
 from pipeline.experiment.spec_pruning import Prune
-from pipeline.experiment.spec_tickets import Ticket
+from pipeline.experiment.spec_tickets import TicketKind
 from pipeline.experiment.spec_training import OPTIMIZERS, Augment, LrDecay, Resources, Training
 
 BASE: dict[str, Any] = {
@@ -135,7 +135,7 @@ FIELDS: dict[type[BaseModel], tuple[str, dict[str, tuple[Any, set[str]]]]] = {
             "normalized": (False, ALL),
         },
     ),
-    Ticket: (
+    TicketKind: (
         "tickets.2.",
         {
             "name": ("another", NOTHING),

@@ -28,8 +28,8 @@ from pipeline.engine.store import Store
 from pipeline.experiment.expansion import expand
 from pipeline.experiment.grid import Grid, Point
 from pipeline.experiment.loading import load
-from pipeline.lottery.files import load_mask, load_weights
 from pipeline.lottery.randomness import generator
+from pipeline.lottery.tensor_files import load_mask, load_weights
 
 State = dict[str, Tensor]
 

@@ -15,7 +15,7 @@ from pipeline.engine.store import Store
 from pipeline.experiment.expansion import expand
 from pipeline.experiment.grid import Grid
 from pipeline.experiment.loading import load
-from pipeline.lottery.files import load_mask, load_weights
+from pipeline.lottery.tensor_files import load_mask, load_weights
 
 AMOUNTS: list[dict[str, Any]] = [{"rate": 0.3, "rounds": 3}, {"fractions": [0.25, 0.5, 0.9]}]
 RULES = [

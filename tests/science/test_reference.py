@@ -15,7 +15,7 @@ from pipeline.experiment.grid import Point
 from pipeline.experiment.loading import load
 from pipeline.lottery import data, reference
 from pipeline.lottery.determinism import deterministic
-from pipeline.lottery.files import load_weights
+from pipeline.lottery.tensor_files import load_weights
 
 SEED, RATE, ROUNDS, REWIND = 2, 0.4, 3, 7
 

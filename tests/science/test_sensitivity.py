@@ -20,9 +20,9 @@ from pipeline.experiment.expansion import expand
 from pipeline.experiment.grid import Grid, Point
 from pipeline.experiment.loading import load
 from pipeline.lottery.data import load as load_images
-from pipeline.lottery.files import load_mask, load_weights
 from pipeline.lottery.models import build
 from pipeline.lottery.normalization import Normalization
+from pipeline.lottery.tensor_files import load_mask, load_weights
 from pipeline.recipes.datasets import DataSet
 from pipeline.recipes.models import model_from
 

@@ -32,9 +32,9 @@ from pipeline.experiment.loading import load
 from pipeline.experiment.planning import plan
 from pipeline.lottery import data
 from pipeline.lottery.checkpoint import Checkpoint
-from pipeline.lottery.files import load_mask, load_weights
 from pipeline.lottery.hooks import Hooks
 from pipeline.lottery.models import build
+from pipeline.lottery.tensor_files import load_mask, load_weights
 from pipeline.lottery.training import train
 from pipeline.lottery.transfer import starting_point
 from pipeline.recipes.datasets import DataSet

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.engine.store import Store, opening, patience
+from pipeline.engine.store import Store, patience, store_uri
 from pipeline.engine.store.patience import StoreAwayError, StoreRefusedError
 from pipeline.experiment.errors import UserError
 
@@ -62,7 +62,7 @@ def test_a_slow_upload_that_the_store_gave_up_is_sent_again(s3: Any, store: Stor
 
 
 def test_a_store_that_takes_requests_and_says_nothing_is_asked_again(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "_TIMEOUTS", {"connect_timeout": 1.0, "request_timeout": 1.0})
+    monkeypatch.setattr(store_uri, "_TIMEOUTS", {"connect_timeout": 1.0, "request_timeout": 1.0})
     folder = Store("s3://tickets/silent").folder
     folder.write("outputs/x", b"x")
     s3.proxy.fault = twice("stall", "GET")

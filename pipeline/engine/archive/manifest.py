@@ -31,7 +31,7 @@ class Member(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Manifest:
+class ArchiveManifest:
     """What the archive is of, and its members but for this one, by path."""
 
     experiment: str
@@ -59,7 +59,7 @@ class Manifest:
         return sealed.seal(NAME, content)
 
 
-def decode(data: bytes) -> Manifest:
+def decode(data: bytes) -> ArchiveManifest:
     """Raises ValueError that completes "archive.json ..."; DamageError is one."""
     content: Any = sealed.unseal(NAME, data)
     if not isinstance(content, dict) or content.get("layout") != LAYOUT:
@@ -68,7 +68,7 @@ def decode(data: bytes) -> Manifest:
     try:
         members = [Member(*each) for each in content["members"]]
         named = {member.path: member for member in members}
-        manifest = Manifest(content["experiment"], content["carried"], content["done"], content["stages"], named)
+        manifest = ArchiveManifest(content["experiment"], content["carried"], content["done"], content["stages"], named)
     except (LookupError, TypeError) as error:
         raise ValueError("lacks something, or has it with a wrong type") from error
     if len(named) != len(members) or not all(_is_member(member) for member in members):

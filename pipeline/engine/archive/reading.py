@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from pipeline.engine import grid_documents
 from pipeline.engine.archive import manifest as manifests
-from pipeline.engine.archive.manifest import NAME, SIGNATURE, TABLES, Manifest, Member, signature
+from pipeline.engine.archive.manifest import NAME, SIGNATURE, TABLES, ArchiveManifest, Member, signature
 from pipeline.engine.experiments import GRIDS, document_of
 from pipeline.engine.store import layout, records, sealed
 from pipeline.engine.store.records import Record
@@ -34,7 +34,7 @@ class ArchiveError(UserError):
 class Archive:
     """An archive whose members were all read and found whole."""
 
-    manifest: Manifest
+    manifest: ArchiveManifest
     grid: Grid
     records: dict[str, Record]
     """By key of the stage."""
@@ -97,7 +97,7 @@ def _checked(archive: zipfile.ZipFile) -> Archive:
     return Archive(manifest, grid, found, archive)
 
 
-def _manifest(archive: zipfile.ZipFile) -> Manifest:
+def _manifest(archive: zipfile.ZipFile) -> ArchiveManifest:
     try:
         info = archive.getinfo(NAME)
     except KeyError:
@@ -111,7 +111,7 @@ def _manifest(archive: zipfile.ZipFile) -> Manifest:
         raise ArchiveError(f"{NAME} {error}.") from error
 
 
-def _check_names(archive: zipfile.ZipFile, manifest: Manifest) -> None:
+def _check_names(archive: zipfile.ZipFile, manifest: ArchiveManifest) -> None:
     """Every member is one that the manifest names, once, a plain file of that size, in a place that a store has."""
     names = [info.filename for info in archive.infolist()]
     if len(set(names)) < len(names):

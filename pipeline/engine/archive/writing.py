@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.engine.archive.choice import Choice, choose
-from pipeline.engine.archive.manifest import NAME, SIGNATURE, TABLES, Carried, Manifest, Member, signature
+from pipeline.engine.archive.manifest import NAME, SIGNATURE, TABLES, ArchiveManifest, Carried, Member, signature
 from pipeline.engine.archive.places import delivered
 from pipeline.engine.experiments import document_of
 from pipeline.engine.store import MissingOutput, Store, layout, payloads, sealed
@@ -27,7 +27,7 @@ _ATTEMPTS = 5
 class Written(NamedTuple):
     """An archive that was written."""
 
-    manifest: Manifest
+    manifest: ArchiveManifest
     lost: int
     """Outputs that are not in it because the store has lost them."""
 
@@ -59,7 +59,7 @@ def _write(grid: Grid, store: Store, place: str, carried: Carried, tables: Mappi
     small |= {TABLES + table: data for table, data in tables.items()}
     members = {path: Member(path, len(data), layout.sha256(data)) for path, data in small.items()}
     members |= {path: Member(path, entry["size"], entry["sha256"]) for path, (_, _, entry) in choice.payloads.items()}
-    manifest = Manifest(grid.name, carried, len(choice.records), len(grid.stages), members)
+    manifest = ArchiveManifest(grid.name, carried, len(choice.records), len(grid.stages), members)
     with delivered(place) as file:
         with zipfile.ZipFile(file, "w") as archive:
             _add(archive, NAME, manifest.encode())

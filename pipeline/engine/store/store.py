@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.engine.addresses import shown
-from pipeline.engine.store import layout, opening, payloads, records, verification
+from pipeline.engine.store import layout, payloads, records, store_uri, verification
 from pipeline.engine.store import snapshot as snapshots
 from pipeline.engine.store.checkpoints import Checkpoints
 from pipeline.engine.store.claims import Claims
@@ -42,10 +42,10 @@ class Store:
         `filesystem`: a `pyarrow.fs.FileSystem` in which `uri` is a path, where a URI cannot say all (credentials).
         `stale_after`: seconds without a heartbeat after which a driver's claims are void.
         """
-        self.uri = str(uri) if filesystem is not None else opening.absolute(uri)
+        self.uri = str(uri) if filesystem is not None else store_uri.absolute(uri)
         self._filesystem = filesystem
         self.folder: StoreFolder = (
-            opening.open_folder(self.uri, create) if filesystem is None else RemoteFolder(filesystem, self.uri)
+            store_uri.open_folder(self.uri, create) if filesystem is None else RemoteFolder(filesystem, self.uri)
         )
         self.checkpoints = Checkpoints(self.folder)
         self.documents = Documents(self.folder)

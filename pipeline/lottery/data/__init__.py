@@ -3,6 +3,6 @@
 from pipeline.lottery.data.cache import ImageCache
 from pipeline.lottery.data.errors import DataError
 from pipeline.lottery.data.images import Images
-from pipeline.lottery.data.loading import load
+from pipeline.lottery.data.selection import load
 
 __all__ = ["DataError", "ImageCache", "Images", "load"]

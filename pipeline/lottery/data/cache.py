@@ -5,7 +5,7 @@ from collections.abc import Hashable
 from pathlib import Path
 
 from pipeline.lottery.data.images import Images
-from pipeline.lottery.data.loading import load
+from pipeline.lottery.data.selection import load
 from pipeline.recipes.datasets import DataSet
 
 

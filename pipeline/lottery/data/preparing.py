@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from torch import Tensor
 
 from pipeline.lottery.data.errors import DataError
-from pipeline.lottery.data.loading import Selection, Subset, select
 from pipeline.lottery.data.prepared import IMAGE, LABEL, MANIFEST, Manifest, Shard, manifest_in
+from pipeline.lottery.data.selection import Selection, Subset, select
 from pipeline.lottery.data.source import Encoded, png
 from pipeline.lottery.data.streamed import streamed
 from pipeline.lottery.locations import OBJECT_STORES, Folder

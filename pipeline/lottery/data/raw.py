@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pipeline.lottery.data.errors import DataError
-from pipeline.lottery.data.source import Arrays, Source
+from pipeline.lottery.data.source import Arrays, ImageSource
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation of pixels / 255, by channel."""
@@ -17,7 +17,7 @@ class RawPart:
     """The training or the test images."""
 
     labels: Tensor  # int64 [N]
-    source: Source
+    source: ImageSource
 
 
 @dataclass(frozen=True)

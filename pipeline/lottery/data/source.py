@@ -29,7 +29,7 @@ class Encoded(NamedTuple):
     """The name of its file, as far as it has one."""
 
 
-class Source(Protocol):
+class ImageSource(Protocol):
     """The images of a part. Processes that decode hold copies of it: it can be pickled, and is small or shared."""
 
     def read(self, indices: Sequence[int], geometry: Geometry, like: Like | None = None) -> Tensor:
@@ -44,7 +44,7 @@ class Source(Protocol):
     def encoded_bytes(self, indices: Sequence[int]) -> int:
         """About how long these are together as `encoded` gives them."""
 
-    def shared(self) -> "Source":
+    def shared(self) -> "ImageSource":
         """The same images, quick to read one at a time from many processes. May write below the cache folder."""
 
     @property

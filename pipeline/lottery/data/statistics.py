@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from pipeline.lottery.data.cache_folder import cache_folder, made_once
-from pipeline.lottery.data.reading import chunks
 from pipeline.lottery.data.streamed import Streamed
+from pipeline.lottery.data.whole_parts import chunks
 from pipeline.recipes.datasets import DataSet
 from pipeline.recipes.keys import key_of
 

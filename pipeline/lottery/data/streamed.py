@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from pipeline.lottery.data.geometry import Geometry
-from pipeline.lottery.data.source import Like, Source
+from pipeline.lottery.data.source import ImageSource, Like
 
 
 @dataclass(frozen=True, eq=False)
 class Streamed:
     """The images `indices` of a source. To what asks for length, shape, bytes or a slice, it is like a tensor."""
 
-    source: Source
+    source: ImageSource
     indices: Tensor  # int64 [N]
     geometry: Geometry
     like: Like
@@ -50,7 +50,7 @@ Pixels = Tensor | Streamed
 """uint8 [N, C, H, W], in memory or not."""
 
 
-def streamed(source: Source, indices: Tensor, geometry: Geometry, decoders: int) -> Streamed:
+def streamed(source: ImageSource, indices: Tensor, geometry: Geometry, decoders: int) -> Streamed:
     """Reads one image, whose shape all others must have. Raises DataError."""
     first = int(indices[0])
     _, channels, height, width = source.read([first], geometry).shape

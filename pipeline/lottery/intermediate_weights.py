@@ -10,7 +10,7 @@ from pipeline.lottery.run import Run
 
 
 @dataclass(frozen=True, slots=True)
-class Captures:
+class IntermediateWeights:
     """What is wanted; a run keeps it by iterations done, in `captured`, and a checkpoint of the run along with it."""
 
     iterations: Set[int]

@@ -14,11 +14,11 @@ from pipeline.lottery.data.geometry import Geometry
 from pipeline.lottery.data.images import Images
 from pipeline.lottery.data.prepared import MANIFEST, prepared_set
 from pipeline.lottery.data.raw import RawSet, Statistics
-from pipeline.lottery.data.reading import read_whole
 from pipeline.lottery.data.residency import streams
-from pipeline.lottery.data.source import Source
+from pipeline.lottery.data.source import ImageSource
 from pipeline.lottery.data.statistics import statistics, streamed_statistics
 from pipeline.lottery.data.streamed import Pixels, Streamed, streamed
+from pipeline.lottery.data.whole_parts import read_whole
 from pipeline.lottery.embedded_data import EMBEDDED
 from pipeline.lottery.locations import folder_at
 from pipeline.lottery.published_data import PUBLISHED
@@ -39,7 +39,7 @@ MODULES = {
 class Subset:
     """Which images of a source are used, and their labels 0..classes-1."""
 
-    source: Source
+    source: ImageSource
     indices: Tensor  # int64 [n]
     labels: Tensor  # int64 [n]
 
