@@ -135,8 +135,9 @@ WITHOUT = {
 
 @pytest.mark.parametrize("floor", [floor for floor in FLOORS if WITHOUT[floor]])
 def test_a_floor_does_without_what_the_picture_says(floor: str) -> None:
-    """Where all its modules are imported."""
-    files = (ROOT / "pipeline" / floor).rglob("[!_]*.py")
+    """Where all its modules are imported, but for those that run a user's model, as the text below the picture says."""
+    run_users = {ROOT / path for path in re.findall(r"`(pipeline/experiment/\w+\.py)` runs", TEXT)}
+    files = [file for file in (ROOT / "pipeline" / floor).rglob("[!_]*.py") if file not in run_users]
     modules = [".".join(file.relative_to(ROOT).with_suffix("").parts) for file in files]
     loaded = "import sys, importlib; [importlib.import_module(name) for name in sys.argv[1:]]; print(*sys.modules)"
     said = subprocess.run(
