@@ -33,7 +33,7 @@ def diff(
     keys = whole_key(one, snapshot, store), whole_key(other, snapshot, store)
     labels = {key: record.get("label", "") for key in snapshot if (record := snapshot.record(key)) is not None}
     fields = {key: record["fields"] for key in snapshot if (record := snapshot.record(key)) is not None}
-    pairs = list(dict.fromkeys(_apart(keys, fields)))
+    pairs = list(_apart(keys, fields, set()))
     if as_json:
         listed = [{"keys": pair, "fields": [asdict(each) for each in found]} for pair, found in pairs]
         print(json.dumps(listed, indent=2))
@@ -50,7 +50,7 @@ def diff(
 
 
 def _apart(
-    keys: tuple[str, str], fields: Mapping[str, Mapping[str, object]]
+    keys: tuple[str, str], fields: Mapping[str, Mapping[str, object]], seen: set[tuple[str, str]]
 ) -> "Iterator[tuple[tuple[str, str], tuple[Difference, ...]]]":
     """The two stages, then those that they read in the same place, as far as the store has both."""
     from pipeline.experiment.nearest import differences, leaves
@@ -59,5 +59,6 @@ def _apart(
     yield keys, tuple(each for each in apart if not each.is_reference)
     for each in apart:
         read = each.there.strip('"'), each.now.strip('"')
-        if each.is_reference and fields.keys() >= set(read):
-            yield from _apart(read, fields)
+        if each.is_reference and fields.keys() >= set(read) and read not in seen:
+            seen.add(read)
+            yield from _apart(read, fields, seen)

@@ -99,6 +99,7 @@ def _tell(found: "Recomputed", store: "Store") -> None:
     if not found.eligible:
         print("Nothing can be made again here.")
         return
+    print(f"compared: {', '.join(f'{count:,} {name}' for name, count in sorted(found.compared.items()))}, summaries")
     equal = len(found.differing) - len(apart)
     done = count_of(len(found.differing), "stage")
     print(

@@ -6,6 +6,7 @@ its experiments alone, and removes nothing where it cannot know what they are.
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from pipeline.engine.store import Store
 from pipeline.engine.store.drivers import DriverStatus
 from pipeline.experiment.errors import UserError
 
+_GAP = 30.0
+"""Seconds between two removals after which this process may have been stopped, and be dead to others."""
 _POLL = 0.5
 """Seconds between two looks whether a collection has ended."""
 
@@ -106,8 +109,15 @@ def sweep(store: Store, others: Mapping[str, DriverStatus], budget: int | None, 
 
 
 def remove(store: Store, removals: Iterable[Removal]) -> None:
-    """Remove them. Killed in between, the store is whole, and the rest goes another time."""
+    """Remove them. Killed in between, the store is whole, and the rest goes another time.
+
+    Raises UserError where this process was stopped in between: drivers may have begun since, and need what was to go.
+    """
+    last = time.time()
     for removal in removals:
+        if time.time() - last > _GAP:
+            raise UserError("`tickets gc` was stopped for a while, and others may have begun since: give it again.")
+        last = time.time()
         if removal.outputs:
             store.collect(removal.key, removal.outputs)
         elif removal.paths:

@@ -90,6 +90,9 @@ class _Driver:
             stop = stack.enter_context(stop_on_signals(self._listener.said))
             presence = stack.enter_context(Presence(self._store, self._name, self._status))
             await_collections(self._store, self._listener.said, stop.event)
+            if stop.event.is_set():
+                self._summary.interrupted = stop.signal
+                return self._summary
             for number in range(PASSES):
                 with waiting("Reading what the store has", self._listener.said):
                     snapshot = self._store.snapshot()

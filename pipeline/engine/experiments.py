@@ -223,7 +223,7 @@ def publish(store: HasDocuments, name: str) -> None:
 
 
 def is_published(store: HasDocuments, name: str) -> bool:
-    return store.documents.read(f"{PUBLISHED}/{name}") is not None
+    return name in store.documents.names(PUBLISHED)
 
 
 def document_of(grid: Grid) -> tuple[str, Mapping[str, object]]:

@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 
 from pipeline.engine.store import Snapshot, Store, layout
 from pipeline.engine.store.filesystem import Listed
-from pipeline.engine.store.records import Output
+from pipeline.engine.store.records import Output, Record
 from pipeline.experiment.grid import Grid
 from pipeline.experiment.planning import plan
+from pipeline.recipes.errors import UnfitError
 from pipeline.recipes.keys import canonical
 from pipeline.recipes.recipe import recipe_from
+from pipeline.recipes.references import Reference
 
 _YOUNG = 3600.0
 """Seconds in which a file may wait for the record that names it, as `tickets verify` has it."""
@@ -49,12 +51,15 @@ def listed(store: Store) -> Files:
     areas = {area: store.folder.files(area) for area in layout.AREAS}
     payloads: dict[str, list[Listed]] = {}
     checkpoints: dict[str, list[Listed]] = {}
-    for area, found in (("outputs", payloads), ("checkpoints", checkpoints)):
-        for file in areas[area]:
-            found.setdefault(file.path.split("/")[1], []).append(file)
+    for file in areas["outputs"]:
+        if (payload := layout.parse_payload(file.path)) is not None:
+            payloads.setdefault(payload[0], []).append(file)
+    for file in areas["checkpoints"]:
+        if (checkpoint := layout.parse_checkpoint(file.path)) is not None:
+            checkpoints.setdefault(checkpoint[0], []).append(file)
     files = [file for each in areas.values() for file in each]
     return Files(
-        {layout.stem(file.path): file for file in areas["done"]},
+        {key: file for file in areas["done"] if (key := layout.parse_record(file.path)) is not None},
         payloads,
         checkpoints,
         store.folder.leftovers(),
@@ -152,10 +157,17 @@ class _Costs:
         if key not in self._known:
             record = self._snapshot.record(key)
             own = 0.0 if record is None else record.get("seconds", 0.0)
-            read = () if record is None else recipe_from(record["fields"]).inputs.values()
-            absent = (each.stage for each in read if not self._snapshot.available(each.stage, each.output))
+            absent = (each.stage for each in _read_by(record) if not self._snapshot.available(each.stage, each.output))
             self._known[key] = own + sum(map(self.of, absent))
         return self._known[key]
+
+
+def _read_by(record: Record | None) -> Collection[Reference]:
+    """What the stage reads; nothing of one that another version made."""
+    try:
+        return () if record is None else list(recipe_from(record["fields"]).inputs.values())
+    except UnfitError:
+        return ()
 
 
 def _freed(entry: Output) -> int:

@@ -5,6 +5,7 @@ import random
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from pipeline.engine.lanes.leases import Lease
 from pipeline.engine.lanes.workplace import Workplace
 from pipeline.engine.presence import Presence
 from pipeline.engine.provenance import driver_id, hardware, that_decides_bits, versions
-from pipeline.engine.store import Snapshot, Store, layout, records
+from pipeline.engine.store import CorruptOutput, MissingOutput, Snapshot, Store, layout, records
 from pipeline.engine.store.documents import HasDocuments
 from pipeline.engine.store.drivers import DriverStatus
 from pipeline.engine.store.records import Record
@@ -49,6 +50,8 @@ class Recomputed:
     left_out: dict[str, int] = field(default_factory=dict)
     """Why stages were none to choose from -> how many."""
     eligible: int = 0
+    compared: Counter[str] = field(default_factory=Counter)
+    """Outputs by name whose bits were compared; those that were removed cannot be."""
 
 
 def recompute(
@@ -73,6 +76,9 @@ def recompute(
         if keys is not None and key not in keys:
             continue
         stage, why = _stage(key, snapshot, known)
+        record = snapshot.record(key)
+        if record is not None and not any("sha256" in entry for entry in record["outputs"].values()):
+            stage, why = None, "of which no output is left to compare"
         if stage is None:
             found.left_out[why] = found.left_out.get(why, 0) + 1
         else:
@@ -81,14 +87,16 @@ def recompute(
     chosen = random.Random(seed).sample(sorted(stages), math.ceil(share * len(stages))) if stages else []
     with tempfile.TemporaryDirectory(prefix="recompute-") as folder:
         scratch = _Scratch(store, snapshot, Store(folder), str(data_root.absolute()), known, found)
-        with Presence(scratch.store, scratch.driver, lambda: DriverStatus(experiment="tickets verify")):
-            for number, key in enumerate(sorted(chosen), start=1):
-                say(f"{number} of {len(chosen)}: {stages[key].label}")
-                scratch.make(stages[key])
-    if found.differing:
-        here = that_decides_bits(hardware("cuda:0" if _has_gpu() else "cpu"))
-        check = Check(at=time.time(), hardware=here, versions=versions(), checked=found.differing)
-        store.documents.write(f"{FOLDER}/{driver_id()}", check)
+        try:
+            with Presence(scratch.store, scratch.driver, lambda: DriverStatus(experiment="tickets verify")):
+                for number, key in enumerate(sorted(chosen), start=1):
+                    say(f"{number} of {len(chosen)}: {stages[key].label}")
+                    scratch.make(stages[key])
+        finally:
+            if found.differing:
+                here = that_decides_bits(hardware("cuda:0" if _has_gpu() else "cpu"))
+                check = Check(at=time.time(), hardware=here, versions=versions(), checked=found.differing)
+                store.documents.write(f"{FOLDER}/{driver_id()}", check)
     return found
 
 
@@ -156,7 +164,11 @@ class _Scratch:
             return True
         for read in stage.inputs.values():
             if self.snapshot.available(read.stage, read.output):
-                self._copy(read.stage, read.output)
+                try:
+                    self._copy(read.stage, read.output)
+                except (MissingOutput, CorruptOutput) as error:
+                    self.found.failed[stage.key] = str(error)
+                    return False
                 continue
             why = "its stage is not there"
             before = None
@@ -175,7 +187,9 @@ class _Scratch:
         if outcome.record is None:
             self.found.failed[stage.key] = outcome.message or outcome.kind
             return False
-        self.found.differing[stage.key] = _differing(record, outcome.record)
+        self.found.compared.update(name for name, entry in record["outputs"].items() if "sha256" in entry)
+        if outputs - {wanted}:  # something of it was compared
+            self.found.differing[stage.key] = _differing(record, outcome.record)
         return True
 
     def _copy(self, key: str, output: str) -> None:

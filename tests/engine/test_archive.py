@@ -21,7 +21,7 @@ from pipeline.engine.archive import adding, manifest, reading, writing
 from pipeline.engine.archive.adding import Added
 from pipeline.engine.archive.manifest import Member
 from pipeline.engine.driver import RunOptions, run
-from pipeline.engine.experiments import remember
+from pipeline.engine.experiments import recall, remember
 from pipeline.engine.lanes.events import Done
 from pipeline.engine.lanes.view import View
 from pipeline.engine.store import Store, layout, records, sealed
@@ -345,6 +345,18 @@ CAREFUL: dict[str, tuple[Callable[[Members, Path], bytes], str]] = {
         lambda m, f: built(resealed(m, lambda record: {**record, "status": "fine"}), f),
         "has the status 'fine'",
     ),
+    "a record whose seconds are a word": (
+        lambda m, f: built(resealed(m, lambda record: {**record, "seconds": "x"}), f),
+        r"done/\S+ has a wrong type of seconds",
+    ),
+    "a record that is no JSON": (
+        lambda m, f: built(with_manifest({**m, first(m, "done/"): unparsed(first(m, "done/"), b"[1,}")}), f),
+        r"done/\S+ ",
+    ),
+    "a record of many megabytes": (
+        lambda m, f: built(with_manifest({**m, first(m, "done/"): bytes(5_000_000)}), f),
+        r"done/\S+ would have 5,000,000 bytes",
+    ),
     "a record that nests without end": (
         lambda m, f: built(with_manifest({**m, first(m, "done/"): nested(first(m, "done/"))}), f),
         r"done/\S+ ",
@@ -367,7 +379,12 @@ CAREFUL: dict[str, tuple[Callable[[Members, Path], bytes], str]] = {
 
 def nested(path: str) -> bytes:
     """A sealed record of 100,000 lists in one another, which no parser should follow."""
-    head = sealed.seal(path, {"key": 0})[: -sealed._TAIL].replace(b'{"key":0}', b"[" * 100_000 + b"]" * 100_000)
+    return unparsed(path, b"[" * 100_000 + b"]" * 100_000)
+
+
+def unparsed(path: str, content: bytes) -> bytes:
+    """A sealed file of any content."""
+    head = sealed.seal(path, {"key": 0})[: -sealed._TAIL].replace(b'{"key":0}', content)
     return head + sealed._BEFORE_DIGEST + layout.sha256(head).encode() + sealed._AFTER_DIGEST
 
 
@@ -488,3 +505,16 @@ def test_an_experiment_of_the_same_name_becomes_another_version(
     remember(store, other)
     imported(archived, tmp_path / "store")
     assert len(store.documents.names("grids")) == 2
+
+
+def test_what_the_stores_own_version_keeps_is_kept_after_an_import(
+    archived: Path, small: Grid, small_file: Path, tmp_path: Path, run_locally: Callable[..., Any]
+) -> None:
+    """The same results with other retention: neither takes the other's weights from it."""
+    more = expand(load(small_file, ["retention={chains: weights, evaluations: weights}"]))
+    store = Store(str(tmp_path / "store"))
+    run_locally(more, tmp_path / "store")
+    imported(archived, tmp_path / "store")
+    kept = recall(store, "small").keep
+    assert all(kept[key] >= outputs for grid in (more, small) for key, outputs in grid.keep.items())
+    assert len(store.documents.names("grids")) == 1

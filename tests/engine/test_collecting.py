@@ -253,3 +253,28 @@ def test_two_drivers_at_work_and_collections_beside_them_come_to_the_same_result
     assert collections + refusals > 2
     assert results_of(store) == expected
     assert not [problem for problem in Store(str(store)).verify() if problem.severity == "error"]
+
+
+def test_foreign_files_and_damaged_marks_take_nothing_that_is_protected(both: Path, small: Grid) -> None:
+    store = Store(str(both))
+    publish(store, "small")
+    (both / "documents" / "published" / "small.json").write_bytes(b"damaged")
+    for area in ("done", "outputs"):
+        (both / area / ".DS_Store").write_bytes(b"x")
+    forget(both, "weights")
+    found = collect(both, 1)
+    assert found.removals and not {removal.key for removal in found.removals} & small.stages.keys()
+    assert not plan(small, store.snapshot()).to_run
+
+
+def test_a_collection_that_was_stopped_for_a_while_removes_nothing_more(
+    both: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its heartbeat was silent: a driver may have begun that needs what was to go."""
+    forget(both, "weights")
+    now = iter(range(0, 10_000, 40))
+    monkeypatch.setattr("pipeline.engine.collecting.time.time", lambda: float(next(now)))
+    before = len(list((both / "done").iterdir()))
+    with pytest.raises(UserError, match=r"was stopped for a while"):
+        collect(both)
+    assert len(list((both / "done").iterdir())) == before

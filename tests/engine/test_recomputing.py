@@ -85,3 +85,22 @@ def test_code_of_the_users_own_is_found_by_the_grids_file(
     assert any("name the grid's file" in why for why in alone.left_out)
     found = recompute(store, 1.0, 0, DATA, grid.stages.keys(), grid.stages)
     assert found.differing == {key: [] for key in grid.stages} and not found.failed
+
+
+def test_what_has_nothing_left_to_compare_is_not_called_equal(store: Store, small: Grid) -> None:
+    masks = [key for key, stage in small.stages.items() if stage.kind == "prune"]
+    store.collect(masks[0], ["mask"])
+    found = recompute(store, 1.0, 0, DATA, keys=masks)
+    assert masks[0] not in found.differing and "of which no output is left to compare" in found.left_out
+    assert found.compared["mask"] == len(masks) - 1
+
+
+def test_a_damaged_input_costs_the_stages_that_read_it_alone(store: Store, small: Grid) -> None:
+    mask = next(key for key, stage in small.stages.items() if stage.kind == "prune")
+    record = store.record(mask)
+    assert record is not None
+    path = record["outputs"]["mask"]["path"]
+    store.folder.write(path, store.folder.read(path)[:-1] + b"?")
+    readers = {key for key, stage in small.stages.items() if any(read.stage == mask for read in stage.inputs.values())}
+    found = recompute(store, 1.0, 0, DATA)
+    assert readers <= found.failed.keys() and found.differing and checks(store)[-1]["checked"] == found.differing

@@ -3,11 +3,11 @@
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.engine.archive.reading import Archive
 from pipeline.engine.collecting import await_collections
-from pipeline.engine.experiments import remember
+from pipeline.engine.experiments import remember, versions
 from pipeline.engine.presence import Presence
 from pipeline.engine.provenance import driver_id
 from pipeline.engine.store import Store
@@ -15,6 +15,7 @@ from pipeline.engine.store.drivers import DriverStatus
 from pipeline.engine.store.local import LocalFolder
 from pipeline.engine.store.records import Output, Record
 from pipeline.experiment.errors import UserError
+from pipeline.experiment.grid import Grid
 
 _WRITERS = 8
 """Each holds one output in memory."""
@@ -70,13 +71,28 @@ def _add(archive: Archive, store: Store) -> Added:
     with ThreadPoolExecutor(_WRITERS) as writers:
         for _ in writers.map(finish, to_write):
             pass
-    remember(store, archive.grid)
+    _remember(store, archive.grid)
     store.compact()
     return Added(
         sum(older is None for older, _ in to_write.values()),
         sum(len(lacking) for _, lacking in to_write.values()),
         tuple(differing),
     )
+
+
+def _remember(store: Store, grid: Grid) -> None:
+    """As an experiment of the store; what an earlier version of it keeps is kept by this one, too."""
+    results = {point.stage for point in grid.points}
+    keep: dict[str, frozenset[str]] = dict(grid.keep)
+    for version in versions(store, grid.name):
+        if version.results is None or not (version.results <= results or version.results >= results):
+            continue
+        kept = version.grid(store.uri).keep
+        if version.results >= results and all(kept.get(key, frozenset()) >= outputs for key, outputs in keep.items()):
+            return
+        for key in kept.keys() & grid.stages.keys():
+            keep[key] = keep.get(key, frozenset()) | kept[key]
+    remember(store, replace(grid, keep=keep))
 
 
 def _agree(one: Record, other: Record) -> bool:

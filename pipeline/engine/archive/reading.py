@@ -4,6 +4,7 @@ import hashlib
 import stat
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +24,16 @@ from pipeline.recipes.keys import key_of
 
 _CHUNK = 2**20
 _MOST = 2**28
-"""Bytes of a member that is JSON: 256 MB, a grid of a million stages."""
+"""Bytes of a grid, or of the manifest: 256 MB, a million stages."""
+_MOST_RECORD = 2**22
+"""Bytes of a record; one of 2,000 layers has a tenth of it."""
+_OPTIONAL: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("label", "attempt", "driver", "git_commit"), str),
+    **dict.fromkeys(("iterations", "timed_iterations"), int),
+    **dict.fromkeys(("started", "seconds", "gpus_per_worker"), (int, float)),
+    **dict.fromkeys(("hardware", "versions"), dict),
+}
+"""Types of what a record may have beside what it must have."""
 
 
 class ArchiveError(UserError):
@@ -56,7 +66,7 @@ def opened(file: Path) -> Iterator[Archive]:
                 raise ArchiveError("it is cut off or altered: it does not end with the SHA-256 of what is before.")
         with zipfile.ZipFile(file) as archive:
             yield _checked(archive)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, UnicodeDecodeError) as error:
         raise ArchiveError(f"it is no archive of `tickets archive`: {error}.") from error
     except ArchiveError as error:
         raise ArchiveError(f"{file.name} is not imported: {error}") from error
@@ -115,7 +125,7 @@ def _check_names(archive: zipfile.ZipFile, manifest: ArchiveManifest) -> None:
     """Every member is one that the manifest names, once, a plain file of that size, in a place that a store has."""
     names = [info.filename for info in archive.infolist()]
     if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = Counter(names).most_common(1)[0][0]
         raise ArchiveError(f"{twice} is in it twice.")
     if foreign := sorted(set(names) - manifest.members.keys() - {NAME}):
         raise ArchiveError(f"{foreign[0]} is not named by {NAME}.")
@@ -133,7 +143,8 @@ def _check_names(archive: zipfile.ZipFile, manifest: ArchiveManifest) -> None:
 
 def _check_kind(info: zipfile.ZipInfo) -> None:
     kind = stat.S_IFMT(info.external_attr >> 16)
-    if kind not in (0, stat.S_IFREG) or info.is_dir() or info.flag_bits & 0x1:
+    packed = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    if kind not in (0, stat.S_IFREG) or info.is_dir() or info.flag_bits & 0x1 or not packed:
         raise ArchiveError(f"{info.filename} is no plain file.")
 
 
@@ -156,11 +167,17 @@ def _belongs(path: str) -> bool:
 
 def _record(archive: zipfile.ZipFile, member: Member) -> tuple[str, Record]:
     key = layout.stem(member.path)
+    if member.size > _MOST_RECORD:
+        raise ArchiveError(f"{member.path} would have {member.size:,} bytes.")
     try:
         record = records.decode(key, _json(archive, member))
         if key_of(record["fields"]) != key:
             raise ArchiveError(f"{member.path} is the record of another stage: its fields have another key.")
-    except (sealed.DamageError, RecursionError) as error:
+        if wrong := [name for name, kind in _OPTIONAL.items() if name in record and not isinstance(record[name], kind)]:  # type: ignore[literal-required]  # names of a Record
+            raise ArchiveError(f"{member.path} has a wrong type of {', '.join(wrong)}.")
+    except ArchiveError:
+        raise
+    except (ValueError, TypeError, RecursionError) as error:  # DamageError is one, and what no JSON can be
         raise ArchiveError(f"{member.path} {error}.") from error
     return key, record
 
@@ -170,7 +187,7 @@ def _grid(archive: zipfile.ZipFile, member: Member) -> Grid:
         grid = grid_documents.decode(sealed.unseal(member.path, _json(archive, member)))
     except sealed.DamageError as damage:
         raise ArchiveError(f"{member.path} {damage}.") from damage
-    except (ValidationError, LookupError, TypeError, ValueError, RecursionError) as error:
+    except (ValidationError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ArchiveError(f"{member.path} is no grid that this version can read: another version wrote it.") from error
     if layout.document(document_of(grid)[0]) != member.path:
         raise ArchiveError(f"{member.path} has a grid of another name or content.")
