@@ -179,16 +179,16 @@ class _Scratch:
                 return False
         record = self.snapshot.record(stage.key)
         assert record is not None
-        outputs = {name for name, entry in record["outputs"].items() if "sha256" in entry}
-        outputs |= set() if wanted is None else {wanted}
+        compared = {name for name, entry in record["outputs"].items() if "sha256" in entry}
+        outputs = compared | (set() if wanted is None else {wanted})
         self.store.folder.delete(layout.record(stage.key))  # a copy, for a stage that read it: it is to be made now
         work = Workplace(Address(self.store.uri), self.data_root, self.driver)(stage.shape, threading.Event())
         outcome = work(Lease(stage, frozenset(outputs), frozenset(outputs), "verify", 1), lambda done, record: None)
         if outcome.record is None:
             self.found.failed[stage.key] = outcome.message or outcome.kind
             return False
-        self.found.compared.update(name for name, entry in record["outputs"].items() if "sha256" in entry)
-        if outputs - {wanted}:  # something of it was compared
+        self.found.compared.update(compared)
+        if compared:
             self.found.differing[stage.key] = _differing(record, outcome.record)
         return True
 
