@@ -47,6 +47,8 @@ def verify(
     """
     from pipeline.engine.store import Store
 
+    if experiment is not None and recompute is None:
+        raise UserError(f"{experiment}: all files of the store are checked; a name or file needs --recompute.")
     share = None if recompute is None else _share(recompute)
     opened = Store(store, create=False).existing()
     problems = list(opened.verify())

@@ -1,4 +1,4 @@
-"""What `tickets plan --why` and `tickets diff` say: the fields in which stages differ, in words."""
+"""What `tickets plan --why` says of a stage: the nearest one that is finished, and where they differ."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping

@@ -9,34 +9,20 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict
 
 from pipeline.engine.addresses import Address
+from pipeline.engine.bit_checks import Check, remember_check
 from pipeline.engine.lanes.leases import Lease
 from pipeline.engine.lanes.workplace import Workplace
 from pipeline.engine.presence import Presence
 from pipeline.engine.provenance import driver_id, hardware, that_decides_bits, versions
 from pipeline.engine.store import CorruptOutput, MissingOutput, Snapshot, Store, layout, records
-from pipeline.engine.store.documents import HasDocuments
 from pipeline.engine.store.drivers import DriverStatus
 from pipeline.engine.store.records import Record
 from pipeline.experiment.stages import Shape, Stage, make_stage
 from pipeline.recipes.errors import UnfitError
 from pipeline.recipes.recipe import recipe_from
 from pipeline.recipes.training import Train
-
-FOLDER = "recomputed"
-
-
-class Check(TypedDict):
-    """What a store keeps of one check."""
-
-    at: float
-    """Unix time."""
-    hardware: Mapping[str, str]
-    versions: Mapping[str, str]
-    checked: Mapping[str, list[str]]
-    """By key of a stage, what differed: outputs, `summary`, `status`. Nothing where it came out the same."""
 
 
 @dataclass
@@ -96,14 +82,8 @@ def recompute(
             if found.differing:
                 here = that_decides_bits(hardware("cuda:0" if _has_gpu() else "cpu"))
                 check = Check(at=time.time(), hardware=here, versions=versions(), checked=found.differing)
-                store.documents.write(f"{FOLDER}/{driver_id()}", check)
+                remember_check(store, check)
     return found
-
-
-def checks(store: HasDocuments) -> list[Check]:
-    """All that the store remembers, oldest first."""
-    found = [store.documents.read(f"{FOLDER}/{name}") for name in store.documents.names(FOLDER)]
-    return sorted((check for check in found if check is not None), key=lambda check: float(check["at"]))
 
 
 def _stage(key: str, snapshot: Snapshot, known: Mapping[str, Stage]) -> tuple[Stage | None, str]:

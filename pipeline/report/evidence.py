@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.engine.recomputing import Check
+from pipeline.engine.bit_checks import Check
 from pipeline.engine.store import Snapshot
 from pipeline.experiment.grid import Grid
 from pipeline.report.analysis.packed_masks import Mask, packed_mask

@@ -10,8 +10,8 @@ from typing import Protocol
 
 import pandas as pd
 
+from pipeline.engine.bit_checks import checks
 from pipeline.engine.failures import failures
-from pipeline.engine.recomputing import checks
 from pipeline.engine.store import Problem, Snapshot, Store
 from pipeline.engine.waiting import waiting
 from pipeline.experiment.errors import UserError

@@ -258,6 +258,8 @@ def test_verify_makes_stages_again_and_the_report_says_so(finished: Path, ticket
     assert tickets("report", "tiny").code == 0
     page = (finished / "reports" / "tiny" / "report.html").read_text()
     assert "made again" in page and "the same, bit for bit" in page
+    alone = tickets("verify", "tiny")
+    assert alone.code == 2 and "a name or file needs --recompute" in alone.err
     wrong = tickets("verify", "--recompute", "all")
     assert wrong.code == 2 and "should be a share of the stages such as 1%" in wrong.err
     assert len(parsed(tickets("verify", "tiny", "--recompute", "1%", "--json"))["recomputed"]) >= 1

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.engine.recomputing import checks, recompute
+from pipeline.engine.bit_checks import checks
+from pipeline.engine.recomputing import recompute
 from pipeline.engine.store import Store, layout, records
 from pipeline.experiment.expansion import expand
 from pipeline.experiment.grid import Grid

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import yaml
 
 from pipeline.engine.addresses import shown
+from pipeline.engine.bit_checks import Check
 from pipeline.engine.provenance import describe_driver, that_decides_bits
-from pipeline.engine.recomputing import Check
 from pipeline.experiment.grid import Grid
 from pipeline.lottery.counting import count_of
 from pipeline.recipes.keys import canonical
